@@ -1,0 +1,1 @@
+"""PyTorch modules, one per file, each citing where its equations come from."""

@@ -1,0 +1,1 @@
+"""Training: what is seen and said, losses, the visible loop, checkpoints, export to ONNX."""

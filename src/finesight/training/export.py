@@ -1,0 +1,141 @@
+"""Writes a trained small model as a bundle folder that runs without PyTorch."""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from tokenizers import Tokenizer
+from torch import nn
+
+from finesight.errors import FinesightError
+from finesight.networks.small_clip import SmallClip
+from finesight.training.augmentation import MEAN, STD
+
+LEAST_COSINE = 0.9999  # between what PyTorch and ONNX Runtime compute
+BICUBIC = 3  # Pillow's number, which preprocessor configurations use
+
+
+def export_small_clip(network: SmallClip, tokenizer: Tokenizer, directory: Path) -> float:
+    """Write network and tokenizer in the layout of the hub's ONNX models.
+
+    Returns the lowest cosine between the two runtimes' embeddings of the same random inputs; raises
+    FinesightError when it is too low.
+    """
+    (directory / "onnx").mkdir(parents=True, exist_ok=True)
+    settings = network.settings
+    network = copy.deepcopy(network).float().eval()
+    network.image.fold()
+    pixels = torch.randn(3, 3, settings.image_size, settings.image_size)
+    tokens = torch.randint(settings.vocabulary, (3, 7))
+    mask = (torch.arange(7) < torch.tensor([[7], [5], [2]])).long()
+    image = directory / "onnx" / "vision_model.onnx"
+    text = directory / "onnx" / "text_model.onnx"
+    _export(network.image, {"pixel_values": pixels}, {0: "b"}, "image_embeds", image)
+    inputs = {"input_ids": tokens, "attention_mask": mask}
+    _export(network.text, inputs, {0: "t", 1: "w"}, "text_embeds", text)
+    lowest = min(
+        _agreement(network.image, {"pixel_values": pixels}, image),
+        _agreement(network.text, inputs, text),
+        _agreement(network.text, {name: value[:1, :5] for name, value in inputs.items()}, text),
+    )
+    if lowest < LEAST_COSINE:
+        raise FinesightError(
+            f"the exported model in {directory} disagrees with PyTorch (cosine {lowest:.5f}): "
+            "do not use it, and report this with the versions of torch and onnxruntime"
+        )
+    tokenizer.save(str(directory / "tokenizer.json"))
+    _write_json(directory / "config.json", _config(network))
+    _write_json(directory / "preprocessor_config.json", _preprocessor(settings.image_size))
+    return lowest
+
+
+def _export(
+    module: nn.Module,
+    inputs: dict[str, torch.Tensor],
+    dynamic: dict[int, str],
+    output: str,
+    path: Path,
+) -> None:
+    axes = {axis: torch.export.Dim(name) for axis, name in dynamic.items()}
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the exporter's own deprecations
+            torch.onnx.export(
+                module,
+                tuple(inputs.values()),
+                str(path),
+                input_names=list(inputs),
+                output_names=[output],
+                dynamic_shapes=tuple(axes for _ in inputs),
+                dynamo=True,
+                external_data=False,
+                verbose=False,
+            )
+    finally:
+        logger.setLevel(level)
+    graph = onnx.load(path, load_external_data=False).graph
+    if any(weight.external_data for weight in graph.initializer):
+        raise FinesightError(f"{path} was written without its weights: update torch and onnxscript")
+
+
+def _agreement(module: nn.Module, inputs: dict[str, torch.Tensor], path: Path) -> float:
+    with torch.inference_mode():
+        ours = module(*inputs.values()).numpy()
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    theirs = session.run(None, {name: value.numpy() for name, value in inputs.items()})[0]
+    norms = np.linalg.norm(ours, axis=1) * np.linalg.norm(theirs, axis=1)
+    return float(((ours * theirs).sum(axis=1) / norms).min())
+
+
+def _config(network: SmallClip) -> dict[str, Any]:
+    settings = network.settings
+    return {
+        "model_type": "finesight-small-clip",
+        "projection_dim": settings.width,
+        "logit_scale_init_value": round(network.log_scale.item(), 4),
+        "vision_config": {
+            "image_size": settings.image_size,
+            "stem": settings.stem,
+            "stages": list(settings.stages),
+            "blocks": list(settings.blocks),
+        },
+        "text_config": {
+            "vocab_size": settings.vocabulary,
+            "max_position_embeddings": settings.longest_text,
+            "hidden_size": settings.text_width,
+            "num_hidden_layers": settings.text_layers,
+            "num_attention_heads": settings.text_heads,
+        },
+    }
+
+
+def _preprocessor(side: int) -> dict[str, Any]:
+    return {
+        "image_processor_type": "CLIPImageProcessor",
+        "do_convert_rgb": True,
+        "do_resize": True,
+        "size": {"height": side, "width": side},
+        "resample": BICUBIC,
+        "do_center_crop": False,
+        "do_rescale": True,
+        "rescale_factor": 1 / 255,
+        "do_normalize": True,
+        "image_mean": [MEAN] * 3,
+        "image_std": [STD] * 3,
+    }
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
