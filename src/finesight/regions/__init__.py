@@ -1,0 +1,36 @@
+"""Where to look: pure geometry from an image's size to boxes; the first is the whole image."""
+
+import re
+from collections.abc import Callable
+
+from finesight.errors import InputError
+from finesight.regions.complete_cover import complete_cover
+from finesight.regions.grid import grid
+from finesight.types import Float32
+
+__all__ = ["Regions", "complete_cover", "grid", "parse_regions"]
+
+Regions = Callable[[int, int], Float32]
+"""A scheme: (width, height) in pixels -> boxes (p, 4), normalised xyxy, boxes[0] the whole."""
+
+_NAME = re.compile(r"(?P<kind>cc|grid)(?P<n>[0-9]{1,2})(?P<paper>-paper)?")
+
+
+def parse_regions(name: str) -> Regions:
+    """Return the scheme of a name: full, cc10 (even spacing), cc10-paper or grid10.
+
+    Raises InputError for any other name.
+    """
+    if name == "full":
+        return lambda width, height: grid(width, height, 1)[:1]
+    match = _NAME.fullmatch(name)
+    if match is None or int(match["n"]) < 1 or (match["kind"] == "grid" and match["paper"]):
+        raise InputError(
+            f"unknown regions {name!r}: use full, ccN (Complete Cover, such as cc10), "
+            "ccN-paper (with the paper's spacing) or gridN"
+        )
+    n = int(match["n"])
+    if match["kind"] == "grid":
+        return lambda width, height: grid(width, height, n)
+    spacing = "paper" if match["paper"] else "even"
+    return lambda width, height: complete_cover(width, height, n, spacing)
