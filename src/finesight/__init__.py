@@ -1,0 +1,1 @@
+"""Find images by the small things in them."""

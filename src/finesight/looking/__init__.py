@@ -1,0 +1,1 @@
+"""Looking: pixels, an encoder and a budget to boxes and embeddings."""
