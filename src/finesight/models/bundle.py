@@ -1,0 +1,136 @@
+"""The model bundle on disk: a folder in the hub's ONNX layout, described by `finesight.json`."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from finesight.errors import DataError
+
+MANIFEST = "finesight.json"
+FORMAT_VERSION = 1
+
+# What an embedding depends on: these files, in this order, make the fingerprint.
+ENCODER_FILES = (
+    "onnx/vision_model.onnx",
+    "onnx/text_model.onnx",
+    "tokenizer.json",
+    "preprocessor_config.json",
+)
+DEFAULT_PROMPT = "a photo of a {}"
+DEFAULT_REGIONS = "cc10"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What `finesight.json` says: how to look and to prompt, and each file's sha256."""
+
+    name: str
+    prompt: str
+    regions: str
+    fingerprint: str
+    provenance: Mapping[str, Any]
+    scores: Mapping[str, Any]
+
+
+def write_manifest(
+    directory: Path,
+    *,
+    name: str,
+    width: int,
+    looking: Mapping[str, Any],
+    prompt: str,
+    provenance: Mapping[str, Any],
+    scores: Mapping[str, Any],
+) -> None:
+    """Write `finesight.json` for the files of a bundle, which must all be there.
+
+    width: d; looking: {"kind": "crops", "regions": "cc10"}; prompt: a template with one {};
+    provenance and scores: how it was trained and what was measured.
+    """
+    files = sorted(
+        path.relative_to(directory).as_posix()
+        for path in directory.rglob("*")
+        if path.is_file() and path.name != MANIFEST and path.suffix in (".json", ".onnx")
+    )
+    content = {
+        "format_version": FORMAT_VERSION,
+        "name": name,
+        "width": width,
+        "looking": dict(looking),
+        "prompt": prompt,
+        "sha256": {file: sha256(directory / file) for file in files},
+        "provenance": dict(provenance),
+        "scores": dict(scores),
+    }
+    temporary = directory / f"{MANIFEST}.new"
+    temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    os.replace(temporary, directory / MANIFEST)
+
+
+def read_manifest(directory: Path) -> Manifest:
+    """Read and check a bundle; a folder of the hub's layout without a manifest gets defaults.
+
+    Every file is compared with its sha256, so that a damaged or altered bundle is refused here
+    and not found out by wrong results. Raises DataError.
+    """
+    missing = [file for file in ENCODER_FILES if not (directory / file).is_file()]
+    if missing:
+        raise DataError(
+            f"{directory} is not a complete model: {', '.join(missing)} is missing. "
+            "A model folder has the layout of the hub's ONNX models; download or export it again"
+        )
+    path = directory / MANIFEST
+    if not path.exists():
+        hashes = {file: _content_id(directory / file) for file in ENCODER_FILES}
+        return Manifest(
+            directory.name, DEFAULT_PROMPT, DEFAULT_REGIONS, _fingerprint(hashes), {}, {}
+        )
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        version = content["format_version"]
+        if version > FORMAT_VERSION:
+            raise DataError(
+                f"{path} has format version {version}; this finesight reads up to "
+                f"{FORMAT_VERSION}: update finesight"
+            )
+        recorded = content["sha256"]
+        for file, expected in recorded.items():
+            if not (directory / file).is_file() or sha256(directory / file) != expected:
+                raise DataError(
+                    f"{directory / file} is damaged or was altered (its sha256 is not the one in "
+                    f"{MANIFEST}): download, export or install the model again"
+                )
+        return Manifest(
+            content["name"],
+            content["prompt"],
+            content["looking"]["regions"],
+            _fingerprint({file: recorded[file] for file in ENCODER_FILES}),
+            content["provenance"],
+            content["scores"],
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{path} is damaged ({error!r}): download, export or install the model again"
+        ) from error
+
+
+def sha256(path: Path) -> str:
+    """Return the hex digest of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _content_id(path: Path) -> str:
+    """Return the sha256; the hub's cache names large files by it, which spares reading them."""
+    target = path.resolve().name
+    is_digest = len(target) == 64 and set(target) <= set("0123456789abcdef")
+    return target if is_digest else sha256(path)
+
+
+def _fingerprint(hashes: Mapping[str, str]) -> str:
+    lines = "\n".join(f"{file} {hashes[file]}" for file in ENCODER_FILES)
+    return hashlib.sha256(lines.encode()).hexdigest()[:16]

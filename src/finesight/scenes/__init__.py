@@ -1,0 +1,1 @@
+"""CLEVR-like scenes: objects, sampling, Blender rendering and exact annotation."""
