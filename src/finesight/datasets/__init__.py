@@ -1,0 +1,1 @@
+"""Published formats, one a file, read into the same records."""

@@ -1,0 +1,101 @@
+"""Reads the scene sets that `finesight render` writes."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from finesight.errors import DataError, InputError
+from finesight.types import Box
+
+FORMAT = "finesight-scenes"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class SceneObject:
+    """One annotated object.
+
+    box: normalised xyxy of its visible pixels; share: visible pixels / image pixels; cell: on
+    sheets of single objects, the part of the image that is this object's own.
+    """
+
+    class_name: str
+    color: str
+    instance: int
+    box: Box
+    share: float
+    cell: Box | None = None
+
+
+@dataclass(frozen=True)
+class SceneImage:
+    """One image with its size in pixels and its objects."""
+
+    path: Path
+    width: int
+    height: int
+    objects: tuple[SceneObject, ...]
+
+
+@dataclass(frozen=True)
+class SceneSet:
+    """A rendered set: its class and colour names, and its images in order."""
+
+    classes: tuple[str, ...]
+    colors: tuple[str, ...]
+    images: tuple[SceneImage, ...]
+
+
+def load(directory: Path) -> SceneSet:
+    """Read a set; raises InputError where there is none, DataError where it is damaged."""
+    head, lines = directory / "dataset.json", directory / "scenes.jsonl"
+    if not head.is_file() or not lines.is_file():
+        raise InputError(
+            f"{directory} is not a scene set (no dataset.json and scenes.jsonl): "
+            "make one with `finesight render`"
+        )
+    try:
+        settings = json.loads(head.read_text(encoding="utf-8"))
+        kind, version = settings["format"], settings["version"]
+        classes, colors = tuple(settings["classes"]), tuple(settings["colors"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{head} is damaged ({error!r}): render the set again") from error
+    if kind != FORMAT or version > VERSION:
+        raise DataError(
+            f"{head} has format {kind!r} version {version}; this finesight reads {FORMAT!r} up to "
+            f"version {VERSION}: update finesight"
+        )
+    images = []
+    for number, line in enumerate(lines.read_text(encoding="utf-8").splitlines(), 1):
+        try:
+            images.append(_image(directory, json.loads(line)))
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(
+                f"{lines}, line {number} is damaged ({error!r}): run the same `finesight render` "
+                "again, which mends it"
+            ) from error
+    if not images:
+        raise DataError(f"{lines} holds no image: run `finesight render` again")
+    return SceneSet(classes, colors, tuple(images))
+
+
+def _image(directory: Path, record: dict[str, Any]) -> SceneImage:
+    width, height = record["width"], record["height"]
+
+    def normalised(box: list[int]) -> Box:
+        x0, y0, x1, y1 = box
+        return x0 / width, y0 / height, x1 / width, y1 / height
+
+    objects = tuple(
+        SceneObject(
+            class_name=thing["class"],
+            color=thing["color"],
+            instance=thing["instance"],
+            box=normalised(thing["box_px"]),
+            share=thing["visible_px"] / (width * height),
+            cell=normalised(thing["cell_px"]) if "cell_px" in thing else None,
+        )
+        for thing in record["objects"]
+    )
+    return SceneImage(directory / record["file"], width, height, objects)
