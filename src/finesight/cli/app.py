@@ -1,0 +1,43 @@
+"""The `finesight` program: its commands, and how errors end it."""
+
+import os
+import sys
+
+import typer
+
+from finesight.cli import render, train
+from finesight.cli.demo import demo
+from finesight.cli.evaluate import evaluate
+from finesight.cli.index import index
+from finesight.cli.output import say
+from finesight.cli.search import search
+from finesight.cli.status import status
+from finesight.errors import FinesightError, InputError
+
+app = typer.Typer(
+    name="finesight",
+    help="Find images by the small things in them.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for command in (index, search, status, evaluate, demo):
+    app.command()(command)
+app.add_typer(render.app, name="render")
+app.add_typer(train.app, name="train")
+
+
+def main() -> None:
+    """Run the program: exit code 0 done, 1 failed, 2 wrong arguments, 130 interrupted."""
+    try:
+        app()
+    except FinesightError as error:
+        say(f"finesight: {error}")
+        sys.exit(2 if isinstance(error, InputError) else 1)
+    except KeyboardInterrupt:
+        say("finesight: interrupted; what was finished is kept, the same command goes on")
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of a pipe has seen enough; Python must not flush into it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)

@@ -1,0 +1,41 @@
+"""How commands speak: results to stdout, progress and messages to stderr."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+def say(message: str) -> None:
+    """Print one line for people, to stderr."""
+    print(message, file=sys.stderr)
+
+
+@contextmanager
+def progress_bar(doing: str, unit: str, total: int | None = None) -> Iterator[
+    Callable[..., None]
+]:
+    """Show a bar on stderr while the block runs; yields a function (done, total=None).
+
+    Nothing is drawn where stderr is not a terminal.
+    """
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn(doing), BarColumn(), MofNCompleteColumn(), TextColumn(unit),
+        TimeRemainingColumn(),
+    )
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(doing, total=total)
+
+        def advance(done: int, total: int | None = None) -> None:
+            bar.update(task, completed=done, **({"total": total} if total is not None else {}))
+
+        yield advance
