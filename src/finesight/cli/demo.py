@@ -1,0 +1,76 @@
+"""`finesight demo`: the main job on rendered scenes, from indexing to a page of results."""
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from finesight.cli.output import progress_bar, say
+
+if TYPE_CHECKING:
+    from finesight.datasets.clevr_ds import SceneSet
+
+_HITS = 5
+_SMALL = 0.01  # share of the image: the demo asks for things that are smaller
+
+
+def demo(
+    scenes: Annotated[Path, typer.Argument(help="A scene set, such as data/sample.")],
+    out: Annotated[Path, typer.Option(help="Where collection and page are written.")] = Path("demo"),
+    model: Annotated[str, typer.Option(help="A model, as for `index`.")] = "mini",
+) -> None:
+    """Index scenes, ask for small things, evaluate, and write one page with the results.
+
+    Example: finesight demo data/sample
+    """
+    from finesight.collection import Collection
+    from finesight.datasets.clevr_ds import load
+    from finesight.evaluation.class_prompts import evaluate_class_prompts
+    from finesight.evaluation.paper import format_table
+    from finesight.evaluation.showcase import Answer, render_page
+
+    dataset = load(scenes)
+    collection = Collection.open(out / "collection", model)
+    with progress_bar("indexing", "images") as advance:
+        report = collection.add([scenes / "images"], progress=advance)
+    say(f"{report.indexed} indexed, {report.unchanged} unchanged, {len(report.skipped)} skipped")
+
+    answers = []
+    for color, name in small_things(dataset, 4):
+        query = f"a photo of a {color} {name}"
+        right = frozenset(
+            str(image.path.resolve())
+            for image in dataset.images
+            if any((o.color, o.class_name) == (color, name) for o in image.objects)
+        )
+        whole = collection.search(query, _HITS, "whole")
+        hits = collection.search(query, _HITS)
+        answers.append(Answer(query, whole, hits, right))
+        typer.echo(f'"{query}": {len(right)} scenes hold one; right among the first {_HITS}:')
+        typer.echo(f"  whole image {sum(str(h.path) in right for h in whole)}, ", nl=False)
+        typer.echo(f"regions {sum(str(h.path) in right for h in hits)}; best: {hits[0].path.name}")
+
+    with progress_bar("evaluating", "images", len(dataset.images)) as advance:
+        rows = evaluate_class_prompts(dataset, collection.model, advance)
+    table = format_table(rows)
+    typer.echo("\n" + table)
+    page = out / "index.html"
+    page.write_text(
+        render_page(answers, len(dataset.images), collection.model.name, table), encoding="utf-8"
+    )
+    say(f"\nopen {page} in a browser")
+
+
+def small_things(dataset: "SceneSet", count: int) -> list[tuple[str, str]]:
+    """Return the (colour, class) pairs of which most scenes hold a small one."""
+    pairs = Counter(
+        (thing.color, thing.class_name)
+        for image in dataset.images
+        for thing in image.objects
+        if thing.share < _SMALL
+    )
+    chosen: dict[str, tuple[str, str]] = {}
+    for (color, name), _ in sorted(pairs.items(), key=lambda item: (-item[1], item[0])):
+        chosen.setdefault(name, (color, name))
+    return list(chosen.values())[:count]
