@@ -11,7 +11,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from finesight.errors import DataError
 
 SUFFIXES = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .webp .gif .tif .tiff .bmp .ppm .pgm .avif".split()
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".tif", ".tiff", ".bmp", ".ppm"}
 )
 """File name endings that are taken for images, in lower case."""
 

@@ -15,9 +15,9 @@ def normalise(vectors: np.ndarray) -> Float32:
     return vectors / np.maximum(length, np.finfo(np.float32).tiny)
 
 
-def max_over_regions(query: Float32, regions: Float32, counts: np.ndarray) -> tuple[
-    Float32, np.ndarray
-]:
+def max_over_regions(
+    query: Float32, regions: Float32, counts: np.ndarray
+) -> tuple[Float32, np.ndarray]:
     """Return each image's best cosine (n,) and the region that has it (n,).
 
     query: (d,); regions: (sum of counts, d), the regions of n images one after another;

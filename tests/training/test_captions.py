@@ -33,6 +33,9 @@ def test_article(noun, expected):
         ("torch", "torches"),
         ("toy", "toys"),
         ("berry", "berries"),
+        ("bus", "buses"),
+        ("knife", "knives"),
+        ("red headphones", "red headphones"),
     ],
 )
 def test_plural(noun, expected):

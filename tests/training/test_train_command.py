@@ -8,8 +8,8 @@ from typer.testing import CliRunner
 pytest.importorskip("torch", reason="training needs PyTorch")
 pytest.importorskip("onnxscript", reason="exporting needs onnxscript")
 
-from finesight.cli.train import app  # noqa: E402
-from finesight.errors import FinesightError, MissingDependencyError  # noqa: E402
+from finesight.cli.train import app
+from finesight.errors import FinesightError, MissingDependencyError
 
 
 def train(*arguments):

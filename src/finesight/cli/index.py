@@ -39,4 +39,6 @@ def index(
 def _reasons(skipped: tuple[Any, ...]) -> str:
     """Return the reasons with their numbers, the most frequent first."""
     counts = Counter(item.reason.split(":")[0] for item in skipped)
-    return ": " + ", ".join(f"{reason} ({n})" for reason, n in counts.most_common()) if counts else ""
+    return (
+        ": " + ", ".join(f"{reason} ({n})" for reason, n in counts.most_common()) if counts else ""
+    )

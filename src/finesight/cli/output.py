@@ -11,9 +11,7 @@ def say(message: str) -> None:
 
 
 @contextmanager
-def progress_bar(doing: str, unit: str, total: int | None = None) -> Iterator[
-    Callable[..., None]
-]:
+def progress_bar(doing: str, unit: str, total: int | None = None) -> Iterator[Callable[..., None]]:
     """Show a bar on stderr while the block runs; yields a function (done, total=None).
 
     Nothing is drawn where stderr is not a terminal.
@@ -28,7 +26,10 @@ def progress_bar(doing: str, unit: str, total: int | None = None) -> Iterator[
     )
 
     columns = (
-        TextColumn(doing), BarColumn(), MofNCompleteColumn(), TextColumn(unit),
+        TextColumn(doing),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(unit),
         TimeRemainingColumn(),
     )
     console = Console(stderr=True)
@@ -36,6 +37,6 @@ def progress_bar(doing: str, unit: str, total: int | None = None) -> Iterator[
         task = bar.add_task(doing, total=total)
 
         def advance(done: int, total: int | None = None) -> None:
-            bar.update(task, completed=done, **({"total": total} if total is not None else {}))
+            bar.update(task, completed=done, total=total)
 
         yield advance

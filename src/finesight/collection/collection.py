@@ -129,7 +129,7 @@ class Collection:
         all regions). The text is encoded as typed.
         """
         if not text.strip():
-            raise InputError("the query is empty: say what to look for, such as \"red mug\"")
+            raise InputError('the query is empty: say what to look for, such as "red mug"')
         if k < 1:
             raise InputError(f"ask for at least one hit, got {k}")
         if rank_by not in RANKINGS:
@@ -180,7 +180,7 @@ class Collection:
         lance.write_dataset(schema.empty_table(), str(path), mode="overwrite")
         temporary = self.directory / f"{MANIFEST}.new"
         temporary.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
-        os.replace(temporary, self.directory / MANIFEST)
+        temporary.replace(self.directory / MANIFEST)
         return settings
 
     def _add(
@@ -238,8 +238,14 @@ class Collection:
         boxes, _ = unpack(rows["boxes"].combine_chunks())
         vectors = ImageVectors(boxes, embeddings.astype(np.float32))
         return Record(
-            path=Path(row["path"]), sha256=digest, looked=looked, vectors=vectors,
-            size=row["size"], mtime_ns=row["mtime_ns"], width=row["width"], height=row["height"],
+            path=Path(row["path"]),
+            sha256=digest,
+            looked=looked,
+            vectors=vectors,
+            size=row["size"],
+            mtime_ns=row["mtime_ns"],
+            width=row["width"],
+            height=row["height"],
         )
 
 

@@ -103,9 +103,7 @@ def _prepare(
         return Skipped(path, str(error))
     boxes = scheme(*image.size)
     cut = encoder.preprocessing.cut(image, boxes)
-    return _Prepared(
-        path, digest, stat.st_size, stat.st_mtime_ns, None, image.size, boxes, cut
-    )
+    return _Prepared(path, digest, stat.st_size, stat.st_mtime_ns, None, image.size, boxes, cut)
 
 
 def _crops(waiting: list[_Prepared | Skipped]) -> int:
@@ -123,12 +121,23 @@ def _encode(
         elif item.known is not None:
             same = item.known
             yield Record(
-                item.path, item.sha256, item.size, item.mtime_ns,
-                same.width, same.height, regions, same.vectors,
+                item.path,
+                item.sha256,
+                item.size,
+                item.mtime_ns,
+                same.width,
+                same.height,
+                regions,
+                same.vectors,
             )
         else:
             assert item.boxes is not None
             yield Record(
-                item.path, item.sha256, item.size, item.mtime_ns,
-                *item.image_size, regions, ImageVectors(item.boxes, next(embeddings)),
+                item.path,
+                item.sha256,
+                item.size,
+                item.mtime_ns,
+                *item.image_size,
+                regions,
+                ImageVectors(item.boxes, next(embeddings)),
             )

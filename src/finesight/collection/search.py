@@ -20,9 +20,7 @@ def search_table(dataset: lance.LanceDataset, query: Float32, k: int, rank_by: s
     """
     vectors = "whole" if rank_by == "whole" else "regions"
     best: list[tuple[float, str, int, int]] = []  # score, path, row id, region
-    for batch in dataset.to_batches(
-        columns=["path", vectors], with_row_id=True, batch_size=_BATCH
-    ):
+    for batch in dataset.to_batches(columns=["path", vectors], with_row_id=True, batch_size=_BATCH):
         if batch.num_rows == 0:
             continue
         region = np.zeros(batch.num_rows, int)

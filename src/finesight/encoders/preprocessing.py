@@ -54,7 +54,7 @@ class Preprocessing:
     def _table(self) -> Float32:
         """What each of the 256 values of a channel becomes: (256, 3)."""
         values = np.arange(256, dtype=np.float32)[:, None] / 255
-        return ((values - np.float32(self.mean)) / np.float32(self.std)).astype(np.float32)
+        return ((values - np.array(self.mean)) / np.array(self.std)).astype(np.float32)
 
     def cut(self, image: Image.Image, boxes: Float32) -> UInt8:
         """Cut boxes (p, 4), normalised xyxy, out of an RGB image: crops (p, side, side, 3)."""

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,7 +67,7 @@ def write_manifest(
     }
     temporary = directory / f"{MANIFEST}.new"
     temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    os.replace(temporary, directory / MANIFEST)
+    temporary.replace(directory / MANIFEST)
 
 
 def read_manifest(directory: Path) -> Manifest:

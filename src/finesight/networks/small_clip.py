@@ -71,8 +71,9 @@ class ResidualBlock(nn.Module):
 class ImageTower(nn.Module):
     """Pixels (b, 3, height, width) → embeddings (b, d), not normalised.
 
-    The mean over positions is the last thing that knows about space and a linear map follows it, so
-    the feature map of a larger image can be pooled window by window.
+    Pooling is the last thing that knows about space, so the feature map of a larger image can be
+    pooled window by window. Mean and maximum are added: the mean says what the crop is like, the
+    maximum keeps an object that fills little of it.
     """
 
     def __init__(self, settings: SmallClipSettings) -> None:
@@ -89,7 +90,7 @@ class ImageTower(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         features = self.blocks(F.relu(self.stem(pixels)))
-        return self.project(features.mean(dim=(2, 3)))
+        return self.project(features.mean(dim=(2, 3)) + features.amax(dim=(2, 3)))
 
     def fold(self) -> None:
         """Merge every batch normalisation into the convolution before it; for inference only."""
@@ -123,16 +124,15 @@ class TextLayer(nn.Module):
 
 
 class TextTower(nn.Module):
-    """Token ids and mask (t, w) → embeddings (t, d), not normalised; padding changes nothing.
-
-    The first token marks the beginning of every text, and its output stands for the whole text.
-    """
+    """Token ids and mask (t, w) → embeddings (t, d), not normalised; padding changes nothing."""
 
     def __init__(self, settings: SmallClipSettings) -> None:
         super().__init__()
         self.tokens = nn.Embedding(settings.vocabulary, settings.text_width)
         self.positions = nn.Parameter(torch.empty(settings.longest_text, settings.text_width))
-        nn.init.normal_(self.tokens.weight, std=0.1)
+        # Words far larger than positions, and their mean as the text: class names then reach the
+        # loss at once. With CLIP's small words and one token's output, classes took twice as long.
+        nn.init.normal_(self.tokens.weight, std=1.0)
         nn.init.normal_(self.positions, std=0.02)
         self.layers = nn.ModuleList(
             TextLayer(settings.text_width, settings.text_heads) for _ in range(settings.text_layers)
@@ -143,10 +143,12 @@ class TextTower(nn.Module):
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         words = self.tokens(input_ids) + self.positions[: input_ids.shape[1]]
         # A large negative number, not −inf: a row that is masked everywhere must not become NaN.
-        bias = (1.0 - attention_mask[:, None, None, :].to(words.dtype)) * -1e4
+        there = attention_mask.to(words.dtype)
+        bias = (1.0 - there[:, None, None, :]) * -1e4
         for layer in self.layers:
             words = layer(words, bias)
-        return self.project(self.norm(words[:, 0]))
+        total = (words * there[:, :, None]).sum(dim=1)
+        return self.project(self.norm(total / there.sum(dim=1, keepdim=True).clamp(min=1.0)))
 
 
 class SmallClip(nn.Module):

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 
 from finesight.errors import InputError
-from finesight.regions.complete_cover import complete_cover
+from finesight.regions.complete_cover import Spacing, complete_cover
 from finesight.regions.grid import grid
 from finesight.types import Float32
 
@@ -32,5 +32,5 @@ def parse_regions(name: str) -> Regions:
     n = int(match["n"])
     if match["kind"] == "grid":
         return lambda width, height: grid(width, height, n)
-    spacing = "paper" if match["paper"] else "even"
+    spacing: Spacing = "paper" if match["paper"] else "even"
     return lambda width, height: complete_cover(width, height, n, spacing)

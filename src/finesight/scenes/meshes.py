@@ -3,6 +3,7 @@
 Lengths are in the object's own unit, z is up. Angles are in degrees.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -102,9 +103,7 @@ def box(x: float, y: float, z: float, bevel: float = 0.0, tone: str = "main") ->
             faces.append(tuple(at(a, b, c) + axis for b, c in square))
             # The strip along an edge parallel to `axis`, between the faces u and v.
             for b in (-1, 1):
-                faces.append(
-                    (at(-1, a, b) + u, at(1, a, b) + u, at(1, a, b) + v, at(-1, a, b) + v)
-                )
+                faces.append((at(-1, a, b) + u, at(1, a, b) + u, at(1, a, b) + v, at(-1, a, b) + v))
     mesh = Mesh(corner, faces, [tone] * len(faces), [False] * len(faces))
     return mesh.moved(z=z / 2)
 
@@ -116,9 +115,10 @@ def lathe(profile: Sequence[tuple[float, float]], segments: int = 28, tone: str 
     """
     angles = 2 * np.pi * np.arange(segments) / segments
     ring = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    vertices, faces = [], []
-    for (r0, z0), (r1, z1) in zip(profile[:-1], profile[1:], strict=True):
-        start = sum(len(v) for v in vertices)
+    vertices: list[Array] = []
+    faces: list[tuple[int, ...]] = []
+    for (r0, z0), (r1, z1) in itertools.pairwise(profile):
+        start = segments * len(vertices)
         for r, z in ((r0, z0), (r1, z1)):
             vertices.append(np.column_stack([ring * max(r, 1e-4), np.full(segments, z)]))
         for i in range(segments):
@@ -140,9 +140,7 @@ def ellipsoid(x: float, y: float, z: float, tone: str = "main", share: float = 1
     return lathe(profile, tone=tone).scaled(x, y, z)
 
 
-def tube(
-    path: Sequence[Point], radius: float, closed: bool = False, tone: str = "main"
-) -> Mesh:
+def tube(path: Sequence[Point], radius: float, closed: bool = False, tone: str = "main") -> Mesh:
     """Return a round tube of one radius along a path of points."""
     points = np.array(path, float)
     n, segments = len(points), 10
@@ -170,7 +168,10 @@ def tube(
             faces.append((a + i, a + j, b + j, b + i))
     smooth = [True] * len(faces)
     if not closed:
-        faces += [tuple(range(segments))[::-1], tuple((n - 1) * segments + i for i in range(segments))]
+        faces += [
+            tuple(range(segments))[::-1],
+            tuple((n - 1) * segments + i for i in range(segments)),
+        ]
         smooth += [False, False]
     return Mesh(np.concatenate(rings), faces, [tone] * len(faces), smooth)
 

@@ -7,7 +7,6 @@ no line was not finished, and is drawn again.
 
 import importlib.util
 import json
-import os
 import shutil
 import subprocess
 import tempfile
@@ -56,7 +55,9 @@ def render_set(
         "classes": sorted(CLASSES),
         "colors": list(COLORS),
     }
-    _KINDS[kind](seed, split, 0, size)  # a wrong split or seed ends here, before anything is written
+    _KINDS[kind](
+        seed, split, 0, size
+    )  # a wrong split or seed ends here, before anything is written
     try:
         lines = _begin(out, settings)
         missing = [i for i in range(images) if i not in lines]
@@ -196,7 +197,9 @@ def _begin(out: Path, settings: dict[str, Any]) -> dict[int, str]:
         try:
             found = json.loads(head.read_text(encoding="utf-8"))
         except ValueError as error:
-            raise InputError(f"{head} is damaged: remove the folder, or render to another") from error
+            raise InputError(
+                f"{head} is damaged: remove the folder, or render to another"
+            ) from error
         other = sorted(key for key in settings if found.get(key) != settings[key])
         if other:
             raise InputError(
@@ -222,10 +225,10 @@ def _write(path: Path, text: str) -> None:
     """Replace a file's content at once, so that no reader ever sees half of it."""
     temporary = path.with_name(path.name + ".part")
     temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
-def _linear(channel: int) -> float:
+def _linear(channel: float) -> float:
     """Return the linear light 0..1 of an sRGB value 0..255."""
     value = channel / 255
     return value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4

@@ -169,10 +169,8 @@ def _fit(
         if depth.min() < 1.0:
             return None
         low, high = points.min(axis=0), points.max(axis=0)
-        if by_area:
-            factor = np.sqrt(target / _outline_area(points))
-        else:
-            factor = target / (high - low).max()
+        side = (high - low).max()
+        factor = np.sqrt(target / _outline_area(points)) if by_area else target / side
         thing = replace(thing, scale=thing.scale * float(np.clip(factor, 0.1, 10)))
         foot = foot + (np.array(place) - (low + high) / 2)
     return thing
@@ -213,4 +211,3 @@ def _overlap(a: np.ndarray, b: np.ndarray) -> float:
     sides = np.clip(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0, None)
     smaller = min((a[2:] - a[:2]).prod(), (b[2:] - b[:2]).prod())
     return float(sides.prod() / max(smaller, 1e-9))
-

@@ -107,7 +107,11 @@ def article(noun: str) -> str:
 
 
 def plural(noun: str) -> str:
-    """The regular plural of the last word: "red mugs", "boxes", "berries"."""
+    """The plural of the last word: "red mugs", "boxes", "berries", "knives", "headphones"."""
+    if noun.endswith("s") and not noun.endswith(("ss", "us", "is")):
+        return noun
+    if noun.endswith("fe"):
+        return noun[:-2] + "ves"
     if noun.endswith(("s", "x", "z", "ch", "sh")):
         return noun + "es"
     if noun.endswith("y") and noun[-2:-1] not in tuple("aeiou"):

@@ -16,11 +16,11 @@ def save_checkpoint(path: Path, settings: dict[str, Any], state: dict[str, Any])
     """Write the state and the settings it belongs to; a kill leaves the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(path.name + ".part")
-    with open(unfinished, "wb") as file:
+    with unfinished.open("wb") as file:
         torch.save({"settings": settings, "state": state}, file)
         file.flush()
         os.fsync(file.fileno())
-    os.replace(unfinished, path)
+    unfinished.replace(path)
 
 
 def load_checkpoint(path: Path, settings: dict[str, Any]) -> dict[str, Any] | None:

@@ -1,8 +1,7 @@
-"""Reads rendered scenes into memory, ready to be cut into crops."""
+"""Rendered scenes in memory, decoded and ready to be cut into crops."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +9,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from finesight.datasets import clevr_ds
 from finesight.errors import DataError
 from finesight.training.concepts import Concepts
 from finesight.training.crops import Scene
+
+WHOLE = (0.0, 0.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -25,28 +27,54 @@ class Rendered:
 
 
 def load_rendered(training: Sequence[Path], validation: Path) -> Rendered:
-    """Decode every image of the folders; about 1.6 MB of memory for each of 640 × 640 pixels."""
-    heads = [json.loads((f / "dataset.json").read_text()) for f in training]
+    """Decode every image of the folders; one of 640 × 640 pixels takes 1.6 MB of memory.
+
+    The training folders decide what can be said. Raises DataError when a validation object is
+    something else, when there is no object at all, or for an image that cannot be read.
+    """
+    sets = [clevr_ds.load(folder) for folder in training]
     concepts = Concepts(
-        tuple(dict.fromkeys(c for h in heads for c in h["classes"])),
-        tuple(dict.fromkeys(c for h in heads for c in h["colors"])),
+        tuple(dict.fromkeys(name for each in sets for name in each.classes)),
+        tuple(dict.fromkeys(color for each in sets for color in each.colors)),
     )
-    scenes = [s for folder in training for s in _read(folder, concepts)]
-    return Rendered(scenes, _read(validation, concepts), concepts)
+    held_out = clevr_ds.load(validation)
+    unknown = {*held_out.classes, *held_out.colors} - {*concepts.classes, *concepts.colors}
+    if unknown:
+        raise DataError(
+            f"{validation} has classes or colours that no training set has "
+            f"({', '.join(sorted(unknown))}): train and validate on sets of the same finesight"
+        )
+    scenes = [_decode(image, concepts) for each in sets for image in each.images]
+    checks = [_decode(image, concepts) for image in held_out.images]
+    for folders, found in ((training, scenes), ([validation], checks)):
+        if not any(len(scene.boxes) for scene in found):
+            raise DataError(f"no image of {', '.join(map(str, folders))} has an object in it")
+    return Rendered(scenes, checks, concepts)
 
 
-def _read(folder: Path, concepts: Concepts) -> list[Scene]:
-    out = []
-    for line in (folder / "scenes.jsonl").read_text().splitlines():
-        r = json.loads(line)
-        if not r["objects"]:
-            continue
-        image = Image.open(folder / r["file"]).convert("RGB")
-        boxes = np.array([o["box_px"] for o in r["objects"]], float)
+def _decode(record: clevr_ds.SceneImage, concepts: Concepts) -> Scene:
+    try:
+        with Image.open(record.path) as file:
+            image = file.convert("RGB")
+    except OSError as error:
+        raise DataError(
+            f"{record.path} cannot be read ({error}): run the same `finesight render` again"
+        ) from error
+    scale = np.tile(np.array(image.size, float), 2)
+    objects = record.objects
+    try:
         kinds = [
-            concepts.of(concepts.classes.index(o["class"]), concepts.colors.index(o["color"]))
-            for o in r["objects"]
+            concepts.of(
+                concepts.classes.index(thing.class_name), concepts.colors.index(thing.color)
+            )
+            for thing in objects
         ]
-        limits = np.array([o.get("cell_px", [0, 0, *image.size]) for o in r["objects"]], float)
-        out.append(Scene(image, boxes, kinds, limits, "cell_px" in r["objects"][0]))
-    return out
+    except ValueError as error:
+        raise DataError(f"{record.path} shows what dataset.json does not list: {error}") from error
+    return Scene(
+        image,
+        np.array([thing.box for thing in objects], float).reshape(-1, 4) * scale,
+        kinds,
+        np.array([thing.cell or WHOLE for thing in objects], float).reshape(-1, 4) * scale,
+        sheet=any(thing.cell is not None for thing in objects),
+    )

@@ -22,7 +22,10 @@ def bottle(rng: np.random.Generator) -> Mesh:
     radius, body, neck = rng.uniform(0.22, 0.3), rng.uniform(0.75, 1.0), rng.uniform(0.07, 0.1)
     shoulder, top = rng.uniform(0.15, 0.3), rng.uniform(0.22, 0.38)
     curve = [
-        (neck + (radius - neck) * (0.5 + 0.5 * float(np.cos(t))), body + shoulder * float(t / np.pi))
+        (
+            neck + (radius - neck) * (0.5 + 0.5 * float(np.cos(t))),
+            body + shoulder * float(t / np.pi),
+        )
         for t in np.linspace(0, np.pi, 8)
     ]
     hull = lathe([(0, 0), (radius, 0), *curve, (neck, body + shoulder + top)])
@@ -71,7 +74,10 @@ def guitar(rng: np.random.Generator) -> Mesh:
     lower, upper = rng.uniform(0.44, 0.52), rng.uniform(0.33, 0.4)
     waist, neck = rng.uniform(0.24, 0.3), rng.uniform(0.95, 1.15)
     heights = np.linspace(0, 1.15, 24)
-    anchors = ([0, 0.1, 0.35, 0.68, 0.92, 1.08, 1.15], [0.12, 0.8 * lower, lower, waist, upper, 0.7 * upper, 0.08])
+    anchors = (
+        [0, 0.1, 0.35, 0.68, 0.92, 1.08, 1.15],
+        [0.12, 0.8 * lower, lower, waist, upper, 0.7 * upper, 0.08],
+    )
     half = np.interp(heights, *anchors)
     half = np.convolve(np.pad(half, 1, mode="edge"), [0.25, 0.5, 0.25], mode="valid")
     right = [(float(w), float(h)) for w, h in zip(half, heights, strict=True)]
@@ -114,7 +120,9 @@ def camera(rng: np.random.Generator) -> Mesh:
     width, height = rng.uniform(1.0, 1.2), rng.uniform(0.6, 0.75)
     body = box(0.4, width, height, 0.2)
     radius, reach = rng.uniform(0.24, 0.3), rng.uniform(0.3, 0.5)
-    barrel = join(cylinder(radius, reach, tone="dark"), cylinder(radius * 1.12, 0.1).moved(z=reach * 0.4))
+    barrel = join(
+        cylinder(radius, reach, tone="dark"), cylinder(radius * 1.12, 0.1).moved(z=reach * 0.4)
+    )
     glass = ellipsoid(radius * 0.75, radius * 0.75, 0.06, "light").moved(z=reach)
     lens = join(barrel, glass).turned("y", 90).moved(0.18, 0, height * 0.46)
     hump = box(0.32, 0.36, 0.2, 0.3).moved(z=height - 0.02)

@@ -98,7 +98,10 @@ def faucet(rng: np.random.Generator) -> Mesh:
     """A bent spout with two handles."""
     height, reach = rng.uniform(0.6, 0.9), rng.uniform(0.5, 0.7)
     turns = np.linspace(0, np.pi, 9)
-    arch = [(reach / 2 * (1 - float(np.cos(t))), 0.0, height + reach / 2 * float(np.sin(t))) for t in turns]
+    arch = [
+        (reach / 2 * (1 - float(np.cos(t))), 0.0, height + reach / 2 * float(np.sin(t)))
+        for t in turns
+    ]
     spout = tube([(0.0, 0.0, 0.0), *arch, (reach, 0.0, height - 0.16)], rng.uniform(0.075, 0.1))
     foot = cylinder(0.17, 0.12)
     across = rng.uniform(0.35, 0.5)
@@ -111,7 +114,10 @@ def faucet(rng: np.random.Generator) -> Mesh:
 def mailbox(rng: np.random.Generator) -> Mesh:
     """A round-topped box on a post, with a flag."""
     length, width, post = rng.uniform(0.75, 1.0), rng.uniform(0.36, 0.46), rng.uniform(0.7, 1.0)
-    arc = [(width / 2 * float(np.cos(t)), 0.26 + width / 2 * float(np.sin(t))) for t in np.linspace(0, np.pi, 12)]
+    arc = [
+        (width / 2 * float(np.cos(t)), 0.26 + width / 2 * float(np.sin(t)))
+        for t in np.linspace(0, np.pi, 12)
+    ]
     body = extrude([(-width / 2, 0.0), (width / 2, 0.0), *arc], length).turned("z", 90)
     door = extrude([(-width / 2, 0.0), (width / 2, 0.0), *arc], 0.03, "light").scaled(0.8)
     door = door.turned("z", 90).moved(length / 2 + 0.01, 0, 0.04)

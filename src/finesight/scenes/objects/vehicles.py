@@ -26,7 +26,9 @@ def airplane(rng: np.random.Generator) -> Mesh:
     tail = wing.scaled(0.42).moved(x=-length * 0.4)
     fin = extrude(outline, 0.05).scaled(0.4).moved(x=-length * 0.4)
     wings = [part for w in (wing, tail) for part in (w, w.scaled(1, -1, 1))]
-    window = ellipsoid(0.14, radius * 0.8, radius * 0.6, "dark").moved(x=length * 0.36, z=radius * 0.5)
+    window = ellipsoid(0.14, radius * 0.8, radius * 0.6, "dark").moved(
+        x=length * 0.36, z=radius * 0.5
+    )
     return join(body, *wings, fin, window).moved(z=0.3)
 
 
@@ -41,7 +43,9 @@ def car(rng: np.random.Generator) -> Mesh:
     top = box(cabin * 0.64, width * 0.86, 0.06, 0.3).moved(
         shift - cabin * 0.05, 0, radius * 0.8 + body_height + roof - 0.02
     )
-    lights = box(0.04, width * 0.8, 0.08, 0.2, "light").moved(length / 2, 0, radius + body_height * 0.4)
+    lights = box(0.04, width * 0.8, 0.08, 0.2, "light").moved(
+        length / 2, 0, radius + body_height * 0.4
+    )
     return join(body, glass, top, lights, wheels(length * 0.62, width * 0.92, radius, 0.14))
 
 
@@ -54,7 +58,9 @@ def bus(rng: np.random.Generator) -> Mesh:
     pane = box(step * 0.8, width * 1.02, height * 0.32, 0.05, "dark")
     x0 = -length * 0.45 + step / 2
     windows = [pane.moved(x0 + i * step, 0, 0.16 + height * 0.52) for i in range(panes)]
-    front = box(0.05, width * 0.86, height * 0.4, 0.1, "dark").moved(length / 2, 0, 0.16 + height * 0.46)
+    front = box(0.05, width * 0.86, height * 0.4, 0.1, "dark").moved(
+        length / 2, 0, 0.16 + height * 0.46
+    )
     return join(body, *windows, front, wheels(length * 0.6, width * 0.92, 0.18, 0.14))
 
 
@@ -62,10 +68,18 @@ def rocket(rng: np.random.Generator) -> Mesh:
     """A tall pointed hull on fins."""
     height, radius = rng.uniform(1.7, 2.3), rng.uniform(0.2, 0.28)
     nose = height * rng.uniform(0.28, 0.4)
-    curve = [(radius * np.cos(t) ** 0.8, height - nose + nose * np.sin(t)) for t in np.linspace(0, 1.5, 8)]
+    curve = [
+        (radius * np.cos(t) ** 0.8, height - nose + nose * np.sin(t))
+        for t in np.linspace(0, 1.5, 8)
+    ]
     hull = lathe([(0, 0.2), (radius * 0.7, 0.2), (radius, height * 0.4), *curve, (0, height)])
     reach = rng.uniform(0.25, 0.4)
-    outline = [(radius * 0.7, 0.25), (radius + reach, 0.0), (radius + reach, 0.2), (radius * 0.9, 0.75)]
+    outline = [
+        (radius * 0.7, 0.25),
+        (radius + reach, 0.0),
+        (radius + reach, 0.2),
+        (radius * 0.9, 0.75),
+    ]
     fin = extrude(outline, 0.06, "dark" if rng.random() < 0.5 else "main")
     porthole = ellipsoid(0.05, 0.11, 0.11, "light").moved(radius * 0.95, 0, height * 0.55)
     fins = [fin.turned("z", angle) for angle in (45, 135, 225, 315)]

@@ -1,0 +1,97 @@
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from finesight.images import ImageError, decode_image, read_image
+
+
+def encoded(image, kind="PNG", **options):
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+RED = (200, 30, 40)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "L", "1", "LA"])
+def test_any_mode_becomes_rgb(mode):
+    image = decode_image(encoded(Image.new("RGB", (7, 5), RED).convert(mode)))
+    assert (image.mode, image.size) == ("RGB", (7, 5))
+
+
+def test_cmyk_becomes_rgb():
+    image = decode_image(encoded(Image.new("RGB", (8, 8), RED).convert("CMYK"), "JPEG"))
+    assert image.mode == "RGB"
+    assert np.abs(np.array(image.getpixel((4, 4))) - RED).max() < 12
+
+
+def test_sixteen_bits_are_scaled_by_their_range():
+    samples = np.full((4, 4), 128 * 257, np.uint16)
+    assert decode_image(encoded(Image.fromarray(samples))).getpixel((0, 0)) == (128, 128, 128)
+
+
+def test_transparency_is_laid_on_white():
+    image = Image.new("RGBA", (4, 4), (0, 0, 0, 0))
+    assert decode_image(encoded(image)).getpixel((0, 0)) == (255, 255, 255)
+    palette = Image.new("P", (4, 4), 0)
+    assert decode_image(encoded(palette, transparency=b"\x00")).getpixel((0, 0)) == (255, 255, 255)
+
+
+def test_exif_orientation_is_applied():
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was turned: rotate by 90 degrees to see it upright
+    image = decode_image(encoded(Image.new("RGB", (30, 10), RED), "JPEG", exif=exif))
+    assert image.size == (10, 30)
+
+
+def test_the_first_frame_of_an_animation():
+    frames = [Image.new("RGB", (6, 6), color) for color in (RED, (0, 0, 255))]
+    data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    red, _, blue = decode_image(data).getpixel((3, 3))
+    assert red > 150 > 100 > blue
+
+
+def test_one_pixel():
+    assert decode_image(encoded(Image.new("RGB", (1, 1), RED))).getpixel((0, 0)) == RED
+
+
+def test_too_many_pixels_are_refused_before_decoding():
+    data = encoded(Image.new("1", (3000, 2000)))
+    with pytest.raises(ImageError, match=r"too large: 3000 x 2000 .* 1,000,000"):
+        decode_image(data, max_pixels=1_000_000)
+
+
+def test_a_bomb_beyond_pillows_own_limit_is_refused():
+    header = bytearray(encoded(Image.new("1", (8, 8))))
+    header[16:24] = (100_000).to_bytes(4, "big") * 2
+    with pytest.raises(ImageError):
+        decode_image(bytes(header))
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "empty"),
+        (b"hello", "not an image"),
+        (b"\xff\xd8\xff\xe0garbage", "not an image|damag"),
+    ],
+)
+def test_what_is_not_an_image(data, reason):
+    with pytest.raises(ImageError, match=reason):
+        decode_image(data)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP"])
+def test_truncated_files(kind):
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+    data = encoded(Image.fromarray(noise), kind)
+    with pytest.raises(ImageError):
+        decode_image(data[: len(data) // 2])
+
+
+def test_a_missing_file(tmp_path):
+    with pytest.raises(ImageError, match="cannot be read"):
+        read_image(tmp_path / "nothing.jpg")
