@@ -183,15 +183,27 @@ def _box(thing: Object, camera: Camera) -> np.ndarray:
 
 def _outline_area(points: np.ndarray) -> float:
     """Estimate the area (px) that projected vertices (n, 2) cover: most of their convex hull."""
-    order = np.lexsort((points[:, 1], points[:, 0]))
-    hull = _convex_hull(points[order])
+    hull = _convex_hull(points)
     x, y = hull[:, 0], hull[:, 1]
     area = 0.5 * abs(float(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))))
     return max(_SOLID * area, 1e-6)
 
 
 def _convex_hull(points: np.ndarray) -> np.ndarray:
-    """Return the corners of the convex hull of points (n, 2) sorted by x (monotone chain)."""
+    """Return the corners of the convex hull of points (n, 2), by Andrew's monotone chain.
+
+    Points inside the polygon of the outermost ones in 16 directions are left out first, as Akl
+    and Toussaint propose: it spares nearly all of the work.
+    """
+    angles = 2 * np.pi * np.arange(16) / 16
+    outermost = points[(points @ np.stack([np.cos(angles), np.sin(angles)])).argmax(axis=0)]
+    edges = np.roll(outermost, -1, axis=0) - outermost
+    offsets = points[:, None] - outermost
+    sides = edges[:, 0] * offsets[..., 1] - edges[:, 1] * offsets[..., 0]
+    # Points on an edge stay, and an edge between one point and itself says nothing.
+    inside = ((sides > 1e-9) | (np.abs(edges).sum(axis=1) == 0)).all(axis=1)
+    points = points[~inside]
+    points = points[np.lexsort((points[:, 1], points[:, 0]))]
     chains = []
     for run in (points, points[::-1]):
         chain: list[np.ndarray] = []
