@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from finesight.cli.options import JsonOption
 from finesight.errors import MissingDependencyError
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
     from finesight.training.encoder import Progress as Step
     from finesight.training.encoder import TrainingSettings
 
@@ -49,7 +50,7 @@ def encoder(
         typer.Option(help="Where an interrupted run is kept; next to --out if not given."),
     ] = None,
     quick: Annotated[bool, typer.Option(help="A minute of training, to try it out.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Train a small CLIP-like model from scratch on rendered scenes and write it as a bundle.
 
@@ -115,6 +116,9 @@ def _training() -> tuple[Any, Any, Any, Any]:
 
 
 def _bar(steps: int) -> Progress:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
     return Progress(
         TextColumn("training"),
         BarColumn(),

@@ -45,6 +45,7 @@ class ConvNorm(nn.Module):
         self.norm: nn.Module = nn.BatchNorm2d(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Features (b, inputs, h, w) → (b, outputs, h / stride, w / stride)."""
         return self.norm(self.conv(x))
 
     def fold(self) -> None:
@@ -65,6 +66,7 @@ class ResidualBlock(nn.Module):
         self.shortcut = nn.Identity() if same else ConvNorm(inputs, outputs, 1, stride)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Features (b, inputs, h, w) → (b, outputs, h / stride, w / stride)."""
         return F.relu(self.shortcut(x) + self.second(F.relu(self.first(x))))
 
 
@@ -89,6 +91,7 @@ class ImageTower(nn.Module):
         self.project = nn.Linear(channels, settings.width)
 
     def forward(self, pixels: Tensor) -> Tensor:
+        """Embed pixels around 0, as the bundle's preprocessor makes them."""
         features = self.blocks(F.relu(self.stem(pixels)))
         return self.project(features.mean(dim=(2, 3)) + features.amax(dim=(2, 3)))
 
@@ -141,6 +144,7 @@ class TextTower(nn.Module):
         self.project = nn.Linear(settings.text_width, settings.width)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Embed texts; the mask is 1 where there is a token and 0 where there is padding."""
         words = self.tokens(input_ids) + self.positions[: input_ids.shape[1]]
         # A large negative number, not −inf: a row that is masked everywhere must not become NaN.
         there = attention_mask.to(words.dtype)

@@ -1,0 +1,191 @@
+import json
+import os
+import sys
+
+import filelock
+import pytest
+from conftest import ColorEncoder, spotted
+
+from finesight.collection import Collection
+from finesight.errors import DataError, InputError
+from finesight.models import Model
+
+
+def test_the_small_thing_is_found_with_its_box(folder, tmp_path, color_model):
+    collection = Collection.open(tmp_path / "c", color_model)
+    report = collection.add([folder])
+    assert (report.indexed, report.unchanged, report.skipped) == (3, 0, ())
+    for color in ("red", "green", "blue"):
+        hits = collection.search(f"a {color} thing", k=2)
+        assert [hit.rank for hit in hits] == [1, 2]
+        assert hits[0].path.stem == color
+        x0, y0, x1, y1 = hits[0].box
+        assert x0 <= 132 / 200 <= x1
+        assert y0 <= 112 / 160 <= y1
+        assert x1 - x0 < 0.5
+
+
+@pytest.mark.parametrize("rank_by", ["whole", "mean"])
+def test_other_rankings(folder, tmp_path, color_model, rank_by):
+    collection = Collection.open(tmp_path / "c", color_model)
+    collection.add([folder])
+    hits = collection.search("red", k=10, rank_by=rank_by)
+    assert hits[0].path.stem == "red"
+    assert len(hits) == 3
+    assert [h.score for h in hits] == sorted((h.score for h in hits), reverse=True)
+
+
+def test_only_new_and_changed_images_are_looked_at_again(folder, tmp_path, color_model):
+    collection = Collection.open(tmp_path / "c", color_model)
+    collection.add([folder])
+    encoded = color_model.encoder.encoded
+    assert collection.add([folder]).unchanged == 3
+    assert color_model.encoder.encoded == encoded
+    spotted(folder / "red.png", "blue", spot=30)
+    spotted(folder / "new.png", "green", spot=40)
+    report = collection.add([folder])
+    assert (report.indexed, report.unchanged) == (2, 2)
+    assert len(collection) == 4
+    assert {hit.path.stem for hit in collection.search("blue", k=2)} == {"blue", "red"}
+
+
+def test_identical_bytes_are_encoded_once(folder, tmp_path, color_model):
+    collection = Collection.open(tmp_path / "c", color_model)
+    collection.add([folder])
+    encoded = color_model.encoder.encoded
+    (folder / "copy.png").write_bytes((folder / "red.png").read_bytes())
+    assert collection.add([folder]).indexed == 1
+    assert color_model.encoder.encoded == encoded
+    first, second = collection.search("red", k=2)
+    assert {first.path.stem, second.path.stem} == {"red", "copy"}
+    assert (first.score, first.box) == (second.score, second.box)
+
+
+def test_a_later_open_needs_no_model_name(folder, tmp_path, monkeypatch, color_model):
+    Collection.open(tmp_path / "c", color_model).add([folder])
+    monkeypatch.setattr("finesight.collection.collection.load_model", lambda source: color_model)
+    assert Collection.open(tmp_path / "c").search("red", k=1)[0].path.stem == "red"
+
+
+def test_bad_files_are_skipped_with_their_reason(folder, tmp_path, color_model):
+    (folder / "empty.jpg").touch()
+    (folder / "text.png").write_text("no image")
+    (folder / "half.png").write_bytes((folder / "red.png").read_bytes()[:80])
+    (folder / "ünï 图像 🖼.png").write_bytes((folder / "blue.png").read_bytes())
+    collection = Collection.open(tmp_path / "c", color_model)
+    report = collection.add([folder])
+    assert report.indexed == 4
+    assert {skipped.path.name for skipped in report.skipped} == {
+        "empty.jpg",
+        "text.png",
+        "half.png",
+    }
+    assert all(skipped.reason for skipped in report.skipped)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux allows such names")
+def test_a_name_that_is_not_unicode_is_skipped(folder, tmp_path, color_model):
+    with open(os.path.join(os.fsencode(folder), b"\xff\xfe.png"), "wb") as file:  # noqa: PTH118, PTH123
+        file.write((folder / "red.png").read_bytes())
+    report = Collection.open(tmp_path / "c", color_model).add([folder])
+    assert report.indexed == 3
+    assert "UTF-8" in report.skipped[0].reason
+
+
+def test_links_in_circles(folder, tmp_path, color_model):
+    (folder / "loop").symlink_to(folder, target_is_directory=True)
+    (folder / "self.png").symlink_to(folder / "self.png")
+    (folder / "nowhere.png").symlink_to(folder / "missing.png")
+    (folder / "again.png").symlink_to(folder / "red.png")
+    report = Collection.open(tmp_path / "c", color_model).add([folder])
+    assert report.indexed == 3
+
+
+def test_missing_and_empty_folders(tmp_path, color_model):
+    collection = Collection.open(tmp_path / "c", color_model)
+    with pytest.raises(InputError, match="does not exist"):
+        collection.add([tmp_path / "missing"])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="no image files"):
+        collection.add([tmp_path / "empty"])
+    assert not collection.exists
+
+
+def test_a_place_that_cannot_be_written(folder, tmp_path, color_model):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="is a file"):
+        Collection.open(tmp_path / "file", color_model)
+    with pytest.raises(InputError, match="cannot write"):
+        Collection.open(tmp_path / "file" / "c", color_model).add([folder])
+
+
+def test_a_second_writer_is_told(folder, tmp_path, color_model):
+    collection = Collection.open(tmp_path / "c", color_model)
+    collection.add([folder])
+    with (
+        filelock.FileLock(tmp_path / "c" / ".lock"),
+        pytest.raises(InputError, match="another run"),
+    ):
+        collection.add([folder])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"text": ""}, "empty"),
+        ({"text": "  "}, "empty"),
+        ({"text": "red", "k": 0}, "at least one"),
+        ({"text": "red", "rank_by": "best"}, "regions, whole, mean"),
+    ],
+)
+def test_bad_queries(folder, tmp_path, color_model, arguments, message):
+    collection = Collection.open(tmp_path / "c", color_model)
+    collection.add([folder])
+    with pytest.raises(InputError, match=message):
+        collection.search(**arguments)
+
+
+def test_searching_what_is_not_there(tmp_path, color_model):
+    with pytest.raises(InputError, match="finesight index"):
+        Collection.open(tmp_path / "c", color_model).search("red")
+
+
+def test_another_model_is_refused(folder, tmp_path, color_model):
+    Collection.open(tmp_path / "c", color_model).add([folder])
+    other = Model("other", "other", ColorEncoder(), "{}", "cc5", "f" * 16)
+    with pytest.raises(InputError, match="was made with the model colors"):
+        Collection.open(tmp_path / "c", other)
+
+
+@pytest.mark.parametrize("content", ["", "{", "{}", '{"format": "x", "version": 1}'])
+def test_a_damaged_collection(tmp_path, content):
+    (tmp_path / "collection.json").write_text(content)
+    with pytest.raises(DataError, match=r"damaged|format"):
+        Collection.open(tmp_path)
+
+
+def test_a_newer_collection_is_refused(folder, tmp_path, color_model):
+    Collection.open(tmp_path / "c", color_model).add([folder])
+    path = tmp_path / "c" / "collection.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "version": 99}))
+    with pytest.raises(DataError, match="update finesight"):
+        Collection.open(tmp_path / "c", color_model)
+
+
+def test_what_was_indexed_stays_when_a_run_is_interrupted(tmp_path, color_model, monkeypatch):
+    for i in range(6):
+        spotted(tmp_path / "pictures" / f"{i}.png", "red", spot=10 + i)
+    monkeypatch.setattr("finesight.collection.collection._COMMIT", 2)
+    monkeypatch.setattr("finesight.collection.indexing._CROPS", 1)
+    collection = Collection.open(tmp_path / "c", color_model)
+
+    def interrupt(done, total):
+        if done == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        collection.add([tmp_path / "pictures"], progress=interrupt)
+    again = Collection.open(tmp_path / "c", color_model)
+    assert len(again) == 4
+    report = again.add([tmp_path / "pictures"])
+    assert (report.indexed, report.unchanged) == (2, 4)
