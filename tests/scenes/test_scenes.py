@@ -24,7 +24,7 @@ def test_every_class_builds_and_stands_on_the_ground(name):
         assert max(max(face) for face in mesh.faces) < len(mesh.vertices)
         assert len(mesh.faces) == len(mesh.tones) == len(mesh.smooth)
         assert set(mesh.tones) <= {"main", "dark", "light", "steel"}
-    assert not np.allclose(shapes[0].vertices, shapes[1].vertices)
+    assert not np.array_equal(shapes[0].vertices, shapes[1].vertices)
 
 
 def test_splits_share_no_instance():

@@ -44,7 +44,7 @@ class Preprocessing:
             mean, std = (tuple(float(x) for x in config[f"image_{key}"]) for key in ("mean", "std"))
             resample = Image.Resampling(config.get("resample", Image.Resampling.BICUBIC))
             return Preprocessing(int(size), mean, std, resample)  # type: ignore[arg-type]
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(
                 f"{path} is missing, damaged or of an unknown kind ({error}): "
                 "download or export the model again"
