@@ -1,0 +1,112 @@
+"""The program as people run it, in processes of its own, with mini and the sample scenes."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SAMPLE = Path(__file__).parents[2] / "data" / "sample"
+
+
+def finesight(*arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-m", "finesight", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def collection(tmp_path_factory):
+    """A dozen sample scenes, indexed."""
+    root = tmp_path_factory.mktemp("pictures")
+    for image in sorted((SAMPLE / "images").iterdir())[:12]:
+        (root / image.name).write_bytes(image.read_bytes())
+    (root / "broken.jpg").write_bytes(b"\xff\xd8\xff")
+    result = finesight("index", root, "--collection", root / "c", "--model", "mini")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == ""
+    assert "12 indexed, 0 unchanged, 1 skipped" in result.stderr
+    return root / "c"
+
+
+def test_indexing_again_does_nothing(collection):
+    result = finesight("index", collection.parent, "--collection", collection)
+    assert "0 indexed, 12 unchanged, 1 skipped" in result.stderr
+
+
+def test_search_finds_what_the_scene_graph_says(collection):
+    scenes = [json.loads(line) for line in (SAMPLE / "scenes.jsonl").read_text().splitlines()[:12]]
+    things = {(o["color"], o["class"]) for s in scenes for o in s["objects"]}
+    right = 0
+    for color, name in sorted(things):
+        result = finesight(
+            "search", f"{color} {name}", "--collection", collection, "--json", "-k", 1
+        )
+        (hit,) = json.loads(result.stdout)
+        index = int(Path(hit["path"]).stem)
+        right += any((o["color"], o["class"]) == (color, name) for o in scenes[index]["objects"])
+    assert right / len(things) > 0.6
+
+
+def test_plain_output_and_paths(collection):
+    plain = finesight("search", "red mug", "--collection", collection, "-k", 3).stdout.splitlines()
+    paths = finesight("search", "red mug", "--collection", collection, "-k", 3, "--paths").stdout
+    assert [line.split("\t")[2] for line in plain] == paths.splitlines()
+    assert len(plain[0].split("\t")[3].split(",")) == 4
+
+
+def test_the_environment_names_the_collection(collection):
+    result = finesight("search", "mug", "--paths", "-k", 1, FINESIGHT_COLLECTION=str(collection))
+    assert result.stdout.count("\n") == 1
+
+
+def test_saved_hits(collection, tmp_path):
+    finesight("search", "mug", "--collection", collection, "-k", 2, "--save", tmp_path / "out")
+    assert len(list((tmp_path / "out").iterdir())) == 3
+    assert (tmp_path / "out" / "sheet.jpg").stat().st_size > 1000
+
+
+def test_status(collection):
+    facts = json.loads(finesight("status", "--collection", collection, "--json").stdout)
+    assert (facts["images"], facts["model"], facts["regions"]) == (12, "mini", "cc10")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["search", ""], 2, "empty"),
+        (["search", "mug", "-k", "0"], 2, "at least one"),
+        (["search", "mug", "--model", "nothing"], 2, "unknown model"),
+        (["search", "mug", "--rank-by", "luck"], 2, "rank by"),
+        (["index", "/nowhere/at/all"], 2, "does not exist"),
+        (["index", ".", "--regions", "cc0"], 2, "unknown regions"),
+        (["evaluate", "."], 2, "not a scene set"),
+        (["unknown"], 2, "No such command"),
+    ],
+)
+def test_errors_are_one_line_and_an_exit_code(collection, arguments, code, message):
+    result = finesight(*arguments, FINESIGHT_COLLECTION=str(collection))
+    assert result.returncode == code
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
+
+
+def test_an_evaluation_as_json(tmp_path):
+    (tmp_path / "images").mkdir()
+    lines = (SAMPLE / "scenes.jsonl").read_text().splitlines()[:6]
+    for line in lines:
+        file = json.loads(line)["file"]
+        (tmp_path / file).write_bytes((SAMPLE / file).read_bytes())
+    (tmp_path / "scenes.jsonl").write_text("\n".join(lines))
+    (tmp_path / "dataset.json").write_text((SAMPLE / "dataset.json").read_text())
+    rows = json.loads(finesight("evaluate", tmp_path, "--model", "mini", "--json").stdout)
+    assert {row["method"] for row in rows} >= {"full", "cc5-max", "cc10-max", "boxes-max"}
+    assert {row["subset"] for row in rows} == {"all", "<1%", "1-5%", ">5%"}
+    assert all(row["recall"] is None or 0 <= row["recall"] <= 1 for row in rows)
