@@ -20,7 +20,7 @@ VISION = Path("onnx/vision_model.onnx")
 TEXT = Path("onnx/text_model.onnx")
 
 _BATCH = 256
-_EMBEDDINGS = {"image": ("image_embeds", "pooler_output"), "text": ("text_embeds", "pooler_output")}
+_EMBEDDINGS = {"image": "image_embeds", "text": "text_embeds"}
 
 
 class OnnxEncoder:
@@ -70,6 +70,10 @@ class OnnxEncoder:
             ) from error
         return config
 
+    @property
+    def _is_siglip(self) -> bool:
+        return str(self._config.get("model_type", "")).startswith("siglip")
+
     @cached_property
     def _tokenizer(self) -> Tokenizer:
         path = self.directory / "tokenizer.json"
@@ -81,10 +85,9 @@ class OnnxEncoder:
             ) from error
         text = self._config.get("text_config", {})
         longest = text.get("max_position_embeddings", 77)
-        siglip = str(self._config.get("model_type", "")).startswith("siglip")
         if tokenizer.truncation is None or tokenizer.truncation["max_length"] > longest:
             tokenizer.enable_truncation(longest)
-        if siglip:  # was trained on texts padded to the full length, without a mask
+        if self._is_siglip:  # was trained on texts padded to the full length, without a mask
             tokenizer.enable_padding(length=longest, pad_id=text.get("pad_token_id", 1))
         elif tokenizer.padding is None:
             tokenizer.enable_padding(pad_id=text.get("pad_token_id") or 0)
@@ -119,10 +122,11 @@ class OnnxEncoder:
             ) from error
         inputs = [tensor.name for tensor in session.get_inputs()]
         outputs = [tensor.name for tensor in session.get_outputs()]
-        output = next((name for name in _EMBEDDINGS[kind] if name in outputs), None)
-        if output is None or not set(inputs) <= known:
+        # CLIP's pooler_output is not yet projected into the joint space; SigLIP's is the embedding.
+        output = "pooler_output" if self._is_siglip else _EMBEDDINGS[kind]
+        if output not in outputs or not set(inputs) <= known:
             raise DataError(
                 f"{path} takes {inputs} and gives {outputs}: a {kind} model that takes "
-                f"{sorted(known)} and gives {_EMBEDDINGS[kind][0]} is needed"
+                f"{sorted(known)} and gives {output} is needed"
             )
         return session, inputs, output
