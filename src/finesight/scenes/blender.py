@@ -27,19 +27,25 @@ def render(job: dict[str, Any], path: str) -> None:
     job: "size" in pixels; "camera": {"position", "axes" (3, 3) right/up/back, "angle" radians};
     "light": {"direction" (3,) towards the light, "strength"}; "ground": reflectance 0..1;
     "objects": [{"vertices" (n, 3), "faces", "tones", "smooth", "color" linear rgb, "metal"}].
+    Raises OSError where the file cannot be written.
     """
     import bpy
 
     with _quiet():
         scene = _prepare(bpy, job["size"])
         _light(bpy, job)
-        meshes = [_add(bpy, scene, thing) for thing in job["objects"]]
-        scene.render.filepath = path
-        bpy.ops.render.render(write_still=True)
-        for mesh in meshes:
-            bpy.data.meshes.remove(mesh)
-        for material in [m for m in bpy.data.materials if m.name.startswith("object")]:
-            bpy.data.materials.remove(material)
+        try:
+            for thing in job["objects"]:
+                _add(bpy, scene, thing)
+            scene.render.filepath = path
+            bpy.ops.render.render(write_still=True)
+        except RuntimeError as error:
+            if "cannot save" not in str(error):
+                raise
+            raise OSError(str(error).strip().removeprefix("Error: ")) from error
+        finally:
+            # After a failure too, or these objects would stand in the next image.
+            _clear(bpy)
 
 
 def _prepare(bpy: Any, size: int) -> Any:
@@ -114,8 +120,15 @@ def _light(bpy: Any, job: dict[str, Any]) -> None:
     surface.inputs["Base Color"].default_value = (shade, shade, shade, 1.0)
 
 
-def _add(bpy: Any, scene: Any, thing: dict[str, Any]) -> Any:
-    """Add one object; return its mesh, with which it goes away."""
+def _clear(bpy: Any) -> None:
+    """Take away what belongs to one job; an object goes with its mesh."""
+    for kind in (bpy.data.meshes, bpy.data.materials):
+        for item in [item for item in kind if item.name.startswith("object")]:
+            kind.remove(item)
+
+
+def _add(bpy: Any, scene: Any, thing: dict[str, Any]) -> None:
+    """Add one object."""
     mesh = bpy.data.meshes.new("object")
     mesh.from_pydata(np.asarray(thing["vertices"]).tolist(), [], thing["faces"])
     tones = ["main", *_TONES]
@@ -127,7 +140,6 @@ def _add(bpy: Any, scene: Any, thing: dict[str, Any]) -> Any:
     mesh.polygons.foreach_set("use_smooth", thing["smooth"])
     mesh.update()
     scene.collection.objects.link(bpy.data.objects.new("object", mesh))
-    return mesh
 
 
 def _material(bpy: Any, name: str, color: tuple[float, float, float], metal: bool) -> Any:

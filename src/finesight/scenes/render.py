@@ -164,9 +164,14 @@ def _render_outside(program: str, job: dict[str, Any], path: str) -> None:
     with tempfile.NamedTemporaryFile("w", suffix=".json", delete=False) as file:
         json.dump({"job": job, "path": path}, file)
     try:
-        command = [program, "--background", "--factory-startup", "--python", blender.__file__]
+        # Without an exit code of its own, Blender ends a script that failed with 0, and an
+        # unfinished file of a killed run would pass for the image.
+        command = [program, "--background", "--factory-startup", "--python-exit-code", "1"]
         result = subprocess.run(
-            [*command, "--", file.name], capture_output=True, text=True, check=False
+            [*command, "--python", blender.__file__, "--", file.name],
+            capture_output=True,
+            text=True,
+            check=False,
         )
     finally:
         Path(file.name).unlink()

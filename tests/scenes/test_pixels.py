@@ -1,0 +1,94 @@
+"""What only Blender can tell: its own object index, and how it fails."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from finesight.scenes.render import describe
+from finesight.scenes.sampling import sample_scene
+from finesight.scenes.visibility import object_index
+
+# In a process of its own: the settings of Blender's one scene would stay for other tests.
+ID_PASS = """
+import json, sys
+import bpy
+from finesight.scenes import blender
+job = json.load(open(sys.argv[1]))
+with blender._quiet():
+    scene = blender._prepare(bpy, job["size"])
+    blender._light(bpy, job)
+    scene.cycles.samples, scene.cycles.use_denoising = 1, False
+    scene.cycles.pixel_filter_type, scene.cycles.filter_width = "BOX", 0.01
+    scene.view_settings.view_transform, scene.render.dither_intensity = "Raw", 0
+    scene.render.image_settings.file_format = "PNG"
+    bpy.data.objects["ground"].hide_render = True
+    scene.world.node_tree.nodes["Background"].inputs["Strength"].default_value = 0
+    for number, thing in enumerate(job["objects"], 1):
+        before = set(bpy.data.meshes)
+        blender._add(bpy, scene, thing)
+        (mesh,) = set(bpy.data.meshes) - before
+        material = bpy.data.materials.new("object id")
+        material.use_nodes = True
+        nodes, links = material.node_tree.nodes, material.node_tree.links
+        nodes.clear()
+        glow = nodes.new("ShaderNodeEmission")
+        glow.inputs[0].default_value = (*[number * 20 / 255] * 3, 1)
+        links.new(glow.outputs[0], nodes.new("ShaderNodeOutputMaterial").inputs[0])
+        for slot in range(len(mesh.materials)):
+            mesh.materials[slot] = material
+    scene.render.filepath = sys.argv[2]
+    bpy.ops.render.render(write_still=True)
+"""
+
+FULL_DISK = """
+import resource, signal, sys
+from pathlib import Path
+import bpy
+from finesight.errors import InputError
+from finesight.scenes.render import render_set
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+try:
+    render_set(Path(sys.argv[1]), images=1, size=160)
+except InputError as error:
+    print(error)
+print(len([thing for thing in bpy.data.objects if thing.name.startswith("object")]))
+"""
+
+
+def run(code, *arguments):
+    result = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout.splitlines()
+
+
+def test_the_object_index_is_the_one_that_blender_sees(tmp_path):
+    pytest.importorskip("bpy", reason="rendering needs Blender")
+    scene = next(
+        found
+        for found in (sample_scene(3, "test", index, 240) for index in range(50))
+        if len(found.objects) == 5
+    )
+    (tmp_path / "job.json").write_text(json.dumps(describe(scene)))
+    run(ID_PASS, tmp_path / "job.json", tmp_path / "id.png")
+    values = np.asarray(Image.open(tmp_path / "id.png").convert("L"), float)
+    theirs = np.round(values / 20).astype(int) - 1
+    ours = object_index([thing.mesh() for thing in scene.objects], scene.camera)
+    assert set(np.unique(ours)) == set(range(-1, 5))
+    assert (ours != theirs).mean() < 1e-4
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_nothing_behind(tmp_path):
+    pytest.importorskip("bpy", reason="rendering needs Blender")
+    pytest.importorskip("resource", reason="limiting a file's size needs POSIX")
+    message, left = run(FULL_DISK, tmp_path)
+    assert message.startswith(f"cannot write to {tmp_path}: Render error (File too large)")
+    assert left == "0"
+    assert not list((tmp_path / "images").iterdir())
