@@ -56,9 +56,7 @@ def test_the_loss_falls(trained):
 
 def test_it_learns_colours_first_and_says_so(trained):
     encoder, _ = trained
-    assert set(encoder.scores) == {
-        f"{n}@{f}" for n in ("class", "color") for f in ("1", "0.4", "0.2")
-    }
+    assert {"class@1", "color@1"} <= set(encoder.scores)
     assert encoder.scores["color@1"] > 0.6  # chance is a third
 
 

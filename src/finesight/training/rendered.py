@@ -62,15 +62,16 @@ def _decode(record: clevr_ds.SceneImage, concepts: Concepts) -> Scene:
         ) from error
     scale = np.tile(np.array(image.size, float), 2)
     objects = record.objects
-    try:
-        kinds = [
-            concepts.of(
-                concepts.classes.index(thing.class_name), concepts.colors.index(thing.color)
+    for thing in objects:
+        if thing.class_name not in concepts.classes or thing.color not in concepts.colors:
+            raise DataError(
+                f"{record.path} shows a {thing.color} {thing.class_name}, which dataset.json does "
+                "not list: render the set again"
             )
-            for thing in objects
-        ]
-    except ValueError as error:
-        raise DataError(f"{record.path} shows what dataset.json does not list: {error}") from error
+    kinds = [
+        concepts.of(concepts.classes.index(thing.class_name), concepts.colors.index(thing.color))
+        for thing in objects
+    ]
     return Scene(
         image,
         np.array([thing.box for thing in objects], float).reshape(-1, 4) * scale,

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from finesight.training.augmentation import normalise
@@ -18,21 +19,26 @@ Encode = Callable[[Tensor], Tensor]
 
 
 class ObjectNaming:
-    """Every object of some scenes, centred in crops whose side it fills by 1, 0.4, and 0.2."""
+    """Objects of some scenes, each alone in a centred crop whose side it fills by 1, 0.4, or 0.2.
+
+    A crop that would reach beyond the image or that shows a second object is left out.
+    """
 
     def __init__(self, scenes: list[Scene], concepts: Concepts, side: int) -> None:
         self.concepts = concepts
+        self.crops: dict[float, NDArray[np.uint8]] = {}
+        self.kinds: dict[float, NDArray[np.int64]] = {}
         places = [(scene, i) for scene in scenes for i in range(len(scene.boxes))]
-        self.kinds = np.array([scene.kinds[i] for scene, i in places])
-        self.crops = {
-            fill: np.stack(
-                [
-                    cut(s.image, centered_window(s.boxes[i], fill, s.limits[i]), side)
-                    for s, i in places
-                ]
-            )
-            for fill in FILLS
-        }
+        for fill in FILLS:
+            windows = [centered_window(s.boxes[i], fill, s.limits[i]) for s, i in places]
+            chosen = [
+                (scene, i, window)
+                for (scene, i), window in zip(places, windows, strict=True)
+                if _alone(scene, i, window, fill)
+            ]
+            if chosen:
+                self.crops[fill] = np.stack([cut(s.image, window, side) for s, _, window in chosen])
+                self.kinds[fill] = np.array([s.kinds[i] for s, i, _ in chosen])
 
     def captions(self) -> list[str]:
         """The prompts that are compared: every class, then every class in every colour."""
@@ -47,10 +53,10 @@ class ObjectNaming:
         """
         count, colors = len(self.concepts.classes), len(self.concepts.colors)
         texts = F.normalize(captions, dim=-1)
-        classes = torch.from_numpy(self.kinds[:, 0] - 2)
-        hues = torch.from_numpy(self.kinds[:, 1] - 2 - count)
         found = {}
         for fill, crops in self.crops.items():
+            classes = torch.from_numpy(self.kinds[fill][:, 0] - 2)
+            hues = torch.from_numpy(self.kinds[fill][:, 1] - 2 - count)
             images = torch.cat([encode(normalise(part)) for part in torch.tensor(crops).split(256)])
             similar = F.normalize(images, dim=-1) @ texts.T
             named = similar[:, :count].argmax(dim=1)
@@ -59,3 +65,11 @@ class ObjectNaming:
             found[f"class@{fill:g}"] = (named == classes).float().mean().item()
             found[f"color@{fill:g}"] = (hue == hues).float().mean().item()
         return found
+
+
+def _alone(scene: Scene, index: int, window: NDArray[np.float64], fill: float) -> bool:
+    sizes = scene.boxes[index][2:] - scene.boxes[index][:2]
+    if sizes.max() > 1.05 * fill * (window[2] - window[0]):  # the image ended the crop
+        return False
+    others = np.delete(scene.boxes, index, axis=0)
+    return not ((others[:, :2] < window[2:]) & (others[:, 2:] > window[:2])).all(axis=1).any()
