@@ -41,7 +41,7 @@ def encoder(
     ],
     out: Annotated[Path, typer.Option(help="The folder to write the model bundle to.")],
     steps: Annotated[
-        int | None, typer.Option(min=1, help="Updates of 256 crops; about 3 a second on 2 cores.")
+        int | None, typer.Option(min=1, help="Updates of 256 crops; about 2 a second on 2 cores.")
     ] = None,
     batch: Annotated[int, typer.Option(min=2, help="Crops in an update.")] = 256,
     seed: Annotated[int, typer.Option(min=0, help="Decides the crops, words and weights.")] = 0,

@@ -29,7 +29,7 @@ from finesight.training.vocabulary import build_tokenizer
 class TrainingSettings:
     """What decides a run besides its data: the same settings and data train the same model."""
 
-    steps: int = 1200
+    steps: int = 850
     batch: int = 256
     texts: int = 224  # captions a step: every class and colour once, the rest classes in colours
     rate: float = 2e-3
