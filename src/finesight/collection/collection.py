@@ -177,7 +177,9 @@ class Collection:
         }
         schema = table_schema(model.encoder.width)
         path = self.directory / str(settings["table"])
-        lance.write_dataset(schema.empty_table(), str(path), mode="overwrite")
+        # A table without a file that names it is what a killed first run left behind.
+        mode = "overwrite" if path.exists() else "create"
+        lance.write_dataset(schema.empty_table(), str(path), mode=mode)
         temporary = self.directory / f"{MANIFEST}.new"
         temporary.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
         temporary.replace(self.directory / MANIFEST)
