@@ -43,6 +43,16 @@ def _draw(canvas, kind, rng):
     return about | {"box_px": box, "visible_px": round(width * height)}
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """On a busy machine PyTorch's threads wait for each other: seven times slower than one."""
+    try:
+        import torch
+    except ImportError:
+        return
+    torch.set_num_threads(1)
+
+
 @pytest.fixture(scope="session")
 def toy_scenes(tmp_path_factory):
     """Folders of toy scenes: training and validation."""
