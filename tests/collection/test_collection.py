@@ -1,6 +1,7 @@
 import json
 import os
 import sys
+from pathlib import Path
 
 import filelock
 import pytest
@@ -99,6 +100,26 @@ def test_links_in_circles(folder, tmp_path, color_model):
     (folder / "again.png").symlink_to(folder / "red.png")
     report = Collection.open(tmp_path / "c", color_model).add([folder])
     assert report.indexed == 3
+    assert {item.path.name for item in report.skipped} == {"self.png", "nowhere.png"}
+
+
+def test_a_folder_inside_that_cannot_be_read_is_reported(
+    folder, tmp_path, color_model, monkeypatch
+):
+    (folder / "locked").mkdir()
+    scandir = os.scandir
+
+    def refuse(path):  # permissions do not bind the root user, who may run these tests
+        if Path(path).name == "locked":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    report = Collection.open(tmp_path / "c", color_model).add([folder])
+    assert report.indexed == 3
+    assert [(s.path.name, s.reason) for s in report.skipped] == [
+        ("locked", "cannot be read: Permission denied")
+    ]
 
 
 def test_missing_and_empty_folders(tmp_path, color_model):

@@ -1,6 +1,6 @@
 """Collections: a stored, searchable set of images."""
 
 from finesight.collection.collection import Collection, IndexReport
-from finesight.collection.indexing import Skipped
+from finesight.collection.walking import Skipped
 
 __all__ = ["Collection", "IndexReport", "Skipped"]

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,10 @@ import filelock
 import lance
 import numpy as np
 
-from finesight.collection.indexing import Skipped, look_at_files
+from finesight.collection.indexing import look_at_files
 from finesight.collection.schema import Record, table_schema, to_table, unpack
 from finesight.collection.search import search_table
-from finesight.collection.walking import find_images
+from finesight.collection.walking import Skipped, find_images
 from finesight.errors import DataError, InputError
 from finesight.models import DEFAULT, Model, load_model
 from finesight.regions import parse_regions
@@ -107,12 +107,13 @@ class Collection:
         """
         looked = regions or self._settings.get("regions") or self.model.regions
         parse_regions(looked)
-        files = find_images(Path(path).expanduser() for path in paths)
+        files, unreadable = find_images(Path(path).expanduser() for path in paths)
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
             with filelock.FileLock(self.directory / ".lock", timeout=0):
                 self._settings = _read_settings(self.directory) or self._create(looked)
-                return self._add(files, looked, progress)
+                report = self._add(files, looked, progress)
+                return replace(report, skipped=(*unreadable, *report.skipped))
         except filelock.Timeout as error:
             raise InputError(
                 f"another run is indexing into {self.directory}: wait until it has ended"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from finesight.collection.schema import Record
+from finesight.collection.walking import Skipped
 from finesight.encoders import Encoder
 from finesight.images import ImageError, decode_image
 from finesight.looking.crops import encode_cut
@@ -17,14 +18,6 @@ from finesight.types import Float32, ImageVectors, UInt8
 
 # Crops encoded in one go: enough to keep every core busy, few enough to stay in the caches.
 _CROPS = 512
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """A file that was not indexed, and why."""
-
-    path: Path
-    reason: str
 
 
 @dataclass(frozen=True)
