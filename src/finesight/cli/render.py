@@ -1,11 +1,17 @@
 """`finesight render`: draw scenes with Blender."""
 
+from __future__ import annotations
+
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from finesight.cli.output import progress_bar, say
+
+if TYPE_CHECKING:
+    from finesight.scenes.objects import Shapes
+    from finesight.scenes.sampling import Recipe
 
 app = typer.Typer(
     help="Draw annotated scenes with Blender, to train and to measure on.", no_args_is_help=True
@@ -16,35 +22,102 @@ Images = Annotated[int, typer.Option(min=1, help="How many images.")]
 Seed = Annotated[int, typer.Option(min=0, help="Image i of a seed is always the same.")]
 Split = Annotated[str, typer.Option(help="Whose object instances: train, val or test.")]
 Size = Annotated[int, typer.Option(min=64, help="The images' side in pixels.")]
+LookName = Annotated[
+    str, typer.Option("--look", help="plain (clean ground) or textured (ground, clutter, shadows).")
+]
+Mode = Annotated[
+    str, typer.Option(help="mix; or small or large: only such objects to ask for, and distractors.")
+]
+Areas = Annotated[
+    tuple[float, float],
+    typer.Option(help="Smallest and largest share of the image that an object covers."),
+]
+ShapeNet = Annotated[
+    Path | None,
+    typer.Option("--shapenet", help="A copy of ShapeNetCore: its models instead of ours."),
+]
 
 
 @app.command("clevr-ds")
 def clevr_ds(
-    out: Out, images: Images = 100, seed: Seed = 0, split: Split = "train", size: Size = 640
+    out: Out,
+    images: Images = 100,
+    size: Size = 640,
+    seed: Seed = 0,
+    mode: Mode = "mix",
+    look: LookName = "plain",
+    split: Split = "train",
+    areas: Areas = (0.0005, 0.6),
+    shapenet: ShapeNet = None,
 ) -> None:
-    """Draw scenes of 1 to 5 objects that cover 0.05 % to 40 % of the image.
+    """Draw scenes of 1 to 5 objects of distinct classes, log-uniform in size, fully annotated.
 
-    Example: finesight render clevr-ds --out scenes/test --images 200 --split test --seed 3
+    Examples:
+
+      finesight render clevr-ds --out scenes/test --images 200 --split test --look textured
+
+      finesight render clevr-ds --out scenes/paper --areas 0.0001 0.97
     """
-    _render("scenes", out, images, seed, split, size)
+    from finesight.scenes.sampling import Recipe
+
+    recipe = Recipe("scenes", seed, split, size, mode, look, areas, _shapes(shapenet))
+    _render(recipe, out, images)
 
 
 @app.command("objects")
 def objects(
-    out: Out, images: Images = 60, seed: Seed = 0, split: Split = "train", size: Size = 640
+    out: Out,
+    images: Images = 60,
+    size: Size = 640,
+    seed: Seed = 0,
+    look: LookName = "plain",
+    split: Split = "train",
+    shapenet: ShapeNet = None,
 ) -> None:
     """Draw sheets of 36 single objects, the quick way to many crops for training an encoder.
 
     Example: finesight render objects --out scenes/objects --images 60
     """
-    _render("objects", out, images, seed, split, size)
+    from finesight.scenes.sampling import Recipe
+
+    recipe = Recipe("objects", seed, split, size, look=look, shapes=_shapes(shapenet))
+    _render(recipe, out, images)
 
 
-def _render(kind: str, out: Path, images: int, seed: int, split: str, size: int) -> None:
+@app.command("standard-sets")
+def standard_sets(
+    out: Out,
+    only: Annotated[
+        list[str] | None, typer.Option(help="A set's name; may be repeated. All sets if not given.")
+    ] = None,
+    images: Annotated[
+        int | None, typer.Option(min=1, help="At most so many images of each; the rest later.")
+    ] = None,
+) -> None:
+    """Draw the sets on which this project trains and measures, each into a folder of its name.
+
+    Example: finesight render standard-sets --out ~/.cache/finesight/scenes
+    """
+    from finesight.scenes.standard_sets import STANDARD_SETS
+
+    unknown = sorted(set(only or ()) - set(STANDARD_SETS))
+    if unknown:
+        raise typer.BadParameter(f"no set {unknown[0]!r}: use {', '.join(STANDARD_SETS)}")
+    for name in only or STANDARD_SETS:
+        chosen = STANDARD_SETS[name]
+        _render(chosen.recipe, out / name, min(images or chosen.images, chosen.images))
+
+
+def _shapes(shapenet: Path | None) -> Shapes:
+    from finesight.scenes.objects import PROCEDURAL
+    from finesight.scenes.shapenet import ShapeNet
+
+    return ShapeNet(shapenet) if shapenet else PROCEDURAL
+
+
+def _render(recipe: Recipe, out: Path, images: int) -> None:
     from finesight.scenes.render import render_set
 
     with progress_bar("rendering", "images", images) as advance:
-        new = render_set(
-            out, images=images, seed=seed, split=split, size=size, kind=kind, progress=advance
-        )
+        new = render_set(out, recipe, images, advance)
     say(f"{new} images rendered, {images - new} were there: {out}")

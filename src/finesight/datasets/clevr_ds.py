@@ -1,7 +1,8 @@
-"""Reads the scene sets that `finesight render` writes."""
+"""Reads CLEVR-DS: the scene sets that `finesight render` writes."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -9,41 +10,58 @@ from finesight.errors import DataError, InputError
 from finesight.types import Box
 
 FORMAT = "finesight-scenes"
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
 class SceneObject:
     """One annotated object.
 
-    box: normalised xyxy of its visible pixels; share: visible pixels / image pixels; cell: on
-    sheets of single objects, the part of the image that is this object's own.
+    box: normalised xyxy of its visible pixels; share: visible pixels / image pixels; hidden: the
+    share of its own pixels that others hide; size: "small" (< 1 % of the image), "medium" or
+    "large" (> 5 %); role: "query", or "distractor" for what may not be asked for; cell: on sheets
+    of single objects, the part of the image that is this object's own.
     """
 
     class_name: str
     color: str
+    material: str
     instance: int
     box: Box
     share: float
+    hidden: float = 0.0
+    size: str = "medium"
+    role: str = "query"
     cell: Box | None = None
 
 
 @dataclass(frozen=True)
 class SceneImage:
-    """One image with its size in pixels and its objects."""
+    """One image with its number, its size in pixels and its objects.
+
+    relations: "left", "right", "front" and "behind" to, for each object, the numbers of the
+    objects that are there.
+    """
 
     path: Path
+    index: int
     width: int
     height: int
     objects: tuple[SceneObject, ...]
+    relations: Mapping[str, tuple[tuple[int, ...], ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class SceneSet:
-    """A rendered set: its class and colour names, and its images in order."""
+    """A rendered set: its settings, its class and colour names, and its images in order.
 
+    never_named: classes that no fusion's training or validation may name.
+    """
+
+    settings: Mapping[str, Any]
     classes: tuple[str, ...]
     colors: tuple[str, ...]
+    never_named: tuple[str, ...]
     images: tuple[SceneImage, ...]
 
 
@@ -58,14 +76,15 @@ def load(directory: Path) -> SceneSet:
     try:
         settings = json.loads(head.read_text(encoding="utf-8"))
         kind, version = settings["format"], settings["version"]
+        if kind != FORMAT or version != VERSION:
+            raise DataError(
+                f"{head} has format {kind!r} version {version}; this finesight reads {FORMAT!r} "
+                f"version {VERSION}: " + ("render it again" if version < VERSION else "update it")
+            )
         classes, colors = tuple(settings["classes"]), tuple(settings["colors"])
+        never_named = tuple(settings["never_named"])
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{head} is damaged ({error!r}): render the set again") from error
-    if kind != FORMAT or version > VERSION:
-        raise DataError(
-            f"{head} has format {kind!r} version {version}; this finesight reads {FORMAT!r} up to "
-            f"version {VERSION}: update finesight"
-        )
     images = []
     for number, line in enumerate(lines.read_text(encoding="utf-8").splitlines(), 1):
         try:
@@ -77,7 +96,7 @@ def load(directory: Path) -> SceneSet:
             ) from error
     if not images:
         raise DataError(f"{lines} holds no image: run `finesight render` again")
-    return SceneSet(classes, colors, tuple(images))
+    return SceneSet(settings, classes, colors, never_named, tuple(images))
 
 
 def _image(directory: Path, record: dict[str, Any]) -> SceneImage:
@@ -91,11 +110,21 @@ def _image(directory: Path, record: dict[str, Any]) -> SceneImage:
         SceneObject(
             class_name=thing["class"],
             color=thing["color"],
+            material=thing["material"],
             instance=thing["instance"],
             box=normalised(thing["box_px"]),
             share=thing["visible_px"] / (width * height),
+            hidden=thing["hidden"],
+            size=thing["size"],
+            role=thing["role"],
             cell=normalised(thing["cell_px"]) if "cell_px" in thing else None,
         )
         for thing in record["objects"]
     )
-    return SceneImage(directory / record["file"], width, height, objects)
+    relations = {
+        name: tuple(tuple(others) for others in lists)
+        for name, lists in record.get("relations", {}).items()
+    }
+    return SceneImage(
+        directory / record["file"], record["index"], width, height, objects, relations
+    )

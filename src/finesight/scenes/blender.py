@@ -25,8 +25,10 @@ def render(job: dict[str, Any], path: str) -> None:
     """Render a job to a JPEG file.
 
     job: "size" in pixels; "camera": {"position", "axes" (3, 3) right/up/back, "angle" radians};
-    "light": {"direction" (3,) towards the light, "strength"}; "ground": reflectance 0..1;
-    "objects": [{"vertices" (n, 3), "faces", "tones", "smooth", "color" linear rgb, "metal"}].
+    "light": {"direction" (3,) towards the light, "strength", "angle" radians, "sky" linear rgb,
+    "sky_strength"}; "ground": {"pattern", "colors" two linear rgb, "scale", "rotation" radians,
+    "contrast"}; "objects": [{"vertices" (n, 3), "faces", "tones", "smooth", "color" linear rgb,
+    "metal"}].
     Raises OSError where the file cannot be written.
     """
     import bpy
@@ -84,12 +86,9 @@ def _settings(scene: Any) -> None:
 def _furnish(bpy: Any, scene: Any) -> None:
     """Add what every scene has: ground, camera, key light, sky."""
     bpy.ops.mesh.primitive_plane_add(size=400)
-    plane = bpy.context.object
-    plane.name = "ground"
-    plane.data.materials.append(_material(bpy, "ground", (0.4, 0.4, 0.4), False))
+    bpy.context.object.name = "ground"
     camera = bpy.data.objects.new("camera", bpy.data.cameras.new("camera"))
     key = bpy.data.objects.new("key", bpy.data.lights.new("key", "SUN"))
-    key.data.angle = np.radians(12)
     for thing in (camera, key):
         scene.collection.objects.link(thing)
     scene.camera = camera
@@ -98,12 +97,10 @@ def _furnish(bpy: Any, scene: Any) -> None:
     world = bpy.data.worlds.new("sky")
     scene.world = world
     world.use_nodes = True
-    world.node_tree.nodes["Background"].inputs["Color"].default_value = (0.9, 0.95, 1.0, 1.0)
-    world.node_tree.nodes["Background"].inputs["Strength"].default_value = 0.75
 
 
 def _light(bpy: Any, job: dict[str, Any]) -> None:
-    """Place camera and light, and colour the ground."""
+    """Place camera and lights, and lay the ground."""
     from mathutils import Matrix, Vector
 
     camera = bpy.data.objects["camera"]
@@ -115,9 +112,38 @@ def _light(bpy: Any, job: dict[str, Any]) -> None:
     key = bpy.data.objects["key"]
     key.rotation_euler = Vector(job["light"]["direction"]).to_track_quat("Z", "Y").to_euler()
     key.data.energy = job["light"]["strength"]
-    shade = job["ground"]
-    surface = bpy.data.materials["ground"].node_tree.nodes["Principled BSDF"]
-    surface.inputs["Base Color"].default_value = (shade, shade, shade, 1.0)
+    key.data.angle = job["light"]["angle"]
+    sky = bpy.data.worlds["sky"].node_tree.nodes["Background"].inputs
+    sky["Color"].default_value = (*job["light"]["sky"], 1.0)
+    sky["Strength"].default_value = job["light"]["sky_strength"]
+    materials = bpy.data.objects["ground"].data.materials
+    materials.clear()
+    materials.append(_ground_material(bpy, job["ground"]))
+
+
+def _ground_material(bpy: Any, ground: dict[str, Any]) -> Any:
+    """Return one colour, or a pattern between two in world units."""
+    material = _material(bpy, "object ground", ground["colors"][0], False)
+    if ground["pattern"] == "plain":
+        return material
+    nodes, links = material.node_tree.nodes, material.node_tree.links
+    place = nodes.new("ShaderNodeMapping")
+    place.inputs["Scale"].default_value = (ground["scale"],) * 3
+    place.inputs["Rotation"].default_value = (0.0, 0.0, ground["rotation"])
+    pattern = nodes.new("ShaderNodeTex" + ground["pattern"].capitalize())
+    ramp = nodes.new("ShaderNodeValToRGB")
+    # Around the middle of the pattern's values, the narrower the sharper.
+    half = 0.45 * (1 - ground["contrast"])
+    low, high = ramp.color_ramp.elements
+    low.position, high.position = 0.5 - half, 0.5 + half
+    low.color, high.color = ((*color, 1.0) for color in ground["colors"])
+    links.new(nodes.new("ShaderNodeTexCoord").outputs["Object"], place.inputs["Vector"])
+    links.new(place.outputs["Vector"], pattern.inputs["Vector"])
+    value = {"voronoi": "Distance"}.get(ground["pattern"], "Fac")
+    links.new(pattern.outputs[value], ramp.inputs["Fac"])
+    surface = nodes["Principled BSDF"]
+    links.new(ramp.outputs["Color"], surface.inputs["Base Color"])
+    return material
 
 
 def _clear(bpy: Any) -> None:

@@ -6,6 +6,7 @@ Lengths are in the object's own unit, z is up. Angles are in degrees.
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -42,6 +43,11 @@ class Mesh:
     def toned(self, tone: str) -> "Mesh":
         """Return the mesh with every face in one tone."""
         return replace(self, tones=[tone] * len(self.faces))
+
+    @cached_property
+    def triangles(self) -> Array:
+        """The faces cut into triangles (m, 3), fan-wise."""
+        return np.array([(f[0], f[i], f[i + 1]) for f in self.faces for i in range(1, len(f) - 1)])
 
 
 def rotation(axis: str, degrees: float) -> Array:
@@ -127,10 +133,16 @@ def lathe(profile: Sequence[tuple[float, float]], segments: int = 28, tone: str 
     return Mesh(np.concatenate(vertices), faces, [tone] * len(faces), [True] * len(faces))
 
 
-def cylinder(radius: float, height: float, top: float | None = None, tone: str = "main") -> Mesh:
+def cylinder(
+    radius: float,
+    height: float,
+    top: float | None = None,
+    tone: str = "main",
+    segments: int = 28,
+) -> Mesh:
     """Return a closed cylinder on the ground; `top` is another radius there (0: a cone)."""
     top = radius if top is None else top
-    return lathe([(0, 0), (radius, 0), (top, height), (0, height)], tone=tone)
+    return lathe([(0, 0), (radius, 0), (top, height), (0, height)], segments, tone)
 
 
 def ellipsoid(x: float, y: float, z: float, tone: str = "main", share: float = 1.0) -> Mesh:

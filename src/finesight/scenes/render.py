@@ -1,94 +1,140 @@
 """Renders a set of scenes to a folder, and goes on where it was stopped.
 
-A set is `dataset.json` (its settings), `images/000012.jpg`, and `scenes.jsonl` (a line an image).
+A set is `dataset.json` (its settings), `images/000012.jpg`, `scenes.jsonl` (a line an image), and,
+once it is complete, the same as `instances.json` in COCO's format, and words for the scenes.
 An image is written under another name and moved into place, then its line is added: what has
 no line was not finished, and is drawn again.
 """
 
 import importlib.util
 import json
+import multiprocessing
+import os
 import shutil
+import signal
 import subprocess
 import tempfile
-from collections.abc import Callable
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from finesight.datasets import clevr_ds
 from finesight.errors import DataError, InputError, MissingDependencyError
-from finesight.scenes import blender, sampling
-from finesight.scenes.objects import CLASSES, COLORS
-from finesight.scenes.visibility import object_index
+from finesight.scenes import blender
+from finesight.scenes.annotation import annotate, coco_instances
+from finesight.scenes.meshes import Mesh
+from finesight.scenes.objects import COLORS, NEVER_NAMED
+from finesight.scenes.sampling import Recipe, Scene, sample
+from finesight.scenes.words import write_words
 
-FORMAT = "finesight-scenes"
-VERSION = 1
-_KINDS = {"scenes": sampling.sample_scene, "objects": sampling.sample_sheet}
+_AHEAD = 4  # scenes that are thought out while one is drawn
+_Job = tuple[dict[str, Any], dict[str, Any]]
 
 
 def render_set(
     out: Path,
-    *,
+    recipe: Recipe,
     images: int,
-    seed: int = 0,
-    split: str = "train",
-    size: int = 640,
-    kind: str = "scenes",
     progress: Callable[[int], None] = lambda done: None,
 ) -> int:
-    """Render images 0 .. images - 1 of a set into a folder; return how many were new.
+    """Render images 0 .. images - 1 of a recipe into a folder; return how many were new.
 
-    kind: "scenes", or "objects" for grids of single objects; size: the images' side in pixels;
     progress: called with the number of finished images. Raises InputError where the folder holds
     another set or cannot be written to, MissingDependencyError without Blender.
     """
-    if images < 1 or size < 64:
-        raise InputError(f"render at least 1 image of 64 pixels, got {images} of {size}")
+    if images < 1:
+        raise InputError(f"render at least 1 image, got {images}")
     draw = find_blender()
-    settings = {
-        "format": FORMAT,
-        "version": VERSION,
-        "kind": kind,
-        "seed": seed,
-        "split": split,
-        "size": size,
-        "classes": sorted(CLASSES),
-        "colors": list(COLORS),
-    }
-    _KINDS[kind](
-        seed, split, 0, size
-    )  # a wrong split or seed ends here, before anything is written
     try:
-        lines = _begin(out, settings)
+        lines = _begin(out, _settings(recipe))
         missing = [i for i in range(images) if i not in lines]
         progress(images - len(missing))
-        for done, index in enumerate(missing, images - len(missing) + 1):
-            lines[index] = _render_one(out, settings, index, draw)
+        for done, (record, job) in enumerate(_jobs(recipe, missing), images - len(missing) + 1):
+            lines[record["index"]] = _render_one(out, record, job, draw)
             progress(done)
-        _write(out / "scenes.jsonl", "".join(lines[i] for i in sorted(lines)))
+        _finish(out, recipe, lines)
     except OSError as error:
         raise InputError(f"cannot write to {out}: {error.strerror or error}") from error
     return len(missing)
 
 
-def describe(scene: sampling.Scene) -> dict[str, Any]:
+def prepare(recipe: Recipe, index: int) -> _Job:
+    """Return what is written about image `index`, and what Blender is to draw."""
+    scene = sample(recipe, index)
+    return annotate(scene, recipe), describe(scene)
+
+
+def _jobs(recipe: Recipe, indices: Sequence[int]) -> Iterator[_Job]:
+    """Prepare images in order, in a second process while the first one draws."""
+    if len(indices) <= _AHEAD:
+        yield from (prepare(recipe, index) for index in indices)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context, initializer=_follow_parent) as pool:
+        ahead: deque[Future[_Job]] = deque()
+        try:
+            for index in indices:
+                ahead.append(pool.submit(prepare, recipe, index))
+                if len(ahead) > _AHEAD:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            for future in ahead:
+                future.cancel()
+
+
+def _follow_parent() -> None:
+    """Leave interrupts to the drawing process, and end with it, however it ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _settings(recipe: Recipe) -> dict[str, Any]:
+    """What `dataset.json` says."""
+    return {
+        "format": clevr_ds.FORMAT,
+        "version": clevr_ds.VERSION,
+        "kind": recipe.kind,
+        "seed": recipe.seed,
+        "split": recipe.split,
+        "size": recipe.size,
+        "mode": recipe.mode,
+        "look": recipe.look,
+        "areas": list(recipe.areas),
+        "shapes": recipe.shapes.name,
+        "classes": list(recipe.shapes.classes),
+        "never_named": [name for name in NEVER_NAMED if name in recipe.shapes.classes],
+        "colors": list(COLORS),
+    }
+
+
+def describe(scene: Scene) -> dict[str, Any]:
     """Return a scene as the plain data that `blender.render` draws."""
-    azimuth, elevation = np.radians(scene.light[:2])
+    camera, light, ground = scene.camera, scene.light, scene.ground
+    azimuth, elevation = np.radians((light.azimuth, light.elevation))
     towards = [np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth)]
-    camera = scene.camera
-    things = []
-    for thing in scene.objects:
-        mesh = thing.mesh()
-        things.append(
-            {
-                "vertices": mesh.vertices.tolist(),
-                "faces": mesh.faces,
-                "tones": mesh.tones,
-                "smooth": mesh.smooth,
-                "color": [_linear(channel) for channel in COLORS[thing.color]],
-                "metal": thing.material == "metal",
-            }
-        )
+    things = [
+        _thing(item.pose.mesh, [_linear(channel) for channel in COLORS[item.color]], item.material)
+        for item in scene.objects
+    ]
+    things += [
+        _thing(item.pose.mesh, item.color, "metal" if item.metal else "matte")
+        for item in scene.clutter
+    ]
     return {
         "size": camera.size,
         "camera": {
@@ -98,52 +144,30 @@ def describe(scene: sampling.Scene) -> dict[str, Any]:
         },
         "light": {
             "direction": [*map(float, towards), float(np.sin(elevation))],
-            "strength": scene.light[2],
+            "strength": light.strength,
+            "angle": float(np.radians(light.softness)),
+            "sky": light.sky,
+            "sky_strength": light.sky_strength,
         },
-        "ground": scene.ground,
+        "ground": {
+            "pattern": ground.pattern,
+            "colors": ground.colors,
+            "scale": ground.scale,
+            "rotation": float(np.radians(ground.rotation)),
+            "contrast": ground.contrast,
+        },
         "objects": things,
     }
 
 
-def annotate(scene: sampling.Scene, split: str, seed: int) -> dict[str, Any]:
-    """Return what `scenes.jsonl` says of a scene; objects that no pixel shows are left out."""
-    seen = object_index([thing.mesh() for thing in scene.objects], scene.camera)
-    objects = []
-    for number, thing in enumerate(scene.objects):
-        rows, columns = np.nonzero(seen == number)
-        if len(rows) == 0:
-            continue
-        box = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
-        entry: dict[str, Any] = {
-            "class": thing.name,
-            "instance": thing.instance,
-            "color": thing.color,
-            "material": thing.material,
-            "box_px": [int(edge) for edge in box],
-            "visible_px": len(rows),
-            "position": [round(x, 5) for x in thing.position],
-            "scale": round(thing.scale, 5),
-            "rotation": round(thing.rotation, 3),
-        }
-        if thing.cell_px is not None:
-            entry["cell_px"] = list(thing.cell_px)
-        objects.append(entry)
-    camera = scene.camera
+def _thing(mesh: Mesh, color: Sequence[float], material: str) -> dict[str, Any]:
     return {
-        "file": f"images/{scene.index:06d}.jpg",
-        "index": scene.index,
-        "seed": seed,
-        "split": split,
-        "width": camera.size,
-        "height": camera.size,
-        "camera": {
-            "azimuth": round(camera.azimuth, 4),
-            "elevation": round(camera.elevation, 4),
-            "distance": round(camera.distance, 4),
-            "field_of_view": camera.field_of_view,
-        },
-        "light": [round(x, 4) for x in scene.light],
-        "objects": objects,
+        "vertices": mesh.vertices.tolist(),
+        "faces": mesh.faces,
+        "tones": mesh.tones,
+        "smooth": mesh.smooth,
+        "color": list(color),
+        "metal": material == "metal",
     }
 
 
@@ -180,18 +204,29 @@ def _render_outside(program: str, job: dict[str, Any], path: str) -> None:
 
 
 def _render_one(
-    out: Path, settings: dict[str, Any], index: int, draw: Callable[[dict[str, Any], str], None]
+    out: Path,
+    record: dict[str, Any],
+    job: dict[str, Any],
+    draw: Callable[[dict[str, Any], str], None],
 ) -> str:
-    scene = _KINDS[settings["kind"]](settings["seed"], settings["split"], index, settings["size"])
-    record = annotate(scene, settings["split"], settings["seed"])
     path = out / record["file"]
     temporary = path.with_suffix(".part")
-    draw(describe(scene), str(temporary.resolve()))
+    draw(job, str(temporary.resolve()))
     temporary.replace(path)
     line = json.dumps(record, separators=(",", ":")) + "\n"
     with (out / "scenes.jsonl").open("a", encoding="utf-8") as file:
         file.write(line)
     return line
+
+
+def _finish(out: Path, recipe: Recipe, lines: dict[int, str]) -> None:
+    """Put the lines in order, and write what is derived from them all."""
+    _write(out / "scenes.jsonl", "".join(lines[i] for i in sorted(lines)))
+    records = [json.loads(lines[i]) for i in sorted(lines)]
+    coco = coco_instances(records, recipe.shapes.classes)
+    _write(out / "instances.json", json.dumps(coco, separators=(",", ":")) + "\n")
+    if recipe.kind == "scenes":
+        write_words(out, clevr_ds.load(out))
 
 
 def _begin(out: Path, settings: dict[str, Any]) -> dict[int, str]:

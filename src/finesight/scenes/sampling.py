@@ -1,6 +1,6 @@
 """What is in a scene: objects, places, camera and light, drawn from a seed.
 
-Image i of (seed, split) depends on these three alone, whatever else is drawn.
+Image i of a `Recipe` depends on the recipe and i alone, whatever else is drawn.
 """
 
 from dataclasses import dataclass, replace
@@ -9,217 +9,238 @@ import numpy as np
 
 from finesight.errors import InputError
 from finesight.scenes.camera import Camera
-from finesight.scenes.meshes import Mesh
-from finesight.scenes.objects import CLASSES, COLORS, INSTANCES, build
+from finesight.scenes.clutter import Clutter, unnamed_color, unnamed_shape
+from finesight.scenes.looks import LOOKS, Ground, Light
+from finesight.scenes.objects import COLORS, FRONT, FRONTED, INSTANCES, PROCEDURAL, Shapes
+from finesight.scenes.placing import Pose, Stage, fit_area, fit_side, share_in_frame
 
-SMALLEST, LARGEST = 0.0005, 0.40
-"""Share of the image that an object's outline is meant to cover: log-uniform between these."""
+AREAS = (0.0005, 0.60)
+"""Share of the image that objects cover: log-uniform between these."""
+PAPER_AREAS = (0.0001, 0.97)
+"""The range of DetailCLIP's CLEVR-DS."""
+SMALL, LARGE = 0.01, 0.05
+"""Objects below the one and above the other are the small and the large ones (METHODS.md)."""
+MODES = ("mix", "small", "large")
 
-_FILLED = 0.55  # the areas of one scene's objects add up to less, or they cannot stand apart
-_OVERLAP = 0.15  # largest share of one object's box that may lie under another's
-_TRIES = 60
-_SOLID = 0.75  # visible pixels over the hull's area, roughly, for most classes and views
-_SPLITS = tuple(INSTANCES)
+_FILLED = 1.0  # the areas of one scene's objects add up to less
+_TRIES = 12
+_KEPT = 8  # views that are tried for the areas of a scene before others are drawn
+_MARGIN = 0.01  # kept to the edges, as a share of the image's side
+_WHOLE_BELOW = 0.2  # objects above this share of the image may reach over its edges ...
+_IN_FRAME = 0.55  # ... with this share of their box left, unless they fill nearly all of it
+_CLUTTER_AREAS = (0.0003, 0.04)
 _SHEET = 6  # objects a side of a sheet
 
 
 @dataclass(frozen=True)
 class Object:
-    """One object of a scene; position in world units, rotation in degrees about the vertical."""
+    """One named object of a scene; cell_px: on sheets, xyxy of the cell that is its own."""
 
     name: str
     instance: int
     color: str
     material: str
-    position: tuple[float, float, float]
-    scale: float
-    rotation: float
+    pose: Pose
     cell_px: tuple[int, int, int, int] | None = None
-
-    def mesh(self) -> Mesh:
-        """Return the object's surface in world coordinates."""
-        placed = build(self.name, self.instance).scaled(self.scale)
-        return placed.turned("z", self.rotation).moved(*self.position)
 
 
 @dataclass(frozen=True)
 class Scene:
-    """One image to render. light: (azimuth, elevation, strength) of the key light, degrees."""
+    """One image to render."""
 
     index: int
     camera: Camera
-    light: tuple[float, float, float]
-    ground: float
-    objects: tuple[Object, ...]
+    light: Light
+    ground: Ground
+    objects: tuple[Object, ...] = ()
+    clutter: tuple[Clutter, ...] = ()
 
 
-def sample_scene(seed: int, split: str, index: int, size: int) -> Scene:
-    """Draw 1 to 5 objects of distinct classes, standing apart, none cut by the border."""
-    rng = _generator(seed, split, index, 0)
+@dataclass(frozen=True)
+class Recipe:
+    """What a set of scenes is drawn from.
+
+    kind: "scenes", or "objects" for sheets; split: "train", "val" or "test", whose instances are
+    used; size: the images' side in pixels; mode: "mix", "small" or "large"; look: "plain" or
+    "textured"; areas: smallest and largest share of the image that an object covers.
+    Raises InputError where a part is unknown or out of range.
+    """
+
+    kind: str = "scenes"
+    seed: int = 0
+    split: str = "train"
+    size: int = 640
+    mode: str = "mix"
+    look: str = "plain"
+    areas: tuple[float, float] = AREAS
+    shapes: Shapes = PROCEDURAL
+
+    def __post_init__(self) -> None:
+        choices = {"kind": ("scenes", "objects"), "split": INSTANCES, "mode": MODES, "look": LOOKS}
+        for name, known in choices.items():
+            if getattr(self, name) not in known:
+                raise InputError(
+                    f"unknown {name} {getattr(self, name)!r}: use one of {', '.join(known)}"
+                )
+        if self.seed < 0 or self.size < 64:
+            raise InputError(
+                f"the seed is 0 or more and the size 64 or more, got {self.seed} and {self.size}"
+            )
+        if not 0 < self.areas[0] < self.areas[1] < 1:
+            raise InputError(
+                "areas are two shares of the image, 0 < smallest < largest < 1, got "
+                f"{self.areas[0]} and {self.areas[1]}"
+            )
+        query = self.ranges[0]
+        if query[0] >= query[1]:
+            raise InputError(
+                f"mode {self.mode} needs areas on both sides of {SMALL} and {LARGE}, got "
+                f"{self.areas[0]} to {self.areas[1]}"
+            )
+
+    @property
+    def ranges(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        """The areas of query objects and of distractors."""
+        low, high = self.areas
+        if self.mode == "small":
+            return (low, min(SMALL, high)), (max(SMALL, low), high)
+        if self.mode == "large":
+            return (max(LARGE, low), high), (low, min(LARGE, high))
+        return self.areas, self.areas
+
+    def generator(self, index: int) -> np.random.Generator:
+        """Return image `index`'s own random numbers; its look does not change what is in it."""
+        if index < 0:
+            raise InputError(f"images are numbered from 0, got {index}")
+        splits, kind = tuple(INSTANCES), ("scenes", "objects").index(self.kind)
+        return np.random.default_rng(
+            [self.seed, splits.index(self.split), index, kind, MODES.index(self.mode)]
+        )
+
+
+def sample(recipe: Recipe, index: int) -> Scene:
+    """Draw image `index` of a recipe."""
+    return sample_sheet(recipe, index) if recipe.kind == "objects" else sample_scene(recipe, index)
+
+
+def sample_scene(recipe: Recipe, index: int) -> Scene:
+    """Draw 1 to 5 objects of distinct classes, standing apart, each at least half seen."""
+    rng = recipe.generator(index)
+    # Drawn once: drawn again after a failure, full scenes and awkward classes would be rarer.
+    count = int(rng.integers(1, 6))
+    names = [str(name) for name in rng.choice(recipe.shapes.classes, count, replace=False)]
+    wanted = _wanted(rng, recipe, count)
     while True:
-        scene = _background(rng, index, size, elevation=(24, 48), field_of_view=40)
-        count = int(rng.integers(1, 6))
-        names = rng.choice(list(CLASSES), count, replace=False)
-        areas = np.exp(rng.uniform(np.log(SMALLEST), np.log(LARGEST), count))
-        while areas.sum() > _FILLED:
-            areas = np.exp(rng.uniform(np.log(SMALLEST), np.log(LARGEST), count))
-        objects = _place(rng, scene.camera, names, np.sort(areas)[::-1], split)
-        if objects is not None:
-            return replace(scene, objects=tuple(objects))
+        areas = _areas(rng, wanted)
+        for _ in range(_KEPT):
+            scene = _background(rng, recipe, index, field_of_view=40)
+            stage = Stage(scene.camera)
+            objects = _place(rng, recipe, scene.camera, stage, names, areas)
+            if objects is not None:
+                clutter = _strew(rng, recipe, scene.camera, stage)
+                return replace(scene, objects=tuple(objects), clutter=tuple(clutter))
 
 
-def sample_sheet(seed: int, split: str, index: int, size: int) -> Scene:
+def sample_sheet(recipe: Recipe, index: int) -> Scene:
     """Draw a grid of single objects, each in a cell of its own, for training an encoder."""
-    rng = _generator(seed, split, index, 1)
-    scene = _background(rng, index, size, elevation=(24, 60), field_of_view=30)
-    cell = size // _SHEET
+    rng = recipe.generator(index)
+    scene = _background(rng, recipe, index, field_of_view=30, elevation=(24, 60))
+    cell = recipe.size // _SHEET
     objects = []
     for row in range(_SHEET):
         for column in range(_SHEET):
             corner = (column * cell, row * cell, (column + 1) * cell, (row + 1) * cell)
             place = (corner[0] + cell / 2, corner[1] + cell / 2)
-            thing = _draw(rng, str(rng.choice(list(CLASSES))), split)
-            box_side = rng.uniform(0.45, 0.8) * cell
-            fitted = _fit(thing, scene.camera, place, box_side, by_area=False)
-            if fitted is not None:
-                objects.append(replace(fitted, cell_px=corner))
+            thing = _draw(rng, recipe, scene.camera, str(rng.choice(recipe.shapes.classes)))
+            pose = fit_side(thing.pose, scene.camera, place, float(rng.uniform(0.45, 0.8) * cell))
+            if pose is not None:
+                objects.append(replace(thing, pose=pose, cell_px=corner))
     return replace(scene, objects=tuple(objects))
-
-
-def _generator(seed: int, split: str, index: int, kind: int) -> np.random.Generator:
-    if split not in _SPLITS:
-        raise InputError(f"unknown split {split!r}: use one of {', '.join(_SPLITS)}")
-    if seed < 0 or index < 0:
-        raise InputError(f"seed and image number are 0 or more, got {seed} and {index}")
-    return np.random.default_rng([seed, _SPLITS.index(split), index, kind])
 
 
 def _background(
     rng: np.random.Generator,
+    recipe: Recipe,
     index: int,
-    size: int,
-    elevation: tuple[float, float],
     field_of_view: float,
+    elevation: tuple[float, float] | None = None,
 ) -> Scene:
+    look = LOOKS[recipe.look]
     camera = Camera(
         azimuth=float(rng.uniform(0, 360)),
-        elevation=float(rng.uniform(*elevation)),
+        elevation=float(rng.uniform(*(elevation or look.elevation))),
         distance=float(rng.uniform(11, 13)),
         field_of_view=field_of_view,
-        size=size,
+        size=recipe.size,
     )
-    light = (
-        float(camera.azimuth + rng.uniform(-100, 100)),
-        float(rng.uniform(35, 65)),
-        float(rng.uniform(2.2, 3.4)),
-    )
-    return Scene(index, camera, light, float(rng.uniform(0.32, 0.5)), ())
+    return Scene(index, camera, look.light(rng, camera), look.ground(rng))
 
 
-def _draw(rng: np.random.Generator, name: str, split: str) -> Object:
+def _wanted(rng: np.random.Generator, recipe: Recipe, count: int) -> np.ndarray:
+    """The range of areas (count, 2) for each object: at least one is to be asked for."""
+    query, distractor = recipe.ranges
+    others = rng.random(count - 1) < (0 if recipe.mode == "mix" else 1 / 3)
+    return np.array([query, *(distractor if other else query for other in others)])
+
+
+def _areas(rng: np.random.Generator, wanted: np.ndarray) -> np.ndarray:
+    bounds = np.log(wanted)
+    while True:
+        areas = np.exp(rng.uniform(bounds[:, 0], bounds[:, 1]))
+        if len(areas) == 1 or areas.sum() <= _FILLED:
+            return areas
+
+
+def _draw(rng: np.random.Generator, recipe: Recipe, camera: Camera, name: str) -> Object:
+    turn = float(rng.uniform(-180, 180))
+    instance = int(rng.choice(recipe.shapes.instances(name, recipe.split)))
+    shape = recipe.shapes.build(name, instance)
     return Object(
         name=name,
-        instance=int(rng.choice(INSTANCES[split])),
+        instance=instance,
         color=str(rng.choice(list(COLORS))),
-        material="metal" if rng.random() < 0.25 else "matte",
-        position=(0.0, 0.0, 0.0),
-        scale=1.0,
-        rotation=float(rng.uniform(0, 360)),
+        material="metal" if rng.random() < 0.5 else "matte",
+        pose=Pose(shape, rotation=camera.azimuth + turn * (FRONT / 180 if name in FRONTED else 1)),
     )
 
 
 def _place(
-    rng: np.random.Generator, camera: Camera, names: np.ndarray, areas: np.ndarray, split: str
+    rng: np.random.Generator,
+    recipe: Recipe,
+    camera: Camera,
+    stage: Stage,
+    names: list[str],
+    areas: np.ndarray,
 ) -> list[Object] | None:
-    """Find a place for each area (share of the image), largest first, or return None."""
-    objects: list[Object] = []
-    boxes: list[np.ndarray] = []
-    for name, area in zip(names, areas, strict=True):
-        thing = _draw(rng, str(name), split)
+    """Find a place for each object, largest first, or return None."""
+    objects: dict[int, Object] = {}
+    for number in np.argsort(-areas):
+        area = float(areas[number])
         for _ in range(_TRIES):
-            place = tuple(rng.uniform(0.03, 0.97, 2) * camera.size)
-            fitted = _fit(thing, camera, place, area * camera.size**2, by_area=True)
-            if fitted is None:
+            thing = _draw(rng, recipe, camera, names[number])
+            pose = fit_area(thing.pose, camera, rng.uniform(0, 1, 2), area, _MARGIN * camera.size)
+            if pose is None:
                 continue
-            box = _box(fitted, camera)
-            inside = box.min() >= 0 and box.max() <= camera.size
-            if inside and all(_overlap(box, other) <= _OVERLAP for other in boxes):
-                objects.append(fitted)
-                boxes.append(box)
+            whole = 0.999 if area < _WHOLE_BELOW else min(_IN_FRAME, 1.1 - area)
+            if share_in_frame(pose, camera) >= whole and stage.take(pose):
+                objects[int(number)] = replace(thing, pose=pose)
                 break
         else:
             return None
-    return objects
+    return [objects[i] for i in sorted(objects)]
 
 
-def _fit(
-    thing: Object, camera: Camera, place: tuple[float, ...], target: float, by_area: bool
-) -> Object | None:
-    """Scale and move an object so that its box is centred on `place` and as large as `target`.
-
-    target: pixels of the outline's area, or of the box's longer side. None where it cannot be.
-    """
-    foot = np.array(place, float)
-    for _ in range(5):
-        ground = camera.ground(foot[0], foot[1])
-        if ground is None:
-            return None
-        thing = replace(thing, position=(float(ground[0]), float(ground[1]), 0.0))
-        points, depth = camera.project(thing.mesh().vertices)
-        if depth.min() < 1.0:
-            return None
-        low, high = points.min(axis=0), points.max(axis=0)
-        side = (high - low).max()
-        factor = np.sqrt(target / _outline_area(points)) if by_area else target / side
-        thing = replace(thing, scale=thing.scale * float(np.clip(factor, 0.1, 10)))
-        foot = foot + (np.array(place) - (low + high) / 2)
-    return thing
-
-
-def _box(thing: Object, camera: Camera) -> np.ndarray:
-    points, _ = camera.project(thing.mesh().vertices)
-    return np.concatenate([points.min(axis=0), points.max(axis=0)])
-
-
-def _outline_area(points: np.ndarray) -> float:
-    """Estimate the area (px) that projected vertices (n, 2) cover: most of their convex hull."""
-    hull = _convex_hull(points)
-    x, y = hull[:, 0], hull[:, 1]
-    area = 0.5 * abs(float(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))))
-    return max(_SOLID * area, 1e-6)
-
-
-def _convex_hull(points: np.ndarray) -> np.ndarray:
-    """Return the corners of the convex hull of points (n, 2), by Andrew's monotone chain.
-
-    Points inside the polygon of the outermost ones in 16 directions are left out first, as Akl
-    and Toussaint propose: it spares nearly all of the work.
-    """
-    angles = 2 * np.pi * np.arange(16) / 16
-    outermost = points[(points @ np.stack([np.cos(angles), np.sin(angles)])).argmax(axis=0)]
-    edges = np.roll(outermost, -1, axis=0) - outermost
-    offsets = points[:, None] - outermost
-    sides = edges[:, 0] * offsets[..., 1] - edges[:, 1] * offsets[..., 0]
-    # Points on an edge stay, and an edge between one point and itself says nothing.
-    inside = ((sides > 1e-9) | (np.abs(edges).sum(axis=1) == 0)).all(axis=1)
-    points = points[~inside]
-    points = points[np.lexsort((points[:, 1], points[:, 0]))]
-    chains = []
-    for run in (points, points[::-1]):
-        chain: list[np.ndarray] = []
-        for point in run:
-            while len(chain) > 1:
-                (ax, ay), (bx, by) = chain[-2], chain[-1]
-                if (bx - ax) * (point[1] - ay) - (by - ay) * (point[0] - ax) > 0:
-                    break
-                chain.pop()
-            chain.append(point)
-        chains.append(chain[:-1])
-    return np.array(chains[0] + chains[1])
-
-
-def _overlap(a: np.ndarray, b: np.ndarray) -> float:
-    """Return the share of the smaller of two pixel boxes that lies in the other."""
-    sides = np.clip(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0, None)
-    smaller = min((a[2:] - a[:2]).prod(), (b[2:] - b[:2]).prod())
-    return float(sides.prod() / max(smaller, 1e-9))
+def _strew(rng: np.random.Generator, recipe: Recipe, camera: Camera, stage: Stage) -> list[Clutter]:
+    """Add unnamed shapes between the objects, cut by the border or not, hiding less than half."""
+    low, high = LOOKS[recipe.look].clutter
+    clutter = []
+    for _ in range(int(rng.integers(low, high + 1))):
+        color, metal = unnamed_color(rng), bool(rng.random() < 0.3)
+        area = float(np.exp(rng.uniform(*np.log(_CLUTTER_AREAS))))
+        for _ in range(_TRIES // 3):
+            pose = Pose(unnamed_shape(rng), rotation=float(rng.uniform(0, 360)))
+            fitted = fit_area(pose, camera, rng.uniform(0, 1, 2), area)
+            if fitted is not None and stage.take(fitted, named=False):
+                clutter.append(Clutter(fitted, color, metal))
+                break
+    return clutter

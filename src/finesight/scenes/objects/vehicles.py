@@ -12,6 +12,8 @@ from finesight.scenes.meshes import (
     extrude,
     join,
     lathe,
+    ring,
+    tube,
     wheels,
 )
 
@@ -111,3 +113,51 @@ def sailboat(rng: np.random.Generator) -> Mesh:
     main = extrude([(half * 0.05, 0.5), (-half * 0.85, 0.5), (half * 0.05, 0.3 + mast)], 0.03)
     jib = extrude([(half * 0.2, 0.5), (half * 0.9, 0.45), (half * 0.2, mast)], 0.03, "light")
     return join(hull, pole, main, jib)
+
+
+def train(rng: np.random.Generator) -> Mesh:
+    """A steam locomotive: a round boiler, a chimney, a cab behind, many wheels and a cowcatcher."""
+    length, radius = rng.uniform(1.1, 1.4), rng.uniform(0.24, 0.29)
+    boiler = cylinder(radius, length).turned("y", 90).moved(-length / 2, 0, 0.55)
+    front = cylinder(radius * 0.85, 0.05, tone="dark").turned("y", 90).moved(length / 2, 0, 0.55)
+    bed = box(length + 0.75, 0.5, 0.12, 0.1, "dark").moved(-0.28, 0, 0.22)
+    cab = box(0.5, 0.62, rng.uniform(0.6, 0.75), 0.05).moved(-length / 2 - 0.25, 0, 0.3)
+    roof = box(0.64, 0.72, 0.07, 0.3, "dark").moved(-length / 2 - 0.25, 0, 1.0)
+    panes = box(0.26, 0.64, 0.2, 0.05, "light").moved(-length / 2 - 0.25, 0, 0.7)
+    chimney = cylinder(0.09, rng.uniform(0.28, 0.42), 0.15, "dark").moved(length * 0.34, 0, 0.76)
+    domes = [ellipsoid(0.12, 0.12, 0.16, "steel").moved(x, 0, 0.8) for x in (-0.08, -0.35)]
+    wheel = cylinder(0.17, 0.08, tone="dark", segments=16).moved(z=-0.04).turned("x", 90)
+    row = [x * (length + 0.5) / 3.4 - 0.25 for x in (-1.5, -0.5, 0.5, 1.5)]
+    rolling = [wheel.moved(x, s * 0.27, 0.17) for x in row for s in (-1, 1)]
+    rods = [box(length, 0.03, 0.05, 0.1, "steel").moved(-0.2, s * 0.34, 0.16) for s in (-1, 1)]
+    plough = extrude([(0, 0.04), (0.26, 0.04), (0, 0.3)], 0.5).moved(length / 2 + 0.08)
+    return join(boiler, front, bed, cab, roof, panes, chimney, *domes, *rolling, *rods, plough)
+
+
+def motorcycle(rng: np.random.Generator) -> Mesh:
+    """Two large wheels in line, a tank, a seat, an engine, a fork and handlebars."""
+    base, radius = rng.uniform(1.0, 1.2), rng.uniform(0.28, 0.33)
+    tyre = join(ring(radius, 0.075, "dark"), ring(radius * 0.62, 0.03, "steel"))
+    hub = cylinder(0.07, 0.12, tone="steel").moved(z=-0.06)
+    spokes = [box(radius * 1.9, 0.03, 0.03, 0.1, "steel").turned("z", a) for a in (0, 60, 120)]
+    wheel = join(tyre, hub, *spokes).turned("x", 90).moved(z=radius + 0.075)
+    pair = [wheel.moved(s * base / 2) for s in (-1, 1)]
+    tank = ellipsoid(0.32, 0.17, 0.17).moved(0.12, 0, 0.8)
+    seat = box(0.5, 0.22, 0.1, 0.4, "dark").turned("y", rng.uniform(-8, 4)).moved(-0.34, 0, 0.72)
+    tail = box(0.3, 0.16, 0.1, 0.3).turned("y", 14).moved(-0.6, 0, 0.68)
+    engine = box(0.42, 0.24, 0.3, 0.15, "steel").moved(0.0, 0, 0.3)
+    frame = tube([(-base / 2, 0, radius), (-0.1, 0, 0.62), (0.3, 0, 0.75), (0.05, 0, 0.3)], 0.05)
+    fork = [
+        tube([(base / 2, s * 0.12, radius), (base / 2 - 0.24, s * 0.12, 0.98)], 0.04, tone="steel")
+        for s in (-1, 1)
+    ]
+    x = base / 2 - 0.24
+    bar = tube(
+        [(x - 0.14, -0.36, 1.06), (x, -0.12, 1.0), (x, 0.12, 1.0), (x - 0.14, 0.36, 1.06)],
+        0.035,
+        tone="dark",
+    )
+    light = ellipsoid(0.1, 0.11, 0.11, "light").moved(x + 0.1, 0, 0.9)
+    guard = ellipsoid(0.32, 0.1, 0.12).moved(base / 2, 0, 2 * radius + 0.06)
+    pipe = tube([(0.1, 0.16, 0.3), (-0.7, 0.2, 0.34)], 0.055, tone="steel")
+    return join(*pair, tank, seat, tail, engine, frame, *fork, bar, light, guard, pipe)
