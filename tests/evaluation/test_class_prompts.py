@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -43,6 +44,19 @@ def test_the_table_is_complete_and_the_true_boxes_find_all(scenes, color_model):
 def test_shares_take_the_largest_instance(scenes):
     shares = largest_shares(scenes)
     assert shares[0].tolist() == [144 / 32000, 900 / 32000, 0, 0, 0, 0]
+
+
+def test_images_with_a_class_as_distractor_are_neither_relevant_nor_in_the_gallery(
+    scenes, color_model
+):
+    distracting = replace(scenes.images[0].objects[0], role="distractor")
+    first = replace(scenes.images[0], objects=(distracting,))
+    others = replace(scenes, images=(first, *scenes.images[1:]))
+    assert largest_shares(others)[0].tolist() == [0, 900 / 32000, 0, 0, 0, 0]
+    found = {
+        (r.method, r.subset, r.k): r.recall for r in evaluate_class_prompts(others, color_model)
+    }
+    assert found["cc10-max", "all", 1] == 1  # as one of the class, it would take the first place
 
 
 @pytest.mark.parametrize("box", [(0.0, 0.0, 0.1, 0.1), (0.8, 0.9, 1.0, 1.0), (0.4, 0.4, 0.5, 0.6)])

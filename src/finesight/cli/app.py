@@ -11,6 +11,7 @@ from finesight.cli.evaluate import evaluate
 from finesight.cli.index import index
 from finesight.cli.output import say
 from finesight.cli.search import search
+from finesight.cli.stats import stats
 from finesight.cli.status import status
 from finesight.errors import FinesightError, InputError
 
@@ -21,7 +22,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (index, search, status, evaluate, demo):
+for command in (index, search, status, evaluate, stats, demo):
     app.command()(command)
 app.add_typer(render.app, name="render")
 app.add_typer(train.app, name="train")

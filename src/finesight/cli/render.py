@@ -84,6 +84,28 @@ def objects(
     _render(recipe, out, images)
 
 
+@app.command("identities")
+def identities(
+    out: Out,
+    images: Images = 400,
+    size: Size = 640,
+    seed: Seed = 0,
+    look: LookName = "textured",
+    split: Split = "train",
+    shapenet: ShapeNet = None,
+) -> None:
+    """Draw shop and user images of the same items, annotated as DeepFashion2 is.
+
+    Eight images a pair: two styles, each with a shop image and three user images.
+
+    Example: finesight render identities --out scenes/items --images 400
+    """
+    from finesight.scenes.sampling import Recipe
+
+    recipe = Recipe("identities", seed, split, size, look=look, shapes=_shapes(shapenet))
+    _render(recipe, out, images)
+
+
 @app.command("standard-sets")
 def standard_sets(
     out: Out,

@@ -88,7 +88,7 @@ def encoder(
         width=trained.network.settings.width,
         looking={"kind": "crops", "regions": "cc10"},
         prompt="a photo of a {}",
-        provenance=_provenance(scenes, validation, out, settings),
+        provenance=_provenance(data.sources, out, settings),
         scores=scores,
     )
     kept.unlink(missing_ok=True)
@@ -149,7 +149,7 @@ def _reporter(bar: Progress, steps: int, batch: int) -> Callable[[Step], None]:
 
 
 def _provenance(
-    scenes: list[Path], validation: Path, out: Path, settings: TrainingSettings
+    sources: list[dict[str, Any]], out: Path, settings: TrainingSettings
 ) -> dict[str, Any]:
     """How to make this model again; folders by name, as their paths mean nothing elsewhere."""
     import numpy
@@ -157,14 +157,15 @@ def _provenance(
     import torch
 
     command = ["finesight", "train", "encoder"]
-    command += [word for folder in scenes for word in ("--scenes", folder.name)]
-    command += ["--validation", validation.name, "--out", out.name]
+    *training, validation = (source["name"] for source in sources)
+    command += [word for name in training for word in ("--scenes", name)]
+    command += ["--validation", validation, "--out", out.name]
     command += ["--steps", str(settings.steps), "--batch", str(settings.batch)]
     return {
         "command": shlex.join([*command, "--seed", str(settings.seed)]),
         "settings": asdict(settings),
-        "scenes": [folder.name for folder in scenes],
-        "validation": validation.name,
+        "scenes": sources[:-1],
+        "validation": sources[-1],
         "versions": {
             "torch": torch.__version__,
             "numpy": numpy.__version__,

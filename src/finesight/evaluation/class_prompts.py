@@ -57,9 +57,10 @@ def evaluate_class_prompts(
     scores = score_images(scenes.images, model, texts, progress)
     shares = largest_shares(scenes)
     rows = []
+    appears = largest_shares(scenes, ("query", "distractor")) > 0
     for subset, (low, high) in SUBSETS.items():
         relevant = (shares >= low) & (shares < high) & (shares > 0)
-        gallery = relevant | (shares == 0)
+        gallery = relevant | ~appears
         for method in METHODS:
             for k in KS:
                 recall = class_prompt_recall(scores[method], relevant, gallery, k)
@@ -67,11 +68,14 @@ def evaluate_class_prompts(
     return rows
 
 
-def largest_shares(scenes: SceneSet) -> np.ndarray:
-    """Return the share of image i that the largest instance of class c covers: (c, i)."""
+def largest_shares(scenes: SceneSet, roles: Sequence[str] = ("query",)) -> np.ndarray:
+    """Return the share of image i that the largest instance of class c covers: (c, i).
+
+    roles: the objects that count; a class that is there only as a distractor may not be asked for.
+    """
     shares = np.zeros((len(scenes.classes), len(scenes.images)))
     for i, image in enumerate(scenes.images):
-        for thing in image.objects:
+        for thing in (thing for thing in image.objects if thing.role in roles):
             c = scenes.classes.index(thing.class_name)
             shares[c, i] = max(shares[c, i], thing.share)
     return shares

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from finesight.scenes.camera import Camera
+from finesight.scenes.placing import share_in_frame
 from finesight.scenes.sampling import LARGE, SMALL, Object, Recipe, Scene
 from finesight.scenes.visibility import object_index
 
@@ -46,6 +47,8 @@ def annotate(scene: Scene, recipe: Recipe) -> dict[str, Any]:
         }
         if thing.cell_px is not None:
             entry["cell_px"] = list(thing.cell_px)
+        if scene.item is not None:
+            entry["cut"] = round(1 - share_in_frame(thing.pose, scene.camera), 4)
         objects.append(entry)
     camera, light = scene.camera, scene.light
     record = {
@@ -69,6 +72,8 @@ def annotate(scene: Scene, recipe: Recipe) -> dict[str, Any]:
         "clutter": len(scene.clutter),
         "objects": objects,
     }
+    if scene.item is not None:
+        record["item"] = vars(scene.item)
     if recipe.kind == "scenes":
         record["relations"] = relations(shown, camera)
     return record

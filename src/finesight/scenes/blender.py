@@ -21,8 +21,8 @@ JPEG_QUALITY = 88
 _TONES = {"dark": (0.015, 0.015, 0.018), "light": (0.75, 0.74, 0.7), "steel": (0.45, 0.46, 0.48)}
 
 
-def render(job: dict[str, Any], path: str) -> None:
-    """Render a job to a JPEG file.
+def render(job: dict[str, Any], path: str, samples: int = SAMPLES) -> None:
+    """Render a job to a JPEG file, with a number of samples a pixel.
 
     job: "size" in pixels; "camera": {"position", "axes" (3, 3) right/up/back, "angle" radians};
     "light": {"direction" (3,) towards the light, "strength", "angle" radians, "sky" linear rgb,
@@ -35,6 +35,7 @@ def render(job: dict[str, Any], path: str) -> None:
 
     with _quiet():
         scene = _prepare(bpy, job["size"])
+        scene.cycles.samples = samples
         _light(bpy, job)
         try:
             for thing in job["objects"]:
@@ -67,7 +68,6 @@ def _settings(scene: Any) -> None:
     scene.render.engine = "CYCLES"
     cycles = scene.cycles
     cycles.device = "CPU"
-    cycles.samples = SAMPLES
     cycles.use_adaptive_sampling = False
     cycles.use_denoising = True
     cycles.denoiser = "OPENIMAGEDENOISE"

@@ -137,22 +137,32 @@ class Stage:
 
     def __init__(self, camera: Camera) -> None:
         self._camera = replace(camera, size=_COARSE)
-        self._footprints: list[np.ndarray] = []
+        self._poses: list[Pose] = []
         self._layers: list[np.ndarray] = []
         self._named: list[bool] = []
 
     def take(self, pose: Pose, named: bool = True) -> bool:
         """Add a pose unless it stands in another one or leaves too little of a named one seen."""
-        if any(_touch(pose.footprint, other) for other in self._footprints):
+        if any(touching(pose, other) for other in self._poses):
             return False
         layers = [*self._layers, depth_image(pose.mesh, self._camera)]
         for layer, matters in zip(layers, [*self._named, named], strict=True):
             if matters and _seen(layer, layers) < VISIBLE:
                 return False
-        self._footprints.append(pose.footprint)
+        self._poses.append(pose)
         self._layers = layers
         self._named.append(named)
         return True
+
+    def put(self, pose: Pose) -> None:
+        """Add a pose whatever it touches or hides; nothing is asked of what it covers already."""
+        self._poses.append(pose)
+        self._layers.append(depth_image(pose.mesh, self._camera))
+        self._named = [False] * len(self._layers)
+
+    def seen(self) -> list[float]:
+        """Return the share of each pose's pixels before which no other one stands."""
+        return [_seen(layer, self._layers) for layer in self._layers]
 
 
 def _seen(layer: np.ndarray, layers: Sequence[np.ndarray]) -> float:
@@ -165,12 +175,12 @@ def _seen(layer: np.ndarray, layers: Sequence[np.ndarray]) -> float:
     return float(front.mean()) if len(front) else 1.0
 
 
-def _touch(a: np.ndarray, b: np.ndarray) -> bool:
-    """Whether two rectangles (4, 2) on the ground overlap, by the separating axis theorem."""
-    for corners in (a, b):
+def touching(a: Pose, b: Pose) -> bool:
+    """Whether two footprints overlap, by the separating axis theorem."""
+    for corners in (a.footprint, b.footprint):
         for i in range(2):
             axis = corners[i + 1] - corners[i]
-            along_a, along_b = a @ axis, b @ axis
+            along_a, along_b = a.footprint @ axis, b.footprint @ axis
             if along_a.max() <= along_b.min() or along_b.max() <= along_a.min():
                 return False
     return True

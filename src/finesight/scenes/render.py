@@ -28,11 +28,13 @@ from finesight.datasets import clevr_ds
 from finesight.errors import DataError, InputError, MissingDependencyError
 from finesight.scenes import blender
 from finesight.scenes.annotation import annotate, coco_instances
+from finesight.scenes.identities import deepfashion2, sample_identity
 from finesight.scenes.meshes import Mesh
 from finesight.scenes.objects import COLORS, NEVER_NAMED
-from finesight.scenes.sampling import Recipe, Scene, sample
+from finesight.scenes.sampling import Recipe, Scene, sample_scene, sample_sheet
 from finesight.scenes.words import write_words
 
+_KINDS = {"scenes": sample_scene, "objects": sample_sheet, "identities": sample_identity}
 _AHEAD = 4  # scenes that are thought out while one is drawn
 _Job = tuple[dict[str, Any], dict[str, Any]]
 
@@ -66,7 +68,7 @@ def render_set(
 
 def prepare(recipe: Recipe, index: int) -> _Job:
     """Return what is written about image `index`, and what Blender is to draw."""
-    scene = sample(recipe, index)
+    scene = _KINDS[recipe.kind](recipe, index)
     return annotate(scene, recipe), describe(scene)
 
 
@@ -227,6 +229,11 @@ def _finish(out: Path, recipe: Recipe, lines: dict[int, str]) -> None:
     _write(out / "instances.json", json.dumps(coco, separators=(",", ":")) + "\n")
     if recipe.kind == "scenes":
         write_words(out, clevr_ds.load(out))
+    if recipe.kind == "identities":
+        (out / "annos").mkdir(exist_ok=True)
+        for record in records:
+            found = deepfashion2(record, recipe.shapes.classes)
+            _write(out / "annos" / f"{record['index']:06d}.json", json.dumps(found) + "\n")
 
 
 def _begin(out: Path, settings: dict[str, Any]) -> dict[int, str]:

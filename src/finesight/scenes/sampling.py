@@ -10,7 +10,7 @@ import numpy as np
 from finesight.errors import InputError
 from finesight.scenes.camera import Camera
 from finesight.scenes.clutter import Clutter, unnamed_color, unnamed_shape
-from finesight.scenes.looks import LOOKS, Ground, Light
+from finesight.scenes.looks import LOOKS, Ground, Light, Look
 from finesight.scenes.objects import COLORS, FRONT, FRONTED, INSTANCES, PROCEDURAL, Shapes
 from finesight.scenes.placing import Pose, Stage, fit_area, fit_side, share_in_frame
 
@@ -20,6 +20,7 @@ PAPER_AREAS = (0.0001, 0.97)
 """The range of DetailCLIP's CLEVR-DS."""
 SMALL, LARGE = 0.01, 0.05
 """Objects below the one and above the other are the small and the large ones (METHODS.md)."""
+KINDS = ("scenes", "objects", "identities")
 MODES = ("mix", "small", "large")
 
 _FILLED = 1.0  # the areas of one scene's objects add up to less
@@ -45,8 +46,17 @@ class Object:
 
 
 @dataclass(frozen=True)
+class Item:
+    """Whose image it is: source "shop" or "user", and the number of its pair and of its style."""
+
+    source: str
+    pair_id: int
+    style: int
+
+
+@dataclass(frozen=True)
 class Scene:
-    """One image to render."""
+    """One image to render; of an item, the first object is the item."""
 
     index: int
     camera: Camera
@@ -54,15 +64,16 @@ class Scene:
     ground: Ground
     objects: tuple[Object, ...] = ()
     clutter: tuple[Clutter, ...] = ()
+    item: Item | None = None
 
 
 @dataclass(frozen=True)
 class Recipe:
     """What a set of scenes is drawn from.
 
-    kind: "scenes", or "objects" for sheets; split: "train", "val" or "test", whose instances are
-    used; size: the images' side in pixels; mode: "mix", "small" or "large"; look: "plain" or
-    "textured"; areas: smallest and largest share of the image that an object covers.
+    kind: "scenes", "objects" for sheets, or "identities"; split: "train", "val" or "test", whose
+    instances are used; size: the images' side in pixels; mode: "mix", "small" or "large"; look:
+    "plain" or "textured"; areas: smallest and largest share of the image that an object covers.
     Raises InputError where a part is unknown or out of range.
     """
 
@@ -76,7 +87,7 @@ class Recipe:
     shapes: Shapes = PROCEDURAL
 
     def __post_init__(self) -> None:
-        choices = {"kind": ("scenes", "objects"), "split": INSTANCES, "mode": MODES, "look": LOOKS}
+        choices = {"kind": KINDS, "split": INSTANCES, "mode": MODES, "look": LOOKS}
         for name, known in choices.items():
             if getattr(self, name) not in known:
                 raise InputError(
@@ -108,19 +119,16 @@ class Recipe:
             return (max(LARGE, low), high), (low, min(LARGE, high))
         return self.areas, self.areas
 
-    def generator(self, index: int) -> np.random.Generator:
-        """Return image `index`'s own random numbers; its look does not change what is in it."""
+    def generator(self, index: int, stream: str = "image") -> np.random.Generator:
+        """Return the random numbers of image `index`, or of pair `index` of an identities set.
+
+        The look is no part of them: it does not change which objects are drawn.
+        """
         if index < 0:
             raise InputError(f"images are numbered from 0, got {index}")
-        splits, kind = tuple(INSTANCES), ("scenes", "objects").index(self.kind)
-        return np.random.default_rng(
-            [self.seed, splits.index(self.split), index, kind, MODES.index(self.mode)]
-        )
-
-
-def sample(recipe: Recipe, index: int) -> Scene:
-    """Draw image `index` of a recipe."""
-    return sample_sheet(recipe, index) if recipe.kind == "objects" else sample_scene(recipe, index)
+        kind = KINDS.index(self.kind) if stream == "image" else len(KINDS)
+        split = tuple(INSTANCES).index(self.split)
+        return np.random.default_rng([self.seed, split, index, kind, MODES.index(self.mode)])
 
 
 def sample_scene(recipe: Recipe, index: int) -> Scene:
@@ -133,38 +141,39 @@ def sample_scene(recipe: Recipe, index: int) -> Scene:
     while True:
         areas = _areas(rng, wanted)
         for _ in range(_KEPT):
-            scene = _background(rng, recipe, index, field_of_view=40)
+            scene = background(rng, recipe, index, field_of_view=40)
             stage = Stage(scene.camera)
             objects = _place(rng, recipe, scene.camera, stage, names, areas)
             if objects is not None:
-                clutter = _strew(rng, recipe, scene.camera, stage)
+                clutter = strew(rng, LOOKS[recipe.look], scene.camera, stage)
                 return replace(scene, objects=tuple(objects), clutter=tuple(clutter))
 
 
 def sample_sheet(recipe: Recipe, index: int) -> Scene:
     """Draw a grid of single objects, each in a cell of its own, for training an encoder."""
     rng = recipe.generator(index)
-    scene = _background(rng, recipe, index, field_of_view=30, elevation=(24, 60))
+    scene = background(rng, recipe, index, field_of_view=30, elevation=(24, 60))
     cell = recipe.size // _SHEET
     objects = []
     for row in range(_SHEET):
         for column in range(_SHEET):
             corner = (column * cell, row * cell, (column + 1) * cell, (row + 1) * cell)
             place = (corner[0] + cell / 2, corner[1] + cell / 2)
-            thing = _draw(rng, recipe, scene.camera, str(rng.choice(recipe.shapes.classes)))
+            thing = draw(rng, recipe, scene.camera, str(rng.choice(recipe.shapes.classes)))
             pose = fit_side(thing.pose, scene.camera, place, float(rng.uniform(0.45, 0.8) * cell))
             if pose is not None:
                 objects.append(replace(thing, pose=pose, cell_px=corner))
     return replace(scene, objects=tuple(objects))
 
 
-def _background(
+def background(
     rng: np.random.Generator,
     recipe: Recipe,
     index: int,
     field_of_view: float,
     elevation: tuple[float, float] | None = None,
 ) -> Scene:
+    """Draw camera, light and ground of a look; elevation: the camera's, else the look's."""
     look = LOOKS[recipe.look]
     camera = Camera(
         azimuth=float(rng.uniform(0, 360)),
@@ -191,7 +200,8 @@ def _areas(rng: np.random.Generator, wanted: np.ndarray) -> np.ndarray:
             return areas
 
 
-def _draw(rng: np.random.Generator, recipe: Recipe, camera: Camera, name: str) -> Object:
+def draw(rng: np.random.Generator, recipe: Recipe, camera: Camera, name: str) -> Object:
+    """Draw an object of a class in any colour, material and view; where it stands is left open."""
     turn = float(rng.uniform(-180, 180))
     instance = int(rng.choice(recipe.shapes.instances(name, recipe.split)))
     shape = recipe.shapes.build(name, instance)
@@ -217,7 +227,7 @@ def _place(
     for number in np.argsort(-areas):
         area = float(areas[number])
         for _ in range(_TRIES):
-            thing = _draw(rng, recipe, camera, names[number])
+            thing = draw(rng, recipe, camera, names[number])
             pose = fit_area(thing.pose, camera, rng.uniform(0, 1, 2), area, _MARGIN * camera.size)
             if pose is None:
                 continue
@@ -230,9 +240,9 @@ def _place(
     return [objects[i] for i in sorted(objects)]
 
 
-def _strew(rng: np.random.Generator, recipe: Recipe, camera: Camera, stage: Stage) -> list[Clutter]:
+def strew(rng: np.random.Generator, look: Look, camera: Camera, stage: Stage) -> list[Clutter]:
     """Add unnamed shapes between the objects, cut by the border or not, hiding less than half."""
-    low, high = LOOKS[recipe.look].clutter
+    low, high = look.clutter
     clutter = []
     for _ in range(int(rng.integers(low, high + 1))):
         color, metal = unnamed_color(rng), bool(rng.random() < 0.3)

@@ -112,6 +112,8 @@ def plural(noun: str) -> str:
         return noun
     if noun.endswith("fe"):
         return noun[:-2] + "ves"
+    if noun.endswith("lf"):
+        return noun[:-1] + "ves"
     if noun.endswith(("s", "x", "z", "ch", "sh")):
         return noun + "es"
     if noun.endswith("y") and noun[-2:-1] not in tuple("aeiou"):

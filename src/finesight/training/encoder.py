@@ -29,9 +29,9 @@ from finesight.training.vocabulary import build_tokenizer
 class TrainingSettings:
     """What decides a run besides its data: the same settings and data train the same model."""
 
-    steps: int = 850
+    steps: int = 1800
     batch: int = 256
-    texts: int = 224  # captions a step: every class and colour once, the rest classes in colours
+    texts: int = 256  # captions a step: every class and colour once, the rest classes in colours
     rate: float = 2e-3
     warm_up: int = 60
     weight_decay: float = 0.02

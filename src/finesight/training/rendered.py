@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -19,11 +20,15 @@ WHOLE = (0.0, 0.0, 1.0, 1.0)
 
 @dataclass(frozen=True)
 class Rendered:
-    """Decoded scenes for training and for validation, and what can be said about them."""
+    """Decoded scenes for training and for validation, and what can be said about them.
+
+    sources: what each folder was rendered from, the validation folder last.
+    """
 
     training: list[Scene]
     validation: list[Scene]
     concepts: Concepts
+    sources: list[dict[str, Any]]
 
 
 def load_rendered(training: Sequence[Path], validation: Path) -> Rendered:
@@ -49,7 +54,18 @@ def load_rendered(training: Sequence[Path], validation: Path) -> Rendered:
     for folders, found in ((training, scenes), ([validation], checks)):
         if not any(len(scene.boxes) for scene in found):
             raise DataError(f"no image of {', '.join(map(str, folders))} has an object in it")
-    return Rendered(scenes, checks, concepts)
+    sources = [
+        _source(folder, each)
+        for folder, each in zip([*training, validation], [*sets, held_out], strict=True)
+    ]
+    return Rendered(scenes, checks, concepts, sources)
+
+
+def _source(folder: Path, found: clevr_ds.SceneSet) -> dict[str, Any]:
+    """What a set was rendered from: with this, `finesight render` makes it again."""
+    kept = ("kind", "seed", "split", "size", "mode", "look", "areas", "shapes")
+    settings = {key: found.settings[key] for key in kept}
+    return {"name": folder.resolve().name, **settings, "images": len(found.images)}
 
 
 def _decode(record: clevr_ds.SceneImage, concepts: Concepts) -> Scene:
