@@ -5,9 +5,12 @@ import pytest
 from finesight.datasets.clevr_ds import load
 from finesight.errors import DataError, InputError
 
-HEAD = {"format": "finesight-scenes", "version": 1, "classes": ["mug"], "colors": ["red"]}
+HEAD = {"format": "finesight-scenes", "version": 2, "classes": ["mug"], "colors": ["red"]}
+HEAD |= {"never_named": ["mug"]}
 THING = {"class": "mug", "color": "red", "instance": 83, "box_px": [20, 10, 60, 40]}
-IMAGE = {"file": "images/000000.jpg", "width": 200, "height": 100}
+THING |= {"material": "metal", "hidden": 0.25, "size": "medium", "role": "distractor"}
+IMAGE = {"file": "images/000007.jpg", "index": 7, "width": 200, "height": 100}
+IMAGE |= {"relations": {"left": [[]], "right": [[]]}}
 
 
 def write(folder, head=HEAD, things=({**THING, "visible_px": 600},)):
@@ -20,12 +23,17 @@ def write(folder, head=HEAD, things=({**THING, "visible_px": 600},)):
 def test_boxes_and_areas_are_shares_of_the_image(tmp_path):
     scenes = load(write(tmp_path))
     assert (scenes.classes, scenes.colors) == (("mug",), ("red",))
+    assert scenes.never_named == ("mug",)
     (image,) = scenes.images
     assert (image.path, image.width, image.height) == (tmp_path / IMAGE["file"], 200, 100)
     (thing,) = image.objects
     assert (thing.class_name, thing.color, thing.instance) == ("mug", "red", 83)
     assert thing.box == pytest.approx((0.1, 0.1, 0.3, 0.4))
     assert thing.share == pytest.approx(0.03)
+    assert (thing.material, thing.size, thing.role) == ("metal", "medium", "distractor")
+    assert thing.hidden == 0.25
+    assert image.index == 7
+    assert image.relations == {"left": ((),), "right": ((),)}
     assert thing.cell is None
 
 
@@ -39,8 +47,9 @@ def test_cells_of_sheets_are_read(tmp_path):
     ("head", "message"),
     [
         ({**HEAD, "format": "coco"}, "has format 'coco'"),
-        ({**HEAD, "version": 2}, "update finesight"),
-        ({"format": "finesight-scenes", "version": 1}, "is damaged"),
+        ({**HEAD, "version": 3}, "update finesight"),
+        ({**HEAD, "version": 1}, "render it again"),
+        ({"format": "finesight-scenes", "version": 2}, "is damaged"),
         ([], "is damaged"),
     ],
 )

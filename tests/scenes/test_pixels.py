@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from finesight.scenes.render import describe
+from finesight.errors import DataError, MissingDependencyError
+from finesight.scenes.render import describe, render_set
 from finesight.scenes.sampling import Recipe, sample_scene
 from finesight.scenes.visibility import object_index
 
@@ -53,7 +54,7 @@ from finesight.scenes.render import render_set
 from finesight.scenes.sampling import Recipe
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
-resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+resource.setrlimit(resource.RLIMIT_FSIZE, (2000, hard))
 try:
     render_set(Path(sys.argv[1]), Recipe(size=160), 1)
 except InputError as error:
@@ -98,3 +99,36 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing_behind(tmp_path):
     assert message.startswith(f"cannot write to {tmp_path}: Render error (File too large)")
     assert left == "0"
     assert not list((tmp_path / "images").iterdir())
+
+
+def test_a_blender_on_the_path_draws_the_same(tmp_path, monkeypatch):
+    pytest.importorskip("bpy", reason="rendering needs Blender")
+    # Blender's own program is not at hand: this one runs the script as it would, with its options.
+    program = tmp_path / "blender"
+    program.write_text(
+        f"""#!{sys.executable}
+import runpy, sys
+place = sys.argv.index("--python") + 1
+assert "--python-exit-code" in sys.argv[:place]
+script = sys.argv[place]
+sys.argv = [script, *sys.argv[place + 1 :]]
+runpy.run_path(script, run_name="__main__")
+"""
+    )
+    program.chmod(0o755)
+    render_set(tmp_path / "inside", Recipe(size=96), 1)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    render_set(tmp_path / "outside", Recipe(size=96), 1)
+    drawn = [
+        Image.open(tmp_path / name / "images" / "000000.jpg") for name in ("inside", "outside")
+    ]
+    inside, outside = (np.asarray(image, int) for image in drawn)
+    assert np.abs(inside - outside).max() <= 2
+    program.write_text(f"#!{sys.executable}\nraise SystemExit('no graphics')")
+    with pytest.raises(DataError, match="did not draw an image: no graphics"):
+        render_set(tmp_path / "outside", Recipe(size=96), 2)
+    program.unlink()
+    with pytest.raises(MissingDependencyError, match="pip install"):
+        render_set(tmp_path / "nowhere", Recipe(size=96), 1)
+    assert not (tmp_path / "nowhere").exists()

@@ -12,7 +12,7 @@ from finesight.scenes.camera import Camera
 from finesight.scenes.meshes import box, join
 from finesight.scenes.objects import CLASSES, INSTANCES, build
 from finesight.scenes.placing import Pose
-from finesight.scenes.sampling import Object, Recipe, sample_scene, sample_sheet
+from finesight.scenes.sampling import PAPER_AREAS, Object, Recipe, sample_scene, sample_sheet
 from finesight.scenes.visibility import depth_image, object_index
 
 SMALL = Recipe(size=96)
@@ -99,6 +99,17 @@ def test_relations_are_what_the_image_shows():
     assert found["front"] == [[], [], [0, 1]]
 
 
+def test_the_papers_range_of_areas_can_be_drawn():
+    recipe = Recipe(size=240, areas=PAPER_AREAS)
+    shares = [
+        thing["visible_px"] / 240**2
+        for index in range(25)
+        for thing in annotate(sample_scene(recipe, index), recipe)["objects"]
+    ]
+    assert min(shares) < 0.0005
+    assert max(shares) > 0.3
+
+
 @pytest.mark.parametrize(
     ("part", "message"),
     [
@@ -107,6 +118,8 @@ def test_relations_are_what_the_image_shows():
         ({"mode": "tiny"}, "mix, small, large"),
         ({"areas": (0.5, 0.1)}, "smallest < largest"),
         ({"areas": (0.02, 0.5), "mode": "small"}, "mode small needs"),
+        ({"areas": (0.06, 0.5), "mode": "large"}, "mode large needs"),
+        ({"areas": (0.3, 0.5)}, "at most 10%"),
         ({"size": 10}, "64 or more"),
     ],
 )

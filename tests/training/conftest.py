@@ -24,7 +24,9 @@ def draw_toy_scenes(directory, images, seed):
         about = {"file": file, "index": number, "seed": seed, "split": "train"}
         lines.append(about | {"width": SIDE, "height": SIDE, "objects": objects})
     (directory / "scenes.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    head = {"format": "finesight-scenes", "version": 1, "kind": "scenes"}
+    head = {"format": "finesight-scenes", "version": 2, "kind": "scenes", "seed": seed}
+    head |= {"split": "train", "size": SIDE, "mode": "mix", "look": "plain", "shapes": "toy"}
+    head |= {"areas": [0, 1], "never_named": []}
     head |= {"classes": list(CLASSES), "colors": list(COLORS)}
     (directory / "dataset.json").write_text(json.dumps(head))
     return directory
@@ -40,7 +42,14 @@ def _draw(canvas, kind, rng):
     shape = canvas.ellipse if kind == "disc" else canvas.rectangle
     shape(box, fill=COLORS[color])
     about = {"class": str(kind), "instance": 0, "color": color, "material": "matte"}
-    return about | {"box_px": box, "visible_px": round(width * height)}
+    return (
+        about
+        | {"box_px": box, "visible_px": round(width * height), "hidden": 0}
+        | {
+            "size": "large",
+            "role": "query",
+        }
+    )
 
 
 @pytest.fixture(scope="session", autouse=True)

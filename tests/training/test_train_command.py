@@ -26,7 +26,9 @@ def test_from_scenes_to_a_bundle(toy_scenes, tmp_path):
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["scores"]["onnx_cosine"] > 0.9999
     manifest = json.loads((out / "finesight.json").read_text())
-    assert manifest["provenance"]["scenes"] == ["train", "train"]
+    sources = manifest["provenance"]["scenes"]
+    assert [(s["name"], s["seed"], s["images"]) for s in sources] == [("train", 1, 24)] * 2
+    assert manifest["provenance"]["validation"]["name"] == "val"
     assert manifest["provenance"]["settings"]["steps"] == 3
     assert str(tmp_path) not in (out / "finesight.json").read_text()
     assert not list(tmp_path.glob("*.checkpoint*"))

@@ -79,7 +79,8 @@ def load(directory: Path) -> SceneSet:
         if kind != FORMAT or version != VERSION:
             raise DataError(
                 f"{head} has format {kind!r} version {version}; this finesight reads {FORMAT!r} "
-                f"version {VERSION}: " + ("render it again" if version < VERSION else "update it")
+                f"version {VERSION}: "
+                + ("render it again" if version < VERSION else "update finesight")
             )
         classes, colors = tuple(settings["classes"]), tuple(settings["colors"])
         never_named = tuple(settings["never_named"])

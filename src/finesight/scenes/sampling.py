@@ -102,8 +102,12 @@ class Recipe:
                 "areas are two shares of the image, 0 < smallest < largest < 1, got "
                 f"{self.areas[0]} and {self.areas[1]}"
             )
-        query = self.ranges[0]
-        if query[0] >= query[1]:
+        if self.areas[0] > _FILLED / 10:
+            raise InputError(
+                f"five objects of {self.areas[0]:.0%} of the image do not fit: let the smallest "
+                f"area be at most {_FILLED / 10:.0%}"
+            )
+        if any(low >= high for low, high in self.ranges):
             raise InputError(
                 f"mode {self.mode} needs areas on both sides of {SMALL} and {LARGE}, got "
                 f"{self.areas[0]} to {self.areas[1]}"
