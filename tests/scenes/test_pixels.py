@@ -3,15 +3,19 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from finesight.datasets.clevr_ds import load
 from finesight.errors import DataError, MissingDependencyError
 from finesight.scenes.render import describe, render_set
 from finesight.scenes.sampling import Recipe, sample_scene
 from finesight.scenes.visibility import object_index
+
+DRAWN = Recipe(size=160)
 
 # In a process of its own: the settings of Blender's one scene would stay for other tests.
 ID_PASS = """
@@ -71,13 +75,12 @@ def run(code, *arguments):
     return result.stdout.splitlines()
 
 
-@pytest.mark.parametrize("look", ["plain", "textured"])
-def test_the_object_index_is_the_one_that_blender_sees(tmp_path, look):
+def test_the_object_index_is_the_one_that_blender_sees(tmp_path):
     pytest.importorskip("bpy", reason="rendering needs Blender")
     scene = next(
         found
         for found in (
-            sample_scene(Recipe(seed=3, split="test", size=240, look=look), index)
+            sample_scene(Recipe(seed=3, split="test", size=240, look="textured"), index)
             for index in range(50)
         )
         if len(found.objects) == 5
@@ -101,8 +104,30 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing_behind(tmp_path):
     assert not list((tmp_path / "images").iterdir())
 
 
-def test_a_blender_on_the_path_draws_the_same(tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    """A set of one scene that Blender drew, the first with three objects or more."""
     pytest.importorskip("bpy", reason="rendering needs Blender")
+    seeds = (s for s in range(50) if len(sample_scene(replace(DRAWN, seed=s), 0).objects) > 2)
+    recipe = replace(DRAWN, seed=next(seeds))
+    folder = tmp_path_factory.mktemp("drawn")
+    render_set(folder, recipe, 1)
+    return folder, recipe
+
+
+def test_blender_draws_what_is_annotated(drawn):
+    (image,) = load(drawn[0]).images
+    pixels = np.asarray(Image.open(image.path).convert("RGB"), int)
+    ground = np.median(pixels.reshape(-1, 3), axis=0)
+    differs = np.abs(pixels - ground).sum(axis=2) > 60
+    assert len(image.objects) > 2
+    for thing in image.objects:
+        x0, y0, x1, y1 = (round(edge * DRAWN.size) for edge in thing.box)
+        assert differs[y0:y1, x0:x1].sum() > 0.3 * thing.share * DRAWN.size**2
+
+
+def test_a_blender_on_the_path_draws_the_same(drawn, tmp_path, monkeypatch):
+    folder, recipe = drawn
     # Blender's own program is not at hand: this one runs the script as it would, with its options.
     program = tmp_path / "blender"
     program.write_text(
@@ -116,18 +141,15 @@ runpy.run_path(script, run_name="__main__")
 """
     )
     program.chmod(0o755)
-    render_set(tmp_path / "inside", Recipe(size=96), 1)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    render_set(tmp_path / "outside", Recipe(size=96), 1)
-    drawn = [
-        Image.open(tmp_path / name / "images" / "000000.jpg") for name in ("inside", "outside")
-    ]
-    inside, outside = (np.asarray(image, int) for image in drawn)
+    render_set(tmp_path / "outside", recipe, 1)
+    images = [Image.open(path / "images" / "000000.jpg") for path in (folder, tmp_path / "outside")]
+    inside, outside = (np.asarray(image, int) for image in images)
     assert np.abs(inside - outside).max() <= 2
     program.write_text(f"#!{sys.executable}\nraise SystemExit('no graphics')")
     with pytest.raises(DataError, match="did not draw an image: no graphics"):
-        render_set(tmp_path / "outside", Recipe(size=96), 2)
+        render_set(tmp_path / "outside", recipe, 2)
     program.unlink()
     with pytest.raises(MissingDependencyError, match="pip install"):
         render_set(tmp_path / "nowhere", Recipe(size=96), 1)

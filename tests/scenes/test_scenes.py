@@ -210,17 +210,3 @@ def test_reading_what_is_damaged(tmp_path, drawn):
     (tmp_path / "dataset.json").write_text(json.dumps({**head, "version": 9}))
     with pytest.raises(DataError, match="update"):
         load(tmp_path)
-
-
-def test_blender_draws_what_is_annotated(tmp_path):
-    pytest.importorskip("bpy", reason="rendering needs Blender")
-    from PIL import Image
-
-    render.render_set(tmp_path, Recipe(seed=5, size=160), 2)
-    for image in load(tmp_path).images:
-        pixels = np.asarray(Image.open(image.path).convert("RGB"), int)
-        ground = np.median(pixels.reshape(-1, 3), axis=0)
-        differs = np.abs(pixels - ground).sum(axis=2) > 60
-        for thing in image.objects:
-            x0, y0, x1, y1 = (round(edge * 160) for edge in thing.box)
-            assert differs[y0:y1, x0:x1].sum() > 0.3 * thing.share * 160**2
