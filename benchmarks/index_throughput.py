@@ -24,12 +24,12 @@ def main() -> None:
     side = model.encoder.preprocessing.side
     crops = np.random.default_rng(0).integers(0, 256, (166 * 20, side, side, 3), dtype=np.uint8)
     tensors = [model.encoder.preprocessing.tensor(crops[i : i + 256]) for i in range(0, 3320, 256)]
-    session, inputs, output = model.encoder._vision
+    session = model.encoder._vision
     indexed, bare = [], []
     for _ in range(ROUNDS):
         start = time.perf_counter()
         for tensor in tensors:
-            session.run([output], {inputs[0]: tensor})
+            session.run(["image_embeds"], {"pixel_values": tensor})
         bare.append(len(crops) / (time.perf_counter() - start))
         with tempfile.TemporaryDirectory() as place:
             start = time.perf_counter()

@@ -67,3 +67,60 @@ def test_a_damaged_configuration(tmp_path, text):
     path.write_text(text)
     with pytest.raises(DataError, match="again"):
         Preprocessing.read(path)
+
+
+SIZES = [(640, 480), (333, 500), (64, 64), (40, 90)]
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("kind", ["clip", "siglip"])
+def test_pixels_are_those_of_the_models_own_processor(kind, size, tmp_path):
+    transformers = pytest.importorskip("transformers")
+    if kind == "clip":
+        sides = {"size": {"shortest_edge": 72}, "crop_size": {"height": 64, "width": 64}}
+        reference = transformers.CLIPImageProcessorPil(**sides)
+    else:
+        reference = transformers.SiglipImageProcessorPil(size={"height": 64, "width": 64})
+    reference.save_pretrained(tmp_path)
+    fit = "crop" if kind == "clip" else "squash"
+    ours = Preprocessing.read(tmp_path / "preprocessor_config.json", fit)
+    image = picture(*size)
+    theirs = reference(images=image, return_tensors="np")["pixel_values"][0]
+    crops = ours.cut(image, np.array([[0, 0, 1, 1]], np.float32))
+    # In the units of a pixel: the processors' own scale is 1 / std.
+    difference = np.abs(ours.tensor(crops)[0] - theirs) * np.array(ours.std)[:, None, None]
+    if min(size) < 256:
+        assert difference.max() <= 1 / 255 + 1e-6
+    else:  # large images pass through the pyramid
+        assert difference.mean() <= 1 / 255
+
+
+def test_padding_shows_all_of_a_wide_image_between_bars():
+    image = Image.new("RGB", (100, 50), (255, 0, 0))
+    padded = Preprocessing(32, (0.5,) * 3, (0.5,) * 3, fit="pad").cut(
+        image, np.array([[0, 0, 1, 1]])
+    )[0]
+    assert (padded[8:24] == [255, 0, 0]).all()
+    assert (padded[:8] == 128).all() and (padded[24:] == 128).all()
+
+
+def test_other_scales_than_1_255(tmp_path):
+    path = tmp_path / "preprocessor_config.json"
+    config = {"size": {"height": 8, "width": 8}, "do_normalize": False, "do_center_crop": False}
+    config |= {"rescale_factor": 1 / 127.5, "rescale_offset": True}
+    path.write_text(json.dumps(config))
+    black, white = Preprocessing.read(path).tensor(
+        np.stack([np.zeros((8, 8, 3), np.uint8), np.full((8, 8, 3), 255, np.uint8)])
+    )
+    np.testing.assert_allclose(black, -1, atol=1e-6)
+    np.testing.assert_allclose(white, 1, atol=1e-6)
+
+
+def test_an_unknown_fit_and_a_size_that_is_not_square(tmp_path):
+    path = tmp_path / "preprocessor_config.json"
+    config = {"size": {"height": 8, "width": 16}, "image_mean": [0] * 3, "image_std": [1] * 3}
+    path.write_text(json.dumps(config))
+    with pytest.raises(DataError, match="squash, pad, crop"):
+        Preprocessing.read(path, "stretch")
+    with pytest.raises(DataError, match="16 x 8 pixels, not square"):
+        Preprocessing.read(path)

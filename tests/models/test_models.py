@@ -1,11 +1,16 @@
 import json
 import shutil
+from types import SimpleNamespace
 
+import huggingface_hub
 import numpy as np
 import pytest
+from huggingface_hub import errors
 
+from finesight.encoders.base import TextTooLongWarning
 from finesight.errors import DataError, InputError
 from finesight.models import BUNDLED, load_model
+from finesight.models.catalogue import RECOMMENDED, list_models
 
 
 @pytest.fixture
@@ -102,3 +107,81 @@ def test_the_hub_without_a_network_says_what_to_do(monkeypatch, tmp_path):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(DataError, match="--model mini"):
         load_model("somebody/something")
+
+
+def test_a_precision_is_asked_for_behind_the_name(bundle):
+    (bundle / "finesight.json").unlink()
+    for tower in ("vision_model", "text_model"):
+        shutil.copy(bundle / "onnx" / f"{tower}.onnx", bundle / "onnx" / f"{tower}_quantized.onnx")
+    plain, small = load_model(str(bundle)), load_model(f"{bundle}@int8")
+    assert small.source == f"{bundle}@int8"
+    assert small.fingerprint != plain.fingerprint
+    assert small.encoder.encode_texts(["mug"]).shape == (1, 128)
+    assert load_model(small.source).fingerprint == small.fingerprint
+    with pytest.raises(DataError, match=r"not a complete fp16 model.*vision_model_quantized\.onnx"):
+        load_model(f"{bundle}@fp16")
+    with pytest.raises(DataError, match="fp32, fp16, int8"):
+        load_model(f"{bundle}@fp8")
+
+
+def test_a_combined_graph_is_refused_by_name(bundle):
+    (bundle / "onnx" / "vision_model.onnx").rename(bundle / "onnx" / "model.onnx")
+    with pytest.raises(DataError, match=r"combined graph \(onnx/model.onnx\).*finesight export"):
+        load_model(str(bundle))
+
+
+def test_a_graph_without_the_embedding_is_named(bundle):
+    (bundle / "finesight.json").unlink()
+    shutil.copy(bundle / "onnx" / "text_model.onnx", bundle / "onnx" / "vision_model.onnx")
+    with pytest.raises(DataError, match=r"takes .*input_ids.* gives .*pixel_values.* is needed"):
+        load_model(str(bundle)).encoder.encode_images(np.zeros((1, 64, 64, 3), np.uint8))
+
+
+def test_mini_has_no_feature_map_yet_and_says_so():
+    with pytest.raises(DataError, match="no last_hidden_state"):
+        load_model("mini").encoder.encode_spatial(np.zeros((1, 64, 64, 3), np.uint8))
+
+
+def test_long_texts_are_cut_and_the_limit_is_named():
+    encoder = load_model("mini").encoder
+    with pytest.warns(TextTooLongWarning, match="the model reads 24 tokens"):
+        long = encoder.encode_texts(["red " * 50])
+    np.testing.assert_allclose(long, encoder.encode_texts(["red " * 22]), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("status", "message"), [(401, "the hub has no model a/b, or it is private"), (403, "is gated")]
+)
+def test_the_hubs_refusals_say_what_to_do(monkeypatch, status, message):
+    kind = errors.GatedRepoError if status == 403 else errors.RepositoryNotFoundError
+
+    def missing(*_, **__):
+        raise errors.LocalEntryNotFoundError("not in the cache")
+
+    def refuse(*_, **__):
+        raise kind(
+            "refused", response=SimpleNamespace(headers={}, request=None, status_code=status)
+        )
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", missing)
+    monkeypatch.setattr(huggingface_hub, "list_repo_files", refuse)
+    with pytest.raises(DataError, match=message):
+        load_model("a/b")
+
+
+def test_the_catalogue_lists_bundled_cached_and_recommended_models(monkeypatch, tmp_path, bundle):
+    snapshot = tmp_path / "hub" / "models--me--clip" / "snapshots" / ("0" * 40)
+    snapshot.parent.mkdir(parents=True)
+    shutil.copytree(bundle, snapshot)
+    refs = tmp_path / "hub" / "models--me--clip" / "refs"
+    refs.mkdir()
+    (refs / "main").write_text("0" * 40)
+    scan = huggingface_hub.scan_cache_dir
+    monkeypatch.setattr(huggingface_hub, "scan_cache_dir", lambda: scan(tmp_path / "hub"))
+    mini, cached, *others = list_models()
+    assert (mini.source, mini.status, mini.side) == ("mini", "bundled", 64)
+    assert (cached.source, cached.status) == ("me/clip", "cached")
+    assert cached.megabytes == pytest.approx(mini.megabytes, rel=0.01)
+    assert others == list(RECOMMENDED)
+    monkeypatch.setattr(huggingface_hub, "scan_cache_dir", lambda: scan(tmp_path / "nowhere"))
+    assert len(list_models()) == 1 + len(RECOMMENDED)

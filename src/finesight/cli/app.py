@@ -2,13 +2,16 @@
 
 import os
 import sys
+import warnings
 
 import typer
 
 from finesight.cli import render, train
 from finesight.cli.demo import demo
 from finesight.cli.evaluate import evaluate
+from finesight.cli.export import export
 from finesight.cli.index import index
+from finesight.cli.models import models
 from finesight.cli.output import say
 from finesight.cli.search import search
 from finesight.cli.stats import stats
@@ -22,7 +25,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (index, search, status, evaluate, stats, demo):
+for command in (index, search, status, models, export, evaluate, stats, demo):
     app.command()(command)
 app.add_typer(render.app, name="render")
 app.add_typer(train.app, name="train")
@@ -30,6 +33,7 @@ app.add_typer(train.app, name="train")
 
 def main() -> None:
     """Run the program: exit code 0 done, 1 failed, 2 wrong arguments, 130 interrupted."""
+    warnings.showwarning = lambda message, *place, **more: say(f"finesight: {message}")
     try:
         app()
     except FinesightError as error:

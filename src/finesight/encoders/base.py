@@ -1,14 +1,20 @@
 """What every encoder offers, whatever runs it."""
 
+import warnings
 from collections.abc import Sequence
 from typing import Protocol
+
+import numpy as np
 
 from finesight.encoders.preprocessing import Preprocessing
 from finesight.types import Float32, UInt8
 
 
 class Encoder(Protocol):
-    """A CLIP-like model: images and texts in one space of width d."""
+    """A CLIP-like model: images and texts in one space of width d.
+
+    longest_text: in tokens, with begin and end; a longer text is cut, with a TextTooLongWarning.
+    """
 
     preprocessing: Preprocessing
 
@@ -16,8 +22,45 @@ class Encoder(Protocol):
     def width(self) -> int:
         """The embedding width d."""
 
+    @property
+    def longest_text(self) -> int:
+        """The number of tokens, begin and end included, beyond which a text is cut."""
+
     def encode_images(self, crops: UInt8) -> Float32:
         """Return the L2-normalised embeddings (b, d) of crops (b, side, side, 3)."""
 
     def encode_texts(self, texts: Sequence[str]) -> Float32:
         """Return the L2-normalised embeddings (t, d) of texts, encoded as they are."""
+
+    def encode_spatial(self, crops: UInt8) -> Float32:
+        """Return the image tower's last feature map (b, h, w, c) of crops (b, side, side, 3).
+
+        c is the tower's own width, not the joint space's. Raises DataError where the tower gives
+        no feature map.
+        """
+
+
+class TextTooLongWarning(UserWarning):
+    """A text was cut to what a model can read."""
+
+
+def warn_of_long_texts(texts: Sequence[str], cut: Sequence[bool], longest: int) -> None:
+    """Warn, naming the limit and the first such text, where texts were cut to `longest` tokens."""
+    too_long = [text for text, was in zip(texts, cut, strict=True) if was]
+    if too_long:
+        first = too_long[0] if len(too_long[0]) <= 60 else too_long[0][:57] + "..."
+        others = f" and {len(too_long) - 1} more" if len(too_long) > 1 else ""
+        warnings.warn(
+            f"{first!r}{others}: the model reads {longest} tokens, the rest is ignored",
+            TextTooLongWarning,
+            stacklevel=3,
+        )
+
+
+def grid_of(tokens: np.ndarray) -> np.ndarray:
+    """Return a transformer's patch tokens (b, t, c) as a square map (b, h, w, c).
+
+    Tokens before the patches (class, registers) are left out: h = w = floor(sqrt(t)).
+    """
+    side = int(np.sqrt(tokens.shape[1]))
+    return tokens[:, tokens.shape[1] - side * side :].reshape(len(tokens), side, side, -1)

@@ -11,27 +11,64 @@ import numpy as np
 import onnxruntime
 from tokenizers import Tokenizer
 
+from finesight.encoders.base import grid_of, warn_of_long_texts
 from finesight.encoders.preprocessing import Preprocessing
 from finesight.errors import DataError
 from finesight.scoring import normalise
 from finesight.types import Float32, UInt8
 
-VISION = Path("onnx/vision_model.onnx")
-TEXT = Path("onnx/text_model.onnx")
+TOWERS = ("vision_model", "text_model")
+PRECISIONS = {"fp32": ("",), "fp16": ("_fp16",), "int8": ("_int8", "_quantized")}
+"""Precisions, and how the hub's repositories end the names of their files."""
 
 _BATCH = 256
 _EMBEDDINGS = {"image": "image_embeds", "text": "text_embeds"}
 
 
+def tower_files(directory: Path, precision: str = "fp32") -> tuple[str, str]:
+    """Return the names of the image and text tower's files in a model folder.
+
+    Raises DataError where there is none of that precision, naming what there is.
+    """
+    if precision not in PRECISIONS:
+        raise DataError(f"unknown precision {precision!r}: use one of {', '.join(PRECISIONS)}")
+    for ending in PRECISIONS[precision]:
+        vision, text = (f"onnx/{tower}{ending}.onnx" for tower in TOWERS)
+        if (directory / vision).is_file() and (directory / text).is_file():
+            return vision, text
+    found = sorted(path.name for path in (directory / "onnx").glob("*.onnx"))
+    if any((directory / "onnx" / f"model{end}.onnx").is_file() for end in PRECISIONS[precision]):
+        reason = "has only a combined graph (onnx/model.onnx), which would encode a text with each "
+        raise DataError(
+            f"{directory} {reason}image: make a bundle of the original PyTorch model with "
+            "`finesight export MODEL OUT`, or take a repository with onnx/vision_model.onnx"
+        )
+    vision, text = (f"onnx/{tower}{PRECISIONS[precision][0]}.onnx" for tower in TOWERS)
+    raise DataError(
+        f"{directory} is not a complete {precision} model: {vision} or {text} is missing "
+        f"(in onnx/: {', '.join(found) or 'nothing'}). A model folder has the layout of the hub's "
+        "ONNX models; download or export it again"
+    )
+
+
 class OnnxEncoder:
     """A CLIP-like model in a folder; each tower is loaded when it is first used.
 
+    precision: which of the folder's files; fit: see Preprocessing; threads: as many as cores unless
+    given. Runs on CUDA where onnxruntime-gpu is installed, else on the CPU.
     Raises DataError, with what to do, where a file is missing or damaged.
     """
 
-    def __init__(self, directory: Path, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        precision: str = "fp32",
+        fit: str = "squash",
+        threads: int | None = None,
+    ) -> None:
         self.directory = directory
-        self.preprocessing = Preprocessing.read(directory / "preprocessor_config.json")
+        self.preprocessing = Preprocessing.read(directory / "preprocessor_config.json", fit)
+        self._files = dict(zip(("image", "text"), tower_files(directory, precision), strict=True))
         self._threads = threads or os.cpu_count() or 1
 
     @cached_property
@@ -40,24 +77,52 @@ class OnnxEncoder:
         width = self._config.get("projection_dim")
         return int(width) if width else self.encode_texts(["a"]).shape[1]
 
+    @cached_property
+    def longest_text(self) -> int:
+        """The number of tokens, begin and end included, beyond which a text is cut."""
+        longest = self._config.get("text_config", {}).get("max_position_embeddings", 77)
+        cut = self._tokenizer.truncation
+        return min(int(longest), cut["max_length"]) if cut else int(longest)
+
     def encode_images(self, crops: UInt8) -> Float32:
         """Return the L2-normalised embeddings (b, d) of crops (b, side, side, 3)."""
-        session, inputs, output = self._vision
-        parts = [
-            session.run([output], {inputs[0]: self.preprocessing.tensor(crops[i : i + _BATCH])})[0]
-            for i in range(0, len(crops), _BATCH)
-        ]
-        return normalise(np.concatenate(parts))
+        return normalise(np.concatenate(self._run_vision(crops, self._output("image"))))
+
+    def encode_spatial(self, crops: UInt8) -> Float32:
+        """Return the last feature map (b, h, w, c) of crops (b, side, side, 3)."""
+        outputs = [tensor.name for tensor in self._vision.get_outputs()]
+        if "last_hidden_state" not in outputs:
+            raise DataError(
+                f"{self.directory / self._files['image']} gives {', '.join(outputs)} and no "
+                "last_hidden_state: it has no feature map; export the model again"
+            )
+        found = np.concatenate(self._run_vision(crops, "last_hidden_state"))
+        return found.transpose(0, 2, 3, 1) if found.ndim == 4 else grid_of(found)
 
     def encode_texts(self, texts: Sequence[str]) -> Float32:
         """Return the L2-normalised embeddings (t, d) of texts, encoded as they are."""
-        session, inputs, output = self._text
+        session = self._text
         tokens = self._tokenizer.encode_batch(list(texts))
+        warn_of_long_texts(texts, [bool(t.overflowing) for t in tokens], self.longest_text)
         known = {
             "input_ids": np.array([t.ids for t in tokens], dtype=np.int64),
             "attention_mask": np.array([t.attention_mask for t in tokens], dtype=np.int64),
         }
-        return normalise(session.run([output], {name: known[name] for name in inputs})[0])
+        given = {tensor.name: known[tensor.name] for tensor in session.get_inputs()}
+        found = session.run([self._output("text")], given)[0]
+        return normalise(found.astype(np.float32, copy=False))
+
+    def _run_vision(self, crops: UInt8, output: str) -> list[Float32]:
+        session = self._vision
+        (given,) = session.get_inputs()
+        half = given.type == "tensor(float16)"
+        found = []
+        for i in range(0, len(crops), _BATCH):
+            pixels: np.ndarray = self.preprocessing.tensor(crops[i : i + _BATCH])
+            pixels = pixels.astype(np.float16) if half else pixels
+            part = session.run([output], {given.name: pixels})[0]
+            found.append(part.astype(np.float32, copy=False))
+        return found
 
     @cached_property
     def _config(self) -> dict[str, Any]:
@@ -94,39 +159,39 @@ class OnnxEncoder:
         return tokenizer
 
     @cached_property
-    def _vision(self) -> tuple[onnxruntime.InferenceSession, list[str], str]:
-        return self._load(VISION, "image", {"pixel_values"})
+    def _vision(self) -> onnxruntime.InferenceSession:
+        return self._load("image", {"pixel_values"})
 
     @cached_property
-    def _text(self) -> tuple[onnxruntime.InferenceSession, list[str], str]:
-        return self._load(TEXT, "text", {"input_ids", "attention_mask"})
+    def _text(self) -> onnxruntime.InferenceSession:
+        return self._load("text", {"input_ids", "attention_mask"})
 
-    def _load(
-        self, file: Path, kind: str, known: set[str]
-    ) -> tuple[onnxruntime.InferenceSession, list[str], str]:
-        """Open a graph; return it with its inputs' names and the name of its embedding."""
-        path = self.directory / file
+    def _output(self, kind: str) -> str:
+        # CLIP's pooler_output is not yet projected into the joint space; SigLIP's is the embedding.
+        return "pooler_output" if self._is_siglip else _EMBEDDINGS[kind]
+
+    def _load(self, kind: str, known: set[str]) -> onnxruntime.InferenceSession:
+        """Open a graph, and check that it takes and gives what a tower does."""
+        path = self.directory / self._files[kind]
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self._threads
         # Spinning threads would take the cores from those that decode the next images.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
+        usable = onnxruntime.get_available_providers()
+        wanted = [p for p in ("CUDAExecutionProvider", "CPUExecutionProvider") if p in usable]
         try:
-            session = onnxruntime.InferenceSession(
-                str(path), options, providers=["CPUExecutionProvider"]
-            )
+            session = onnxruntime.InferenceSession(str(path), options, providers=wanted)
         except Exception as error:  # onnxruntime has an exception class a status, without a base
             raise DataError(
                 f"{path} is missing or damaged: download or export the model again "
                 f"({str(error).splitlines()[0]})"
             ) from error
-        inputs = [tensor.name for tensor in session.get_inputs()]
+        inputs = {tensor.name for tensor in session.get_inputs()}
         outputs = [tensor.name for tensor in session.get_outputs()]
-        # CLIP's pooler_output is not yet projected into the joint space; SigLIP's is the embedding.
-        output = "pooler_output" if self._is_siglip else _EMBEDDINGS[kind]
-        if output not in outputs or not set(inputs) <= known:
+        if self._output(kind) not in outputs or not inputs <= known:
             raise DataError(
-                f"{path} takes {inputs} and gives {outputs}: a {kind} model that takes "
-                f"{sorted(known)} and gives {output} is needed"
+                f"{path} takes {sorted(inputs)} and gives {outputs}: a {kind} model that takes "
+                f"{sorted(known)} and gives {self._output(kind)} is needed"
             )
-        return session, inputs, output
+        return session

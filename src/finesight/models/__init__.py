@@ -1,12 +1,19 @@
 """Models: an encoder with its way of looking and prompting, found by name."""
 
+import hashlib
+import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 
 from finesight.encoders import Encoder
-from finesight.encoders.onnx import OnnxEncoder
-from finesight.errors import DataError, InputError
-from finesight.models.bundle import read_manifest
+from finesight.encoders.onnx import PRECISIONS, OnnxEncoder
+from finesight.errors import DataError, InputError, MissingDependencyError
+from finesight.models.bundle import (
+    DEFAULT_PROMPT,
+    DEFAULT_REGIONS,
+    checkpoint_fingerprint,
+    read_manifest,
+)
 
 __all__ = ["BUNDLED", "DEFAULT", "Model", "load_model"]
 
@@ -16,14 +23,13 @@ BUNDLED = {"mini": Path(__file__).parent / "mini"}
 DEFAULT = "Xenova/clip-vit-base-patch32"
 """The model where none is named: OpenAI's CLIP ViT-B/32 in the hub's ONNX layout."""
 
-_HUB_FILES = [
-    "config.json",
-    "preprocessor_config.json",
-    "tokenizer.json",
-    "finesight.json",
-    "onnx/vision_model.onnx*",
-    "onnx/text_model.onnx*",
-]
+OPEN_CLIP = "open_clip:"
+"""What stands before the name of a model of OpenCLIP."""
+
+# Small files that say what a repository is, and what its towers need beside their weights.
+_ABOUT = ["*.json", "*.txt", "*.model"]
+_ONNX = ["onnx/vision_model{0}.onnx*", "onnx/text_model{0}.onnx*"]
+_CHECKPOINT = ["*.safetensors"]
 
 
 @dataclass(frozen=True)
@@ -45,57 +51,137 @@ class Model:
 def load_model(source: str = DEFAULT) -> Model:
     """Load a bundled model ("mini"), a model folder, or a repository of the hub ("owner/name").
 
+    "@fp16" or "@int8" behind it takes the files of that precision. Folders and repositories that
+    hold a PyTorch checkpoint run in PyTorch (finesight[torch]), as do OpenCLIP's models
+    ("open_clip:ViT-B-32/laion2b_s34b_b79k", finesight[open-clip]).
     Raises InputError for a name that is none of these, DataError for a damaged model.
     """
-    directory, source = _find(source)
-    manifest = read_manifest(directory)
+    if source.startswith(OPEN_CLIP):
+        return _open_clip(source)
+    place, _, precision = source.rpartition("@") if "@" in source else (source, "", "fp32")
+    directory, found = _find(place, precision)
+    if not (directory / "onnx").is_dir() and is_checkpoint(directory):
+        return _in_pytorch(directory, found)
+    source = found if precision == "fp32" else f"{found}@{precision}"
+    manifest = read_manifest(directory, precision)
     return Model(
         source=source,
         name=manifest.name,
-        encoder=OnnxEncoder(directory),
+        encoder=OnnxEncoder(directory, precision, manifest.fit),
         prompt=manifest.prompt,
         regions=manifest.regions,
         fingerprint=manifest.fingerprint,
     )
 
 
-def _find(source: str) -> tuple[Path, str]:
+def _find(source: str, precision: str) -> tuple[Path, str]:
     if source in BUNDLED:
         return BUNDLED[source], source
     folder = Path(source).expanduser()
     if folder.is_dir():
         return folder, str(folder.resolve())
     if source.count("/") == 1 and not source.startswith((".", "/", "~")):
-        return _from_hub(source), source
+        return _from_hub(source, precision), source
     raise InputError(
         f"unknown model {source!r}: name a bundled model ({', '.join(BUNDLED)}), a model folder, "
         f"or a repository of the Hugging Face hub in the ONNX layout, such as {DEFAULT}"
     )
 
 
-def _from_hub(repository: str) -> Path:
-    """Return the folder of a hub repository: from the cache, else downloaded."""
+def _from_hub(repository: str, precision: str) -> Path:
+    """Return the folder of a hub repository: from the cache, else downloaded.
+
+    Fetches the ONNX towers of one precision; where there are none, a PyTorch checkpoint's weights.
+    """
     import huggingface_hub  # slow to import, and not needed by bundled models
     from huggingface_hub.errors import LocalEntryNotFoundError
 
-    try:
-        cached = Path(
-            huggingface_hub.snapshot_download(
-                repository, allow_patterns=_HUB_FILES, local_files_only=True
+    towers = [name.format(end) for end in PRECISIONS.get(precision, ("",)) for name in _ONNX]
+    for wanted in (towers, _CHECKPOINT):
+        try:
+            cached = Path(
+                huggingface_hub.snapshot_download(
+                    repository, allow_patterns=[*_ABOUT, *wanted], local_files_only=True
+                )
             )
-        )
-        if (cached / "onnx" / "vision_model.onnx").exists():
+        except LocalEntryNotFoundError:
+            break
+        if any(next(cached.glob(pattern), None) for pattern in wanted):
             return cached
-    except LocalEntryNotFoundError:
-        pass
     try:
-        return Path(huggingface_hub.snapshot_download(repository, allow_patterns=_HUB_FILES))
+        names = huggingface_hub.list_repo_files(repository)
+        weights = towers if any(n.startswith("onnx/") for n in names) else _CHECKPOINT
+        return Path(
+            huggingface_hub.snapshot_download(repository, allow_patterns=[*_ABOUT, *weights])
+        )
     # The hub's client raises its own, httpx's and the operating system's errors.
     except Exception as error:
-        reason = str(error).strip().splitlines()
-        raise DataError(
-            f"the model {repository} could not be fetched from the hub "
-            f"({reason[0] if reason else type(error).__name__}). Check the name and the network, "
-            "give a model folder with --model DIR, or try --model mini, which is bundled and "
-            "knows rendered objects only"
-        ) from error
+        raise DataError(_why_not_fetched(repository, error)) from error
+
+
+def _why_not_fetched(repository: str, error: Exception) -> str:
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+
+    if isinstance(error, GatedRepoError):
+        return (
+            f"the model {repository} is gated: accept its terms on its page of the hub and log in "
+            "with `hf auth login`, then try again"
+        )
+    if isinstance(error, RepositoryNotFoundError):
+        return (
+            f"the hub has no model {repository}, or it is private: check the name, or log in with "
+            "`hf auth login`"
+        )
+    reason = str(error).strip().splitlines()
+    return (
+        f"the model {repository} could not be fetched from the hub "
+        f"({reason[0] if reason else type(error).__name__}). Check the name and the network, "
+        "give a model folder with --model DIR, or try --model mini, which is bundled and "
+        "knows rendered objects only"
+    )
+
+
+def is_checkpoint(directory: Path) -> bool:
+    """Whether a folder looks like a checkpoint of PyTorch: a configuration, and weights or not."""
+    weights = [
+        p for kind in ("safetensors", "bin", "pt", "pth") for p in directory.glob(f"*.{kind}")
+    ]
+    return (directory / "config.json").is_file() and bool(weights)
+
+
+def _in_pytorch(directory: Path, source: str) -> Model:
+    _need_torch(f"{source} is a PyTorch checkpoint")
+    from finesight.encoders.torch_hub import TransformersEncoder
+
+    return Model(
+        source=source,
+        name=Path(source).name,
+        encoder=TransformersEncoder(directory),
+        prompt=DEFAULT_PROMPT,
+        regions=DEFAULT_REGIONS,
+        fingerprint=checkpoint_fingerprint(directory),
+    )
+
+
+def _open_clip(source: str) -> Model:
+    _need_torch(f"{source} runs in PyTorch")
+    from finesight.encoders.torch_hub import OpenClipEncoder
+
+    name = source.removeprefix(OPEN_CLIP)
+    return Model(
+        source=source,
+        name=name,
+        encoder=OpenClipEncoder(name),
+        prompt=DEFAULT_PROMPT,
+        regions=DEFAULT_REGIONS,
+        # OpenCLIP's names stand for weights that do not change.
+        fingerprint=hashlib.sha256(source.encode()).hexdigest()[:16],
+    )
+
+
+def _need_torch(why: str) -> None:
+    if importlib.util.find_spec("torch") is None:
+        raise MissingDependencyError(
+            f"{why}: pip install 'finesight[torch]', or take a model in the ONNX layout, such as "
+            f"{DEFAULT}"
+        )

@@ -7,29 +7,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from finesight.encoders.onnx import tower_files
 from finesight.errors import DataError
 
 MANIFEST = "finesight.json"
 FORMAT_VERSION = 1
 
-# What an embedding depends on: these files, in this order, make the fingerprint.
-ENCODER_FILES = (
-    "onnx/vision_model.onnx",
-    "onnx/text_model.onnx",
-    "tokenizer.json",
-    "preprocessor_config.json",
-)
+# Beside the towers, what an embedding depends on.
+_OTHER_FILES = ("tokenizer.json", "preprocessor_config.json")
 DEFAULT_PROMPT = "a photo of a {}"
 DEFAULT_REGIONS = "cc10"
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """What `finesight.json` says: how to look and to prompt, and each file's sha256."""
+    """What `finesight.json` says: how to look and to prompt, and each file's sha256.
+
+    fit: how regions that are not square become so (Preprocessing).
+    """
 
     name: str
     prompt: str
     regions: str
+    fit: str
     fingerprint: str
     provenance: Mapping[str, Any]
     scores: Mapping[str, Any]
@@ -44,11 +44,12 @@ def write_manifest(
     prompt: str,
     provenance: Mapping[str, Any],
     scores: Mapping[str, Any],
+    fit: str = "squash",
 ) -> None:
     """Write `finesight.json` for the files of a bundle, which must all be there.
 
     width: d; looking: {"kind": "crops", "regions": "cc10"}; prompt: a template with one {};
-    provenance and scores: how it was trained and what was measured.
+    provenance and scores: how it was trained and what was measured; fit: see Preprocessing.
     """
     files = sorted(
         path.relative_to(directory).as_posix()
@@ -60,6 +61,7 @@ def write_manifest(
         "name": name,
         "width": width,
         "looking": dict(looking),
+        "fit": fit,
         "prompt": prompt,
         "sha256": {file: sha256(directory / file) for file in files},
         "provenance": dict(provenance),
@@ -70,13 +72,16 @@ def write_manifest(
     temporary.replace(directory / MANIFEST)
 
 
-def read_manifest(directory: Path) -> Manifest:
+def read_manifest(directory: Path, precision: str = "fp32") -> Manifest:
     """Read and check a bundle; a folder of the hub's layout without a manifest gets defaults.
+
+    precision: which of the folder's files are to be used.
 
     Every file is compared with its sha256, so that a damaged or altered bundle is refused here
     and not found out by wrong results. Raises DataError.
     """
-    missing = [file for file in ENCODER_FILES if not (directory / file).is_file()]
+    files = (*tower_files(directory, precision), *_OTHER_FILES)
+    missing = [file for file in files if not (directory / file).is_file()]
     if missing:
         raise DataError(
             f"{directory} is not a complete model: {', '.join(missing)} is missing. "
@@ -84,10 +89,10 @@ def read_manifest(directory: Path) -> Manifest:
         )
     path = directory / MANIFEST
     if not path.exists():
-        hashes = {file: _content_id(directory / file) for file in ENCODER_FILES}
-        return Manifest(
-            directory.name, DEFAULT_PROMPT, DEFAULT_REGIONS, _fingerprint(hashes), {}, {}
-        )
+        hashes = {file: _content_id(directory / file) for file in files}
+        fingerprint = _fingerprint(hashes)
+        name = directory.name
+        return Manifest(name, DEFAULT_PROMPT, DEFAULT_REGIONS, "squash", fingerprint, {}, {})
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         version = content["format_version"]
@@ -107,7 +112,8 @@ def read_manifest(directory: Path) -> Manifest:
             content["name"],
             content["prompt"],
             content["looking"]["regions"],
-            _fingerprint({file: recorded[file] for file in ENCODER_FILES}),
+            content.get("fit", "squash"),
+            _fingerprint({file: recorded[file] for file in files}),
             content["provenance"],
             content["scores"],
         )
@@ -115,6 +121,12 @@ def read_manifest(directory: Path) -> Manifest:
         raise DataError(
             f"{path} is damaged ({error!r}): download, export or install the model again"
         ) from error
+
+
+def checkpoint_fingerprint(directory: Path) -> str:
+    """Return what identifies the embeddings of a PyTorch checkpoint: its files' contents."""
+    files = sorted(p for kind in ("json", "safetensors") for p in directory.glob(f"*.{kind}"))
+    return _fingerprint({path.name: _content_id(path) for path in files})
 
 
 def sha256(path: Path) -> str:
@@ -131,5 +143,5 @@ def _content_id(path: Path) -> str:
 
 
 def _fingerprint(hashes: Mapping[str, str]) -> str:
-    lines = "\n".join(f"{file} {hashes[file]}" for file in ENCODER_FILES)
+    lines = "\n".join(f"{file} {digest}" for file, digest in hashes.items())
     return hashlib.sha256(lines.encode()).hexdigest()[:16]

@@ -39,9 +39,9 @@ def export_small_clip(network: SmallClip, tokenizer: Tokenizer, directory: Path)
     mask = (torch.arange(7) < torch.tensor([[7], [5], [2]])).long()
     image = directory / "onnx" / "vision_model.onnx"
     text = directory / "onnx" / "text_model.onnx"
-    _export(network.image, {"pixel_values": pixels}, {0: "b"}, "image_embeds", image)
+    export_graph(network.image, {"pixel_values": pixels}, {0: "b"}, ["image_embeds"], image)
     inputs = {"input_ids": tokens, "attention_mask": mask}
-    _export(network.text, inputs, {0: "t", 1: "w"}, "text_embeds", text)
+    export_graph(network.text, inputs, {0: "t", 1: "w"}, ["text_embeds"], text)
     lowest = min(
         _agreement(network.image, {"pixel_values": pixels}, image),
         _agreement(network.text, inputs, text),
@@ -58,13 +58,14 @@ def export_small_clip(network: SmallClip, tokenizer: Tokenizer, directory: Path)
     return lowest
 
 
-def _export(
+def export_graph(
     module: nn.Module,
     inputs: dict[str, torch.Tensor],
     dynamic: dict[int, str],
-    output: str,
+    outputs: list[str],
     path: Path,
 ) -> None:
+    """Write a module as one ONNX file; dynamic: the axes of every input that may vary, by name."""
     axes = {axis: torch.export.Dim(name) for axis, name in dynamic.items()}
     logger = logging.getLogger("torch.onnx")
     level = logger.level
@@ -77,7 +78,7 @@ def _export(
                 tuple(inputs.values()),
                 str(path),
                 input_names=list(inputs),
-                output_names=[output],
+                output_names=outputs,
                 dynamic_shapes=tuple(axes for _ in inputs),
                 dynamo=True,
                 external_data=False,
