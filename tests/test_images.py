@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from finesight.images import ImageError, decode_image, read_image
+from finesight.images import ImageError, decode_image, image_size, read_image
 
 
 def encoded(image, kind="PNG", **options):
@@ -95,3 +95,27 @@ def test_truncated_files(kind):
 def test_a_missing_file(tmp_path):
     with pytest.raises(ImageError, match="cannot be read"):
         read_image(tmp_path / "nothing.jpg")
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_the_size_is_that_of_the_upright_image_without_decoding(tmp_path, orientation):
+    image = Image.new("RGB", (40, 20))
+    exif = image.getexif()
+    exif[0x0112] = orientation
+    image.save(tmp_path / "a.jpg", exif=exif)
+    data = (tmp_path / "a.jpg").read_bytes()
+    assert image_size(data) == decode_image(data).size
+    assert image_size(data[:-20]) == image_size(data)
+    with pytest.raises(ImageError, match="not an image"):
+        image_size(b"text")
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+def test_a_jpeg_file_may_come_smaller_and_shows_the_same(tmp_path, suffix):
+    pixels = np.zeros((200, 400, 3), np.uint8)
+    pixels[:, 200:] = (200, 100, 50)
+    Image.fromarray(pixels).save(tmp_path / f"a.{suffix}")
+    data = (tmp_path / f"a.{suffix}").read_bytes()
+    small = decode_image(data, shrink=4)
+    assert small.size == ((100, 50) if suffix == "jpg" else (400, 200))
+    assert np.abs(np.asarray(small.resize((8, 4)), int)[:, 5:] - (200, 100, 50)).max() < 12

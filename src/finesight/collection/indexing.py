@@ -11,7 +11,7 @@ from pathlib import Path
 from finesight.collection.schema import Record
 from finesight.collection.walking import Skipped
 from finesight.encoders import Encoder
-from finesight.images import ImageError, decode_image
+from finesight.images import ImageError, decode_image, image_size
 from finesight.looking.crops import encode_cut
 from finesight.regions import parse_regions
 from finesight.types import Float32, ImageVectors, UInt8
@@ -91,12 +91,16 @@ def _prepare(
     if same is not None:
         return _Prepared(path, digest, stat.st_size, stat.st_mtime_ns, known=same)
     try:
-        image = decode_image(data)
+        size = image_size(data)
+        boxes = scheme(*size)
+        shrink = encoder.preprocessing.shrink(size, boxes)
+        image = decode_image(data, shrink=shrink)
+        if shrink == 1 and image.size != size:  # turned by what stands behind the pixels
+            size, boxes = image.size, scheme(*image.size)
     except ImageError as error:
         return Skipped(path, str(error))
-    boxes = scheme(*image.size)
     cut = encoder.preprocessing.cut(image, boxes)
-    return _Prepared(path, digest, stat.st_size, stat.st_mtime_ns, None, image.size, boxes, cut)
+    return _Prepared(path, digest, stat.st_size, stat.st_mtime_ns, None, size, boxes, cut)
 
 
 def _crops(waiting: list[_Prepared | Skipped]) -> int:

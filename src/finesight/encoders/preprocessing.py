@@ -68,6 +68,15 @@ class Preprocessing:
                 "download or export the model again"
             ) from error
 
+    def shrink(self, size: tuple[int, int], boxes: Float32) -> int:
+        """Return how many times smaller an image may be decoded for boxes (p, 4): 1, 2, 4 or 8.
+
+        The smallest of them keeps enough source pixels for each pixel of its crop.
+        """
+        sides = (np.asarray(boxes)[:, 2:] - np.asarray(boxes)[:, :2]) * np.array(size)
+        room = sides.min() / (_GAP * max(self.side, self.shortest or 0))
+        return int(2 ** np.clip(np.floor(np.log2(max(room, 1))), 0, 3))
+
     def cut(self, image: Image.Image, boxes: Float32) -> UInt8:
         """Cut boxes (p, 4), normalised xyxy, out of an RGB image: crops (p, side, side, 3)."""
         shrunk = {1: image}
