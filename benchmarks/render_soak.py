@@ -25,17 +25,19 @@ def main() -> None:
         whole, killed = Path(folder) / "whole", Path(folder) / "killed"
         start = time.monotonic()
         subprocess.run(_command(whole, IMAGES), check=True, capture_output=True)
-        # The set grows, so that each of the runs has work left when it is killed.
         longest = 2 * (time.monotonic() - start) / kills + 3
-        done = 0
-        for number in range(1, kills + 1):
-            images = max(done + 3, IMAGES * number // kills)
+        done = number = 0
+        while number < kills:
+            # The set grows, so that a run has work left when it is killed; one that ends first is
+            # no kill.
+            images = max(done + 6, IMAGES * (number + 1) // kills)
             run = subprocess.Popen(_command(killed, images), stderr=subprocess.DEVNULL)
             try:
                 run.wait(moments.uniform(0.5, longest))
             except subprocess.TimeoutExpired:
                 run.kill()
                 run.wait()
+                number += 1
             done = len(list((killed / "images").glob("*.jpg"))) if killed.exists() else 0
             print(f"kill {number}: exit {run.returncode}, {done} images", flush=True)
         subprocess.run(_command(killed, max(done, IMAGES)), check=True, capture_output=True)
