@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from conftest import COLORS, spotted
 
-from finesight.datasets.clevr_ds import SceneImage, SceneObject, SceneSet
+from finesight.datasets.records import LabelledImage, LabelledObject, LabelledSet
 from finesight.evaluation.class_prompts import (
     KS,
     METHODS,
@@ -25,9 +25,9 @@ def scenes(tmp_path):
         for spot in (12, 30):
             path = spotted(tmp_path / f"{color}{spot}.png", color, spot=spot)
             box = (120 / 200, 100 / 160, (120 + spot) / 200, (100 + spot) / 160)
-            thing = SceneObject(color, color, "matte", 0, box, spot**2 / (200 * 160))
-            images.append(SceneImage(path, len(images), 200, 160, (thing,)))
-    return SceneSet({}, tuple(COLORS), tuple(COLORS), (), tuple(images))
+            thing = LabelledObject(color, box, spot**2 / (200 * 160))
+            images.append(LabelledImage(path, 200, 160, (thing,)))
+    return LabelledSet(tuple(COLORS), images)
 
 
 def test_the_table_is_complete_and_the_true_boxes_find_all(scenes, color_model):

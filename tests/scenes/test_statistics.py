@@ -17,11 +17,20 @@ def scenes(*shares_by_image):
     for index, shares in enumerate(shares_by_image):
         names = ("mug", "car", "sofa")
         things = tuple(
-            SceneObject(name, "red", "matte", 0, (0, 0, 1, 1), share, hidden=0.1 * i)
+            SceneObject(
+                class_name=name,
+                color="red",
+                material="matte",
+                instance=0,
+                box=(0, 0, 1, 1),
+                share=share,
+                hidden=0.1 * i,
+            )
             for i, (name, share) in enumerate(zip(names, shares, strict=False))
         )
-        images.append(SceneImage(Path("x"), index, 64, 64, things))
-    return SceneSet({}, ("car", "lamp", "mug", "sofa"), ("red",), (), tuple(images))
+        images.append(SceneImage(path=Path("x"), index=index, width=64, height=64, objects=things))
+    classes = ("car", "lamp", "mug", "sofa")
+    return SceneSet(settings={}, classes=classes, colors=("red",), images=tuple(images))
 
 
 def test_counts_by_hand():

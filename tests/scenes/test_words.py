@@ -19,8 +19,28 @@ from finesight.scenes.words import (
 COLORS = ("red", "blue", "green")
 
 
-def thing(name, color, material="matte", size="small"):
-    return SceneObject(name, color, material, 0, (0, 0, 0.1, 0.1), 0.01, size=size)
+def thing(name, color, material="matte", size="small", role="query"):
+    return SceneObject(
+        class_name=name,
+        color=color,
+        material=material,
+        instance=0,
+        box=(0, 0, 0.1, 0.1),
+        share=0.01,
+        size=size,
+        role=role,
+    )
+
+
+def scene(index, objects, relations):
+    return SceneImage(
+        path=Path(f"{index}.jpg"),
+        index=index,
+        width=64,
+        height=64,
+        objects=objects,
+        relations=relations,
+    )
 
 
 def row(index, *objects):
@@ -30,7 +50,7 @@ def row(index, *objects):
     right = tuple(tuple(j for j in n if j > i) for i in n)
     none = tuple(() for _ in n)
     relations = {"left": left, "right": right, "front": none, "behind": none}
-    return SceneImage(Path(f"{index}.jpg"), index, 64, 64, objects, relations)
+    return scene(index, objects, relations)
 
 
 SCENES = (
@@ -117,7 +137,13 @@ def test_a_swap_that_stays_true_is_no_negative():
 
 
 def test_files_hold_complete_truth_and_mark_what_must_not_be_named(tmp_path):
-    scenes = SceneSet({"seed": 3}, ("car", "mug", "sofa"), COLORS, ("car",), SCENES)
+    scenes = SceneSet(
+        settings={"seed": 3},
+        classes=("car", "mug", "sofa"),
+        colors=COLORS,
+        never_named=("car",),
+        images=SCENES,
+    )
     write_words(tmp_path, scenes)
     captions = [json.loads(line) for line in (tmp_path / "captions.jsonl").read_text().splitlines()]
     assert [line["index"] for line in captions] == [0, 1, 2, 3, 4]
@@ -139,8 +165,8 @@ def test_files_hold_complete_truth_and_mark_what_must_not_be_named(tmp_path):
 
 def test_distractors_are_not_asked_for():
     asked = row(0, thing("mug", "red"), thing("car", "blue"))
-    other = SceneObject("car", "blue", "matte", 0, (0, 0, 1, 1), 0.2, role="distractor")
-    scene = SceneImage(asked.path, 0, 64, 64, (asked.objects[0], other), asked.relations)
+    other = thing("car", "blue", role="distractor")
+    changed = scene(0, (asked.objects[0], other), asked.relations)
     for seed in range(10):
-        levels = caption_meanings(np.random.default_rng(seed), scene)
+        levels = caption_meanings(np.random.default_rng(seed), changed)
         assert levels[0].nouns[0].class_name == "mug"

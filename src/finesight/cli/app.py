@@ -10,6 +10,7 @@ from finesight.cli import render, train
 from finesight.cli.demo import demo
 from finesight.cli.evaluate import evaluate
 from finesight.cli.export import export
+from finesight.cli.features import features
 from finesight.cli.index import index
 from finesight.cli.models import models
 from finesight.cli.output import say
@@ -25,7 +26,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (index, search, status, models, export, evaluate, stats, demo):
+for command in (index, search, status, models, export, features, evaluate, stats, demo):
     app.command()(command)
 app.add_typer(render.app, name="render")
 app.add_typer(train.app, name="train")

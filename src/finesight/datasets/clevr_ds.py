@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from finesight.datasets.records import LabelledImage, LabelledObject, LabelledSet
 from finesight.errors import DataError, InputError
 from finesight.types import Box
 
@@ -13,56 +14,43 @@ FORMAT = "finesight-scenes"
 VERSION = 2
 
 
-@dataclass(frozen=True)
-class SceneObject:
-    """One annotated object.
+@dataclass(frozen=True, kw_only=True)
+class SceneObject(LabelledObject):
+    """One rendered object; its box and its share are those of its visible pixels.
 
-    box: normalised xyxy of its visible pixels; share: visible pixels / image pixels; hidden: the
-    share of its own pixels that others hide; size: "small" (< 1 % of the image), "medium" or
-    "large" (> 5 %); role: "query", or "distractor" for what may not be asked for; cell: on sheets
-    of single objects, the part of the image that is this object's own.
+    hidden: the share of its own pixels that others hide; size: "small" (< 1 % of the image),
+    "medium" or "large" (> 5 %); cell: on sheets of single objects, the part of the image that is
+    this object's own.
     """
 
-    class_name: str
     color: str
     material: str
     instance: int
-    box: Box
-    share: float
     hidden: float = 0.0
     size: str = "medium"
-    role: str = "query"
     cell: Box | None = None
 
 
-@dataclass(frozen=True)
-class SceneImage:
-    """One image with its number, its size in pixels and its objects.
+@dataclass(frozen=True, kw_only=True)
+class SceneImage(LabelledImage):
+    """One scene with its number.
 
     relations: "left", "right", "front" and "behind" to, for each object, the numbers of the
     objects that are there.
     """
 
-    path: Path
     index: int
-    width: int
-    height: int
     objects: tuple[SceneObject, ...]
     relations: Mapping[str, tuple[tuple[int, ...], ...]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class SceneSet:
-    """A rendered set: its settings, its class and colour names, and its images in order.
+@dataclass(frozen=True, kw_only=True)
+class SceneSet(LabelledSet):
+    """A rendered set: its settings, its class and colour names, and its images in order."""
 
-    never_named: classes that no fusion's training or validation may name.
-    """
-
-    settings: Mapping[str, Any]
-    classes: tuple[str, ...]
-    colors: tuple[str, ...]
-    never_named: tuple[str, ...]
     images: tuple[SceneImage, ...]
+    settings: Mapping[str, Any]
+    colors: tuple[str, ...]
 
 
 def load(directory: Path) -> SceneSet:
@@ -97,7 +85,13 @@ def load(directory: Path) -> SceneSet:
             ) from error
     if not images:
         raise DataError(f"{lines} holds no image: run `finesight render` again")
-    return SceneSet(settings, classes, colors, never_named, tuple(images))
+    return SceneSet(
+        settings=settings,
+        classes=classes,
+        colors=colors,
+        never_named=never_named,
+        images=tuple(images),
+    )
 
 
 def _image(directory: Path, record: dict[str, Any]) -> SceneImage:
@@ -127,5 +121,10 @@ def _image(directory: Path, record: dict[str, Any]) -> SceneImage:
         for name, lists in record.get("relations", {}).items()
     }
     return SceneImage(
-        directory / record["file"], record["index"], width, height, objects, relations
+        path=directory / record["file"],
+        index=record["index"],
+        width=width,
+        height=height,
+        objects=objects,
+        relations=relations,
     )

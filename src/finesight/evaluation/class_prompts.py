@@ -10,13 +10,13 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from finesight.datasets.clevr_ds import SceneImage, SceneSet
+from finesight.datasets.records import LabelledImage, LabelledSet
 from finesight.errors import DataError
 from finesight.images import ImageError, read_image
 from finesight.metrics import class_prompt_recall
 from finesight.models import Model
-from finesight.regions import complete_cover, grid
-from finesight.types import WHOLE, Box, Float32, UInt8
+from finesight.regions import complete_cover, grid, square_around
+from finesight.types import WHOLE, Float32, UInt8
 
 KS = (1, 3, 5)
 SUBSETS: dict[str, tuple[float, float]] = {
@@ -28,8 +28,6 @@ SUBSETS: dict[str, tuple[float, float]] = {
 """Share of the image that the class's largest instance covers: from (inclusive), to."""
 
 METHODS = ("full", "cc5-max", "cc10-max", "cc10-mean", "grid10-max", "boxes-max")
-
-_MARGIN = 1.12  # side of a true box's crop over the box's longer side (METHODS.md, 1)
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,7 @@ class Row:
 
 
 def evaluate_class_prompts(
-    scenes: SceneSet, model: Model, progress: Callable[[int], None] = lambda done: None
+    scenes: LabelledSet, model: Model, progress: Callable[[int], None] = lambda done: None
 ) -> list[Row]:
     """Return class-prompt Recall@k for every method, subset and k.
 
@@ -68,7 +66,7 @@ def evaluate_class_prompts(
     return rows
 
 
-def largest_shares(scenes: SceneSet, roles: Sequence[str] = ("query",)) -> np.ndarray:
+def largest_shares(scenes: LabelledSet, roles: Sequence[str] = ("query",)) -> np.ndarray:
     """Return the share of image i that the largest instance of class c covers: (c, i).
 
     roles: the objects that count; a class that is there only as a distractor may not be asked for.
@@ -82,7 +80,7 @@ def largest_shares(scenes: SceneSet, roles: Sequence[str] = ("query",)) -> np.nd
 
 
 def score_images(
-    images: Sequence[SceneImage],
+    images: Sequence[LabelledImage],
     model: Model,
     texts: Float32,
     progress: Callable[[int], None] = lambda done: None,
@@ -103,7 +101,7 @@ def score_images(
     return scores
 
 
-def _cut(image: SceneImage, model: Model) -> tuple[UInt8, list[int]]:
+def _cut(image: LabelledImage, model: Model) -> tuple[UInt8, list[int]]:
     """Return the crops of every method's regions in one array, and how many each has."""
     try:
         pixels = read_image(image.path)
@@ -120,20 +118,3 @@ def _cut(image: SceneImage, model: Model) -> tuple[UInt8, list[int]]:
     ]
     cuts = model.encoder.preprocessing.cut(pixels, np.concatenate(parts))
     return cuts, [len(part) for part in parts]
-
-
-def square_around(box: Box, width: int, height: int) -> Box:
-    """Return the normalised square, 1.12 x the box's longer side, shifted to stay inside.
-
-    Where the image is narrower than that, the crop is as wide as the image.
-    """
-    scale = (width, height)
-    side = _MARGIN * max((box[2] - box[0]) * width, (box[3] - box[1]) * height)
-    edges = []
-    for axis in (0, 1):
-        length = min(side, scale[axis])
-        centre = (box[axis] + box[axis + 2]) / 2 * scale[axis]
-        start = min(max(centre - length / 2, 0.0), scale[axis] - length)
-        edges.append((start / scale[axis], min((start + length) / scale[axis], 1.0)))
-    (x0, x1), (y0, y1) = edges
-    return x0, y0, x1, y1

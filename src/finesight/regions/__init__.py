@@ -4,11 +4,12 @@ import re
 from collections.abc import Callable
 
 from finesight.errors import InputError
+from finesight.regions.annotated import square_around
 from finesight.regions.complete_cover import Spacing, complete_cover
 from finesight.regions.grid import grid
 from finesight.types import Float32
 
-__all__ = ["Regions", "complete_cover", "grid", "parse_regions"]
+__all__ = ["Regions", "complete_cover", "grid", "parse_regions", "square_around"]
 
 Regions = Callable[[int, int], Float32]
 """A scheme: (width, height) in pixels -> boxes (p, 4), normalised xyxy, boxes[0] the whole."""

@@ -1,0 +1,91 @@
+"""`finesight features`: write a dataset's embeddings once, for training and experiments."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from finesight.cli.options import JsonOption, ModelOption
+from finesight.cli.output import progress_bar
+
+if TYPE_CHECKING:
+    from finesight.datasets import LabelledImage
+
+
+def features(
+    dataset: Annotated[
+        Path,
+        typer.Argument(
+            help="Scenes that `finesight render` wrote, a JSON file of COCO or LVIS, a folder of "
+            "Unity Perception, or a folder of images."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="The folder to write the features to.")],
+    model: ModelOption = None,
+    regions: Annotated[
+        str,
+        typer.Option(
+            help="Where to look: full, cc10, cc10-paper, grid10, or annotated for the whole image "
+            "and the annotated boxes."
+        ),
+    ] = "cc10",
+    images: Annotated[
+        Path | None, typer.Option(help="The folder of the images that a JSON file names.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write what a model sees in every region of every image: embeddings, boxes and names.
+
+    A run that was interrupted goes on when the same command is given again.
+
+    Examples:
+
+      finesight features scenes/train --model mini --out features/train
+
+      finesight features instances_val2017.json --images val2017 --out features/coco-val
+    """
+    from finesight.datasets import is_annotated, read_dataset
+    from finesight.errors import InputError
+    from finesight.models import DEFAULT, load_model
+    from finesight.training.features import ANNOTATED, write_features
+
+    if is_annotated(dataset):
+        listed = list(read_dataset(dataset, images).images)
+    elif regions == ANNOTATED:
+        raise InputError(f"{dataset} has no annotated boxes: name other --regions, such as cc10")
+    else:
+        listed = _plain(dataset)
+    loaded = load_model(model or DEFAULT)
+    with progress_bar("looking", "images", len(listed)) as advance:
+        cache = write_features(listed, loaded, regions, out, advance)
+    size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+    if as_json:
+        result = {"features": str(out), "images": len(cache), "bytes": size, "regions": regions}
+        typer.echo(json.dumps(result))
+    else:
+        typer.echo(f"{out}: {len(cache)} images, {size / 1e6:.1f} MB")
+
+
+def _plain(folder: Path) -> "list[LabelledImage]":
+    """Return the images of a folder without annotations; unreadable ones are refused later."""
+    from finesight.collection.walking import find_images
+    from finesight.datasets import LabelledImage
+    from finesight.errors import DataError
+
+    found, skipped = find_images([folder])
+    if skipped:
+        raise DataError(
+            f"{skipped[0].path} {skipped[0].reason}: mend it or take it out of {folder}"
+        )
+    return [LabelledImage(path, *_size(path), ()) for path in found]
+
+
+def _size(path: Path) -> tuple[int, int]:
+    from finesight.errors import DataError
+    from finesight.images import ImageError, image_size
+
+    try:
+        return image_size(path.read_bytes())
+    except (OSError, ImageError) as error:
+        raise DataError(f"{path}: {error}; mend it or take it out of the folder") from error

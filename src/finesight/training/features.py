@@ -1,0 +1,224 @@
+"""Feature caches: what a frozen encoder saw in every image of a dataset, written once.
+
+A cache is a folder: `features.json` says of what it is, and each `shard-00000` holds a run of
+images in their order: `embeddings.npy` (rows, d) float16, `boxes.npy` (rows, 4) float32 and
+`offsets.npy` (images + 1,), the first row of each image. A shard appears whole or not at all.
+"""
+
+import itertools
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from finesight.datasets import LabelledImage
+from finesight.errors import DataError, InputError
+from finesight.images import ImageError, decode_image, image_size
+from finesight.looking.crops import encode_cut
+from finesight.models import Model
+from finesight.regions import parse_regions, square_around
+from finesight.types import WHOLE, Float32, ImageVectors
+
+ANNOTATED = "annotated"
+"""The regions that are the squares around an image's annotated objects, in their order."""
+
+FORMAT = "finesight-features"
+VERSION = 1
+
+_SHARD = 128  # images: a kill loses at most the last of them
+_CROPS = 512  # encoded in one go, as in indexing
+
+
+@dataclass(frozen=True)
+class FeatureCache:
+    """The embeddings of n images, memory-mapped.
+
+    settings: what `features.json` says; ids: each image's file name below the dataset.
+    """
+
+    settings: dict[str, Any]
+    ids: tuple[str, ...]
+    _embeddings: list[np.ndarray]
+    _boxes: list[np.ndarray]
+    _places: list[tuple[int, int, int]]  # shard, first row, end
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, index: int) -> ImageVectors:
+        """Return what was seen in image `index`, in float32; region 0 is the whole image."""
+        shard, start, end = self._places[index]
+        embeddings = self._embeddings[shard][start:end].astype(np.float32)
+        return ImageVectors(np.array(self._boxes[shard][start:end]), embeddings)
+
+    def __iter__(self) -> Iterator[ImageVectors]:
+        return (self[index] for index in range(len(self)))
+
+    def padded(self, indices: Sequence[int]) -> tuple[Float32, Float32, np.ndarray]:
+        """Return embeddings (b, p, d), boxes (b, p, 4) and which regions are there (b, p).
+
+        p is the most regions of any of the images; what is not there is zero.
+        """
+        counts = [self._places[i][2] - self._places[i][1] for i in indices]
+        width = self._embeddings[0].shape[1]
+        embeddings = np.zeros((len(counts), max(counts), width), np.float32)
+        boxes = np.zeros((len(counts), max(counts), 4), np.float32)
+        for row, (index, count) in enumerate(zip(indices, counts, strict=True)):
+            shard, start, end = self._places[index]
+            embeddings[row, :count] = self._embeddings[shard][start:end]
+            boxes[row, :count] = self._boxes[shard][start:end]
+        there = np.arange(max(counts)) < np.array(counts)[:, None]
+        return embeddings, boxes, there
+
+
+def open_features(directory: Path) -> FeatureCache:
+    """Open a finished cache; raises InputError where there is none, DataError for a damaged one."""
+    settings = _settings(directory)
+    if settings is None:
+        raise InputError(f"{directory} holds no features: make them with `finesight features`")
+    ids = tuple(settings["ids"])
+    embeddings, boxes = [], []
+    places: list[tuple[int, int, int]] = []
+    for number in range(-(-len(ids) // _SHARD)):
+        shard = directory / f"shard-{number:05d}"
+        if not shard.is_dir():
+            raise InputError(
+                f"{directory} is not finished ({len(places)} of {len(ids)} images): give the same "
+                "`finesight features` command again, which goes on"
+            )
+        try:
+            embeddings.append(np.load(shard / "embeddings.npy", mmap_mode="r"))
+            boxes.append(np.load(shard / "boxes.npy", mmap_mode="r"))
+            offsets = np.load(shard / "offsets.npy").tolist()
+        except (OSError, ValueError, EOFError) as error:
+            raise DataError(f"{shard} is damaged ({error}): remove it and go on") from error
+        places += [(number, *pair) for pair in itertools.pairwise(offsets)]
+    return FeatureCache(settings, ids, embeddings, boxes, places)
+
+
+def write_features(
+    images: Sequence[LabelledImage],
+    model: Model,
+    regions: str,
+    out: Path,
+    progress: Callable[[int], None] = lambda done: None,
+) -> FeatureCache:
+    """Look at every image and write the cache, or go on where an interrupted run stopped.
+
+    regions: a scheme, or "annotated" for the whole image and a square around each object.
+    progress: called with the number of finished images. Raises InputError where the folder holds
+    something else, DataError for an image that cannot be read.
+    """
+    if regions != ANNOTATED:
+        parse_regions(regions)
+    settings = {
+        "format": FORMAT,
+        "version": VERSION,
+        "model": model.source,
+        "fingerprint": model.fingerprint,
+        "regions": regions,
+        "width": model.encoder.width,
+        "ids": [f"{image.path.parent.name}/{image.path.name}" for image in images],
+    }
+    found = _settings(out)
+    if found is not None and found != settings:
+        changed = sorted(key for key in settings if found.get(key) != settings[key])
+        raise InputError(
+            f"{out} holds the features of something else ({', '.join(changed)} differ): name "
+            "another folder with --out, or remove this one"
+        )
+    if found is None:
+        if out.is_dir() and any(out.iterdir()):
+            raise InputError(f"{out} is a folder with other things in it: name a new one")
+        out.mkdir(parents=True, exist_ok=True)
+        _replace(out / "features.json", json.dumps(settings) + "\n")
+    for leftover in out.glob("*.new"):
+        shutil.rmtree(leftover)
+    for start in range(0, len(images), _SHARD):
+        shard = out / f"shard-{start // _SHARD:05d}"
+        part = images[start : start + _SHARD]
+        if not shard.exists():
+            _write_shard(shard, list(_look(part, model, regions, start, progress)))
+        progress(start + len(part))
+    return open_features(out)
+
+
+def _look(
+    images: Sequence[LabelledImage],
+    model: Model,
+    regions: str,
+    before: int,
+    progress: Callable[[int], None],
+) -> Iterator[ImageVectors]:
+    """Yield what is seen in every image, in order: cut in threads, encoded in batches."""
+    done = before
+    waiting: list[tuple[Float32, np.ndarray]] = []
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        for item in pool.map(lambda image: _cut(image, model, regions), images):
+            waiting.append(item)
+            done += 1
+            if sum(len(boxes) for boxes, _ in waiting) >= _CROPS or done == before + len(images):
+                encoded = encode_cut(model.encoder, [crops for _, crops in waiting])
+                for (boxes, _), embeddings in zip(waiting, encoded, strict=True):
+                    yield ImageVectors(boxes, embeddings)
+                waiting = []
+                progress(done)
+
+
+def _cut(image: LabelledImage, model: Model, regions: str) -> tuple[Float32, np.ndarray]:
+    try:
+        data = image.path.read_bytes()
+        size = image_size(data)
+        if regions == ANNOTATED:
+            squares = [square_around(thing.box, *size) for thing in image.objects]
+            boxes = np.array([WHOLE, *squares], np.float32)
+        else:
+            boxes = parse_regions(regions)(*size)
+        preprocessing = model.encoder.preprocessing
+        pixels = decode_image(data, shrink=preprocessing.shrink(size, boxes))
+    except OSError as error:
+        raise DataError(f"{image.path} cannot be read: {error.strerror or error}") from error
+    except ImageError as error:
+        raise DataError(f"{image.path}: {error}; mend it or take it out of the dataset") from error
+    return boxes, preprocessing.cut(pixels, boxes)
+
+
+def _write_shard(shard: Path, seen: Sequence[ImageVectors]) -> None:
+    unfinished = shard.with_name(shard.name + ".new")
+    unfinished.mkdir()
+    offsets = np.cumsum([0, *(len(each.boxes) for each in seen)])
+    embeddings = np.concatenate([each.embeddings for each in seen])
+    np.save(unfinished / "embeddings.npy", embeddings.astype(np.float16))
+    np.save(unfinished / "boxes.npy", np.concatenate([each.boxes for each in seen]))
+    np.save(unfinished / "offsets.npy", offsets)
+    unfinished.rename(shard)
+
+
+def _settings(directory: Path) -> dict[str, Any] | None:
+    path = directory / "features.json"
+    if not path.exists():
+        return None
+    try:
+        settings: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if settings["format"] != FORMAT or settings["version"] > VERSION:
+            raise DataError(
+                f"{path} has format {settings['format']!r} version {settings['version']}; this "
+                f"finesight reads version {VERSION}: update finesight"
+            )
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path} is damaged ({error!r}): remove {directory} and begin again") from (
+            error
+        )
+    return settings
+
+
+def _replace(path: Path, text: str) -> None:
+    unfinished = path.with_name(path.name + ".part")
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(path)
