@@ -7,7 +7,14 @@ torch = pytest.importorskip("torch", reason="the networks need PyTorch")
 from finesight.networks.small_clip import SmallClip, SmallClipSettings  # noqa: E402
 
 SETTINGS = SmallClipSettings(
-    vocabulary=20, width=8, stem=4, stages=(6, 8), blocks=(1, 2), text_width=12, text_heads=3
+    vocabulary=20,
+    width=8,
+    stem=4,
+    stages=(6, 8),
+    blocks=(1, 2),
+    strides=(2, 1),
+    text_width=12,
+    text_heads=3,
 )
 
 

@@ -15,18 +15,20 @@ CONCEPTS = Concepts(("square", "disc"), ("red", "blue"))
 
 @pytest.fixture
 def naming():
-    """A red square of 20 px that is alone at any fill, and a blue disc of 80 px that never is."""
+    """A red square of 24 px that is alone at any fill, a blue disc of 80 px that never is, a speck."""
     image = Image.new("RGB", (300, 300))
-    boxes = np.array([[90.0, 90, 110, 110], [220, 210, 300, 290], [225, 200, 230, 240]])
-    kinds = [CONCEPTS.of(0, 0), CONCEPTS.of(1, 1), CONCEPTS.of(0, 1)]
-    scene = Scene(image, boxes, kinds, np.tile([0.0, 0, 300, 300], (3, 1)), sheet=False)
+    boxes = np.array(
+        [[90.0, 90, 114, 114], [220, 210, 300, 290], [225, 200, 230, 240], [10, 10, 30, 20]]
+    )
+    kinds = [CONCEPTS.of(0, 0), CONCEPTS.of(1, 1), CONCEPTS.of(0, 1), CONCEPTS.of(1, 1)]
+    scene = Scene(image, boxes, kinds, np.tile([0.0, 0, 300, 300], (4, 1)), sheet=False)
     return ObjectNaming([scene], CONCEPTS, side=16)
 
 
 def test_only_objects_alone_in_their_crop_count(naming):
-    assert {fill: len(crops) for fill, crops in naming.crops.items()} == {1.0: 1, 0.4: 1, 0.2: 1}
-    assert naming.crops[1.0].shape == (1, 16, 16, 3)
-    assert naming.kinds[0.4].tolist() == [CONCEPTS.of(0, 0)]
+    assert {fill: len(crops) for fill, crops in naming.crops.items()} == {0.9: 1, 0.3: 1}
+    assert naming.crops[0.9].shape == (1, 16, 16, 3)
+    assert naming.kinds[0.3].tolist() == [CONCEPTS.of(0, 0)]
 
 
 def test_prompts_name_classes_then_pairs(naming):
@@ -46,5 +48,5 @@ def test_shares_of_a_known_encoder(naming):
     found = naming.scores(
         lambda pixels: (captions[0] + captions[3]).expand(len(pixels), 6), captions
     )
-    assert found["class@1"] == 1.0
-    assert found["color@1"] == 0.0
+    assert found["class@0.9"] == 1.0
+    assert found["color@0.9"] == 0.0

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from finesight.fusion.closed_form import ClosedForm
+from finesight.fusion.network import NetworkFusion
 from finesight.fusion.salient import salient_clusters
 from finesight.fusion.selection import farthest_points
 from finesight.types import Float32, ImageVectors
@@ -11,6 +12,7 @@ __all__ = [
     "TRAINING_FREE",
     "ClosedForm",
     "Fusion",
+    "NetworkFusion",
     "farthest_points",
     "salient_clusters",
 ]

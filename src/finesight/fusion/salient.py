@@ -16,17 +16,8 @@ _TEMPERATURE = 0.05  # of soft assignments, in cosine
 
 
 def salient_clusters(seen: ImageVectors, k: int) -> Float32:
-    """Return min(k, p) cluster centres of the regions (p, d), weighted by saliency."""
-    regions = seen.embeddings
-    weights = saliency(regions) ** 2
-    if not weights.any():  # all regions alike: there is nothing but background
-        weights = np.ones(len(regions), np.float32)
-    if k == 1:
-        return normalise(weights @ regions)[None]
-    centres = regions[select(regions, k, np.sqrt(weights))]
-    for _ in range(_ROUNDS):
-        centres = _round(regions, weights, centres)
-    return centres
+    """Return min(k, p) cluster centres of the regions (p, d), weighted by squared saliency."""
+    return cluster(seen.embeddings, saliency(seen.embeddings) ** 2, k)
 
 
 def saliency(regions: Float32) -> Float32:
@@ -35,9 +26,26 @@ def saliency(regions: Float32) -> Float32:
     return np.maximum(0, 1 - regions @ background)
 
 
-def _round(regions: Float32, weights: Float32, centres: Float32) -> Float32:
-    """Move every centre to the weighted mean of the regions that are (softly) its own."""
-    cosines = regions @ centres.T
-    shares = np.exp((cosines - cosines.max(axis=1, keepdims=True)) / _TEMPERATURE)
-    shares /= shares.sum(axis=1, keepdims=True)
-    return normalise((shares * weights[:, None]).T @ regions)
+def cluster(
+    regions: Float32,
+    weights: Float32,
+    k: int,
+    rounds: int = _ROUNDS,
+    temperature: float = _TEMPERATURE,
+) -> Float32:
+    """Return min(k, p) centres (k, d) of regions (p, d) with weights (p,), at least 0.
+
+    The centres start at farthest points, distances scaled by the root of the weights, and move for
+    some rounds to the weighted means of the regions that are softly their own.
+    """
+    if not weights.any():  # all regions alike: there is nothing but background
+        weights = np.ones(len(regions), np.float32)
+    if k == 1:
+        return normalise(weights @ regions)[None]
+    centres = regions[select(regions, k, np.sqrt(weights))]
+    for _ in range(rounds):
+        cosines = regions @ centres.T
+        shares = np.exp((cosines - cosines.max(axis=1, keepdims=True)) / temperature)
+        shares *= (weights / shares.sum(axis=1))[:, None]
+        centres = normalise(shares.T @ regions)
+    return centres

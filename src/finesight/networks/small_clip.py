@@ -28,8 +28,9 @@ class SmallClipSettings:
     width: int = 128
     image_size: int = 64
     stem: int = 32
-    stages: tuple[int, ...] = (48, 96, 160)
+    stages: tuple[int, ...] = (48, 96, 128)
     blocks: tuple[int, ...] = (2, 2, 2)
+    strides: tuple[int, ...] = (2, 2, 1)  # 8 in all, with the stem: a thing of 20 px keeps a shape
     text_width: int = 128
     text_layers: int = 2
     text_heads: int = 4
@@ -83,16 +84,24 @@ class ImageTower(nn.Module):
         self.stem = ConvNorm(3, settings.stem, 5, stride=2)
         blocks: list[nn.Module] = []
         channels = settings.stem
-        for outputs, count in zip(settings.stages, settings.blocks, strict=True):
+        plan = zip(settings.stages, settings.blocks, settings.strides, strict=True)
+        for outputs, count, stride in plan:
             for index in range(count):
-                blocks.append(ResidualBlock(channels, outputs, stride=2 if index == 0 else 1))
+                blocks.append(ResidualBlock(channels, outputs, stride if index == 0 else 1))
                 channels = outputs
         self.blocks = nn.Sequential(*blocks)
         self.project = nn.Linear(channels, settings.width)
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Embed pixels around 0, as the bundle's preprocessor makes them."""
-        features = self.blocks(F.relu(self.stem(pixels)))
+        return self.pool(self.features(pixels))
+
+    def features(self, pixels: Tensor) -> Tensor:
+        """Pixels (b, 3, height, width) → the last feature map (b, c, height / 8, width / 8)."""
+        return self.blocks(F.relu(self.stem(pixels)))
+
+    def pool(self, features: Tensor) -> Tensor:
+        """A feature map, or a window of one, → embeddings (b, d)."""
         return self.project(features.mean(dim=(2, 3)) + features.amax(dim=(2, 3)))
 
     def fold(self) -> None:

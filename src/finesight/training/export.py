@@ -17,7 +17,7 @@ from tokenizers import Tokenizer
 from torch import nn
 
 from finesight.errors import FinesightError
-from finesight.networks.small_clip import SmallClip
+from finesight.networks.small_clip import ImageTower, SmallClip
 from finesight.training.augmentation import MEAN, STD
 
 LEAST_COSINE = 0.9999  # between what PyTorch and ONNX Runtime compute
@@ -39,7 +39,9 @@ def export_small_clip(network: SmallClip, tokenizer: Tokenizer, directory: Path)
     mask = (torch.arange(7) < torch.tensor([[7], [5], [2]])).long()
     image = directory / "onnx" / "vision_model.onnx"
     text = directory / "onnx" / "text_model.onnx"
-    export_graph(network.image, {"pixel_values": pixels}, {0: "b"}, ["image_embeds"], image)
+    tower = _WithMap(network.image)
+    outputs = ["image_embeds", "last_hidden_state"]
+    export_graph(tower, {"pixel_values": pixels}, {0: "b"}, outputs, image)
     inputs = {"input_ids": tokens, "attention_mask": mask}
     export_graph(network.text, inputs, {0: "t", 1: "w"}, ["text_embeds"], text)
     lowest = min(
@@ -56,6 +58,19 @@ def export_small_clip(network: SmallClip, tokenizer: Tokenizer, directory: Path)
     _write_json(directory / "config.json", _config(network))
     _write_json(directory / "preprocessor_config.json", _preprocessor(settings.image_size))
     return lowest
+
+
+class _WithMap(nn.Module):
+    """The image tower with its last feature map beside the embedding."""
+
+    def __init__(self, tower: ImageTower) -> None:
+        super().__init__()
+        self.tower = tower
+
+    def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Pixels (b, 3, height, width) → (b, d) and (b, c, h, w)."""
+        features = self.tower.features(pixels)
+        return self.tower.pool(features), features
 
 
 def export_graph(
@@ -111,6 +126,7 @@ def _config(network: SmallClip) -> dict[str, Any]:
             "stem": settings.stem,
             "stages": list(settings.stages),
             "blocks": list(settings.blocks),
+            "strides": list(settings.strides),
         },
         "text_config": {
             "vocab_size": settings.vocabulary,

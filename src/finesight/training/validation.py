@@ -14,12 +14,13 @@ from finesight.training.augmentation import normalise
 from finesight.training.concepts import Concepts
 from finesight.training.crops import Scene, centered_window, cut
 
-FILLS = (1.0, 0.4, 0.2)
+FILLS = (0.9, 0.3)
+SMALLEST = 24  # pixels of a box's longer side
 Encode = Callable[[Tensor], Tensor]
 
 
 class ObjectNaming:
-    """Objects of some scenes, each alone in a centred crop whose side it fills by 1, 0.4, or 0.2.
+    """Objects of 24 px and more, each alone in a centred crop whose side it fills by 0.9 (a true box) or by 0.3.
 
     A crop that would reach beyond the image or that shows a second object is left out.
     """
@@ -69,6 +70,8 @@ class ObjectNaming:
 
 def _alone(scene: Scene, index: int, window: NDArray[np.float64], fill: float) -> bool:
     sizes = scene.boxes[index][2:] - scene.boxes[index][:2]
+    if sizes.max() < SMALLEST:  # too few pixels for anyone
+        return False
     if sizes.max() > 1.05 * fill * (window[2] - window[0]):  # the image ended the crop
         return False
     others = np.delete(scene.boxes, index, axis=0)
