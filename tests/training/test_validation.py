@@ -15,7 +15,7 @@ CONCEPTS = Concepts(("square", "disc"), ("red", "blue"))
 
 @pytest.fixture
 def naming():
-    """A red square of 24 px that is alone at any fill, a blue disc of 80 px that never is, a speck."""
+    """A red square of 24 px, alone at any fill, a blue disc of 80 px that never is, a speck."""
     image = Image.new("RGB", (300, 300))
     boxes = np.array(
         [[90.0, 90, 114, 114], [220, 210, 300, 290], [225, 200, 230, 240], [10, 10, 30, 20]]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from finesight.cli.options import JsonOption
+from finesight.cli.train_fusion import fusion
 from finesight.errors import MissingDependencyError
 
 if TYPE_CHECKING:
@@ -23,12 +24,15 @@ if TYPE_CHECKING:
 
 QUICK_STEPS = 120
 
-app = typer.Typer(no_args_is_help=True, help="Train encoders on rendered scenes.")
+app = typer.Typer(no_args_is_help=True, help="Train encoders and fusions.")
 
 
 @app.callback()
 def train() -> None:
     """Train the networks that finesight uses; needs PyTorch."""
+
+
+app.command()(fusion)
 
 
 @app.command()

@@ -8,9 +8,11 @@ from pathlib import Path
 from finesight.encoders import Encoder
 from finesight.encoders.onnx import PRECISIONS, OnnxEncoder
 from finesight.errors import DataError, InputError, MissingDependencyError
+from finesight.fusion import TRAINING_FREE, Fusion, NetworkFusion, salient_clusters
 from finesight.models.bundle import (
     DEFAULT_PROMPT,
     DEFAULT_REGIONS,
+    FusionEntry,
     checkpoint_fingerprint,
     read_manifest,
 )
@@ -37,7 +39,9 @@ class Model:
     """A model ready to use.
 
     source: what was asked for, which finds it again; prompt: a template with one {};
-    regions: the scheme it looks with unless told; fingerprint: identifies the embeddings.
+    regions: the scheme it looks with unless told; fingerprint: identifies the embeddings;
+    fusion: how what it sees becomes `vectors` vectors an image, by the name `fusion_name`;
+    directory: where its files are, if it has any of its own.
     """
 
     source: str
@@ -46,6 +50,10 @@ class Model:
     prompt: str
     regions: str
     fingerprint: str
+    fusion: Fusion = salient_clusters
+    fusion_name: str = "salient"
+    vectors: int = 8
+    directory: Path | None = None
 
 
 def load_model(source: str = DEFAULT) -> Model:
@@ -71,7 +79,23 @@ def load_model(source: str = DEFAULT) -> Model:
         prompt=manifest.prompt,
         regions=manifest.regions,
         fingerprint=manifest.fingerprint,
+        fusion=load_fusion(directory, manifest.fusion),
+        fusion_name=manifest.fusion.name,
+        vectors=manifest.fusion.vectors,
+        directory=directory,
     )
+
+
+def load_fusion(directory: Path, entry: FusionEntry) -> Fusion:
+    """Return the fusion that a manifest names; raises DataError for one that is not there."""
+    if entry.file is not None:
+        return NetworkFusion(directory / entry.file)
+    if entry.name not in TRAINING_FREE:
+        raise DataError(
+            f"{directory} names the fusion {entry.name!r}, which this finesight does not know: "
+            "update finesight"
+        )
+    return TRAINING_FREE[entry.name]
 
 
 def _find(source: str, precision: str) -> tuple[Path, str]:

@@ -20,10 +20,26 @@ DEFAULT_REGIONS = "cc10"
 
 
 @dataclass(frozen=True)
+class FusionEntry:
+    """The fusion that a bundle uses unless told otherwise.
+
+    name: of a training-free fusion, or of a network in `file`; vectors: k.
+    """
+
+    name: str
+    vectors: int
+    file: str | None = None
+
+
+DEFAULT_FUSION = FusionEntry("salient", 8)
+"""Of models without a trained fusion: it needs neither training nor words."""
+
+
+@dataclass(frozen=True)
 class Manifest:
     """What `finesight.json` says: how to look and to prompt, and each file's sha256.
 
-    fit: how regions that are not square become so (Preprocessing).
+    fit: how regions that are not square become so (Preprocessing); fusion: its fusion.
     """
 
     name: str
@@ -31,6 +47,7 @@ class Manifest:
     regions: str
     fit: str
     fingerprint: str
+    fusion: "FusionEntry"
     provenance: Mapping[str, Any]
     scores: Mapping[str, Any]
 
@@ -67,6 +84,35 @@ def write_manifest(
         "provenance": dict(provenance),
         "scores": dict(scores),
     }
+    _write(directory, content)
+
+
+def add_fusion(
+    directory: Path, name: str, file: str, vectors: int, provenance: Mapping[str, Any]
+) -> None:
+    """Name a network in `file` among the bundle's fusions, as the one that it uses.
+
+    The embeddings and so the fingerprint stay what they are.
+    """
+    content = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
+    content["fusions"] = {
+        **content.get("fusions", {}),
+        name: {"vectors": vectors, "file": file},
+    }
+    content["fusion"] = name
+    content["sha256"][file] = sha256(directory / file)
+    content["provenance"] = {**content["provenance"], "fusion": dict(provenance)}
+    _write(directory, content)
+
+
+def _chosen_fusion(content: Mapping[str, Any]) -> FusionEntry:
+    if "fusion" not in content:
+        return DEFAULT_FUSION
+    name = content["fusion"]
+    return FusionEntry(name, **content["fusions"][name])
+
+
+def _write(directory: Path, content: Mapping[str, Any]) -> None:
     temporary = directory / f"{MANIFEST}.new"
     temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     temporary.replace(directory / MANIFEST)
@@ -92,7 +138,9 @@ def read_manifest(directory: Path, precision: str = "fp32") -> Manifest:
         hashes = {file: _content_id(directory / file) for file in files}
         fingerprint = _fingerprint(hashes)
         name = directory.name
-        return Manifest(name, DEFAULT_PROMPT, DEFAULT_REGIONS, "squash", fingerprint, {}, {})
+        return Manifest(
+            name, DEFAULT_PROMPT, DEFAULT_REGIONS, "squash", fingerprint, DEFAULT_FUSION, {}, {}
+        )
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         version = content["format_version"]
@@ -114,6 +162,7 @@ def read_manifest(directory: Path, precision: str = "fp32") -> Manifest:
             content["looking"]["regions"],
             content.get("fit", "squash"),
             _fingerprint({file: recorded[file] for file in files}),
+            _chosen_fusion(content),
             content["provenance"],
             content["scores"],
         )

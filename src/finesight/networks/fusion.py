@@ -158,7 +158,7 @@ class AttentionPooling(FusionNetwork):
         self, regions: Tensor, there: Tensor, boxes: Tensor, starts: Tensor | None = None
     ) -> Tensor:
         """Arguments as of EncoderDecoder → (b, k, d)."""
-        queries = self.queries.expand(len(regions), -1, -1) if starts is None else starts
+        queries = self.queries.expand(regions.shape[0], -1, -1) if starts is None else starts
         keys = regions if self.place is None else regions + self.place(boxes)
         found, _ = self.attention(
             queries, keys, regions, key_padding_mask=~there, need_weights=False

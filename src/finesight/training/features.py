@@ -11,7 +11,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +100,53 @@ def open_features(directory: Path) -> FeatureCache:
             raise DataError(f"{shard} is damaged ({error}): remove it and go on") from error
         places += [(number, *pair) for pair in itertools.pairwise(offsets)]
     return FeatureCache(settings, ids, embeddings, boxes, places)
+
+
+def join_features(directories: Sequence[Path]) -> FeatureCache:
+    """Open several caches of one model and one way of looking as one, in their order.
+
+    Raises InputError where they differ in that.
+    """
+    caches = [open_features(directory) for directory in directories]
+    first = caches[0]
+    for directory, cache in zip(directories, caches, strict=True):
+        for key in ("fingerprint", "regions"):
+            if cache.settings[key] != first.settings[key]:
+                raise InputError(
+                    f"{directory} and {directories[0]} differ in their {key}: join features of one "
+                    "model and one way of looking"
+                )
+    before = itertools.accumulate((len(cache._embeddings) for cache in caches), initial=0)
+    return FeatureCache(
+        first.settings,
+        tuple(id_ for cache in caches for id_ in cache.ids),
+        [part for cache in caches for part in cache._embeddings],
+        [part for cache in caches for part in cache._boxes],
+        [
+            (shard + shift, start, end)
+            for cache, shift in zip(caches, before, strict=False)
+            for shard, start, end in cache._places
+        ],
+    )
+
+
+def split_features(cache: FeatureCache, every: int) -> tuple[FeatureCache, FeatureCache]:
+    """Return the cache without every n-th image, and those; raises InputError for too few."""
+    if len(cache) < every:
+        raise InputError(f"{len(cache)} images are too few to train and to validate on")
+    rest: list[int] = []
+    held: list[int] = []
+    for index in range(len(cache)):
+        (held if index % every == every - 1 else rest).append(index)
+    return _subset(cache, rest), _subset(cache, held)
+
+
+def _subset(cache: FeatureCache, indices: Sequence[int]) -> FeatureCache:
+    return replace(
+        cache,
+        ids=tuple(cache.ids[i] for i in indices),
+        _places=[cache._places[i] for i in indices],
+    )
 
 
 def write_features(

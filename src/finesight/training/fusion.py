@@ -88,8 +88,7 @@ def train_fusion(
             break
         loss = run.epoch(epoch)
         run.network.eval()
-        with torch.inference_mode():
-            score = validate(run.network)
+        score = validate(run.network)
         since += 1
         if score > best_score:
             best_score, best, since = score, run.weights(), 0

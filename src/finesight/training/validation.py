@@ -20,9 +20,10 @@ Encode = Callable[[Tensor], Tensor]
 
 
 class ObjectNaming:
-    """Objects of 24 px and more, each alone in a centred crop whose side it fills by 0.9 (a true box) or by 0.3.
+    """Objects of 24 px and more, each alone in a centred crop, as in a true box and from afar.
 
-    A crop that would reach beyond the image or that shows a second object is left out.
+    They fill 0.9 or 0.3 of its side. A crop that would reach beyond the image or that shows a
+    second object is left out.
     """
 
     def __init__(self, scenes: list[Scene], concepts: Concepts, side: int) -> None:
