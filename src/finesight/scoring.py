@@ -4,8 +4,9 @@ import numpy as np
 
 from finesight.types import Float32
 
-RANKINGS = ("regions", "whole", "mean")
-"""Ways to rank: the best region, the whole image alone, or the mean over all regions."""
+RANKINGS = ("regions", "exact", "fused", "whole", "mean")
+"""Ways to rank: by the best region, of the images whose fused vectors come nearest or of all
+images; by the fused vectors alone; by the whole image alone; by the mean over all regions."""
 
 
 def normalise(vectors: np.ndarray) -> Float32:

@@ -4,10 +4,11 @@ import sys
 from pathlib import Path
 
 import filelock
+import lance
 import pytest
 from conftest import ColorEncoder, spotted
 
-from finesight.collection import Collection
+from finesight.collection import Collection, search
 from finesight.errors import DataError, InputError
 from finesight.models import Model
 
@@ -26,7 +27,7 @@ def test_the_small_thing_is_found_with_its_box(folder, tmp_path, color_model):
         assert x1 - x0 < 0.5
 
 
-@pytest.mark.parametrize("rank_by", ["whole", "mean"])
+@pytest.mark.parametrize("rank_by", ["exact", "fused", "whole", "mean"])
 def test_other_rankings(folder, tmp_path, color_model, rank_by):
     collection = Collection.open(tmp_path / "c", color_model)
     collection.add([folder])
@@ -34,6 +35,46 @@ def test_other_rankings(folder, tmp_path, color_model, rank_by):
     assert hits[0].path.stem == "red"
     assert len(hits) == 3
     assert [h.score for h in hits] == sorted((h.score for h in hits), reverse=True)
+
+
+def test_candidates_by_fused_vectors_are_scored_by_their_regions(
+    folder, tmp_path, color_model, monkeypatch
+):
+    for number in range(12):
+        spotted(folder / f"faint{number}.png", "red", spot=3)
+    collection = Collection.open(tmp_path / "c", color_model)
+    collection.add([folder], vectors=2)
+    monkeypatch.setattr(search, "_CANDIDATES", 2)
+    monkeypatch.setattr(search, "_MORE", 2)
+    exact = collection.search("red", k=1, rank_by="exact")
+    assert collection.search("red", k=1) == exact
+    assert exact[0].path.stem == "red"
+    assert exact[0].box != (0, 0, 1, 1)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_images_are_fused_anew_without_being_looked_at(folder, tmp_path, color_model, version):
+    """After another k, and for a collection of the version that kept no fused vectors."""
+    collection = Collection.open(tmp_path / "c", color_model)
+    collection.add([folder], vectors=3)
+    settings = json.loads((tmp_path / "c" / "collection.json").read_text())
+    assert (settings["version"], settings["fusion"], settings["vectors"]) == (2, "salient", 3)
+    if version == 1:
+        lance.dataset(str(tmp_path / "c" / settings["table"])).drop_columns(["fused"])
+        for key in ("fusion", "vectors"):
+            del settings[key]
+        (tmp_path / "c" / "collection.json").write_text(json.dumps({**settings, "version": 1}))
+    encoded = color_model.encoder.encoded
+    reopened = Collection.open(tmp_path / "c", color_model)
+    assert reopened.search("red", k=1)[0].path.stem == "red"
+    spotted(folder / "new.png", "red", spot=40)
+    report = reopened.add([folder], vectors=2)
+    assert (report.indexed, report.unchanged) == (1, 3)
+    assert color_model.encoder.encoded - encoded == 39  # cc5 of the new image alone
+    assert {hit.path.stem for hit in reopened.search("red", 2, "fused")} == {"red", "new"}
+    assert reopened.status()["vectors"] == 2
+    rows = lance.dataset(str(tmp_path / "c" / settings["table"])).to_table(["fused"]).to_pylist()
+    assert [len(row["fused"]) for row in rows] == [2, 2, 2, 2]
 
 
 def test_only_new_and_changed_images_are_looked_at_again(folder, tmp_path, color_model):
@@ -156,7 +197,7 @@ def test_a_second_writer_is_told(folder, tmp_path, color_model):
         ({"text": ""}, "empty"),
         ({"text": "  "}, "empty"),
         ({"text": "red", "k": 0}, "at least one"),
-        ({"text": "red", "rank_by": "best"}, "regions, whole, mean"),
+        ({"text": "red", "rank_by": "best"}, "regions, exact, fused, whole, mean"),
     ],
 )
 def test_bad_queries(folder, tmp_path, color_model, arguments, message):

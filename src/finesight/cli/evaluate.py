@@ -11,20 +11,33 @@ from finesight.cli.output import progress_bar
 
 
 def evaluate(
-    dataset: Annotated[Path, typer.Argument(help="A folder that `finesight render` wrote.")],
+    dataset: Annotated[
+        Path,
+        typer.Argument(
+            help="Scenes that `finesight render` wrote, a JSON file of COCO or LVIS, or a folder "
+            "of Unity Perception."
+        ),
+    ],
     model: ModelOption = None,
+    images: Annotated[
+        Path | None, typer.Option(help="The folder of the images that a JSON file names.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Print class-prompt Recall@k, overall and by object size, beside the paper's numbers.
 
-    Example: finesight evaluate scenes/test --model mini
+    Examples:
+
+      finesight evaluate scenes/test --model mini
+
+      finesight evaluate instances_val2017.json --images val2017 --json
     """
-    from finesight.datasets.clevr_ds import load
+    from finesight.datasets import read_dataset
     from finesight.evaluation.class_prompts import evaluate_class_prompts
     from finesight.evaluation.paper import format_table
     from finesight.models import DEFAULT, load_model
 
-    scenes = load(dataset)
+    scenes = read_dataset(dataset, images)
     loaded = load_model(model or DEFAULT)
     with progress_bar("evaluating", "images", len(scenes.images)) as advance:
         rows = evaluate_class_prompts(scenes, loaded, advance)

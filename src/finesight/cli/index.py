@@ -18,6 +18,10 @@ def index(
         str | None,
         typer.Option(help="Where to look: full, cc5, cc10, cc10-paper, grid10; else the model's."),
     ] = None,
+    vectors: Annotated[
+        int | None,
+        typer.Option(min=1, help="Fused vectors kept of each image, by which it is found; 8."),
+    ] = None,
 ) -> None:
     """Index images so that they can be searched; again, only what is new or changed.
 
@@ -27,7 +31,7 @@ def index(
 
     store = Collection.open(collection_folder(collection), model)
     with progress_bar("indexing", "images") as advance:
-        report = store.add(paths, regions, advance)
+        report = store.add(paths, regions, advance, vectors)
     for item in report.skipped:
         say(f"skipped {item.path}: {item.reason}")
     say(

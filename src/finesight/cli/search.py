@@ -19,7 +19,11 @@ def search(
     model: ModelOption = None,
     k: Annotated[int, typer.Option("-k", help="How many hits.")] = 10,
     rank_by: Annotated[
-        str, typer.Option(help="regions (the best one), whole (the whole image alone), or mean.")
+        str,
+        typer.Option(
+            help="regions (the best one of the likeliest images), exact (of all images), fused "
+            "(the kept vectors alone), whole (the whole image alone), or mean."
+        ),
     ] = "regions",
     as_json: JsonOption = False,
     paths: Annotated[bool, typer.Option("--paths", help="Print paths alone, for pipes.")] = False,

@@ -12,9 +12,17 @@ from typing import Any
 import filelock
 import lance
 import numpy as np
+import pyarrow as pa
 
 from finesight.collection.indexing import look_at_files
-from finesight.collection.schema import Record, table_schema, to_table, unpack
+from finesight.collection.schema import (
+    Record,
+    fused_field,
+    lists,
+    table_schema,
+    to_table,
+    unpack,
+)
 from finesight.collection.search import search_table
 from finesight.collection.walking import Skipped, find_images
 from finesight.errors import DataError, InputError
@@ -25,7 +33,7 @@ from finesight.types import Hit, ImageVectors
 
 MANIFEST = "collection.json"
 FORMAT = "finesight-collection"
-VERSION = 1
+VERSION = 2
 
 _COMMIT = 64  # images a commit: what a kill can cost at most
 
@@ -98,21 +106,28 @@ class Collection:
         paths: Iterable[Path | str],
         regions: str | None = None,
         progress: Callable[[int, int], None] = lambda done, total: None,
+        vectors: int | None = None,
     ) -> IndexReport:
         """Index the images of folders and files; only what is new or changed is looked at.
 
         regions: a name for `parse_regions`; the collection's, else the model's where not given.
-        progress: called with (images done, images in all). Raises InputError where there is
+        progress: called with (images done, images in all); vectors: k, how many fused vectors are
+        kept of each image, the collection's, else the model's where not given; where they or the
+        model's fusion changed, all images are fused anew. Raises InputError where there is
         nothing to index, the folder cannot be written, or another run is writing to it.
         """
         looked = regions or self._settings.get("regions") or self.model.regions
         parse_regions(looked)
+        kept = vectors or self._settings.get("vectors") or self.model.vectors
+        if kept < 1:
+            raise InputError(f"keep at least one vector an image, got {kept}")
         files, unreadable = find_images(Path(path).expanduser() for path in paths)
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
             with filelock.FileLock(self.directory / ".lock", timeout=0):
-                self._settings = _read_settings(self.directory) or self._create(looked)
-                report = self._add(files, looked, progress)
+                self._settings = _read_settings(self.directory) or self._create(looked, kept)
+                self._fuse_anew(kept)
+                report = self._add(files, looked, kept, progress)
                 return replace(report, skipped=(*unreadable, *report.skipped))
         except filelock.Timeout as error:
             raise InputError(
@@ -126,8 +141,9 @@ class Collection:
     def search(self, text: str, k: int = 10, rank_by: str = "regions") -> list[Hit]:
         """Return the k images that answer a text best, best first.
 
-        rank_by: "regions" (the best region), "whole" (the whole image alone) or "mean" (over
-        all regions). The text is encoded as typed.
+        rank_by: "regions" (the best region, of the images whose fused vectors come nearest),
+        "exact" (the best region of all images), "fused" (the fused vectors alone), "whole" (the
+        whole image alone) or "mean" (over all regions). The text is encoded as typed.
         """
         if not text.strip():
             raise InputError('the query is empty: say what to look for, such as "red mug"')
@@ -151,6 +167,8 @@ class Collection:
             "collection": str(self.directory),
             "images": len(self),
             "regions": self._settings["regions"],
+            "fusion": self._settings.get("fusion"),
+            "vectors": self._settings.get("vectors"),
             "model": self._settings["model"]["source"],
             "fingerprint": self._settings["model"]["fingerprint"],
             "version": self._settings["version"],
@@ -166,7 +184,40 @@ class Collection:
                 f"the table {path} is missing or damaged: remove {self.directory} and index again"
             ) from error
 
-    def _create(self, regions: str) -> dict[str, Any]:
+    def _fuse_anew(self, vectors: int) -> None:
+        """Fuse the images that are there, where they were fused otherwise or not at all.
+
+        What version 1 left out is added here.
+        """
+        wanted = {"fusion": self.model.fusion_name, "vectors": vectors, "version": VERSION}
+        table = self._table()
+        there = "fused" in table.schema.names
+        if there and all(self._settings.get(key) == value for key, value in wanted.items()):
+            return
+        if there:
+            table.drop_columns(["fused"])
+        field = fused_field(self.model.encoder.width)
+
+        @lance.batch_udf(output_schema=pa.schema([field]))
+        def fuse(batch: pa.RecordBatch) -> pa.RecordBatch:
+            boxes, counts = unpack(batch["boxes"])
+            regions, _ = unpack(batch["regions"])
+            ends = np.cumsum(counts)[:-1]
+            parts = zip(np.split(boxes, ends), np.split(regions, ends), strict=True)
+            seen = [ImageVectors(box, region.astype(np.float32)) for box, region in parts]
+            fused = [self.model.fuse(each, vectors).astype(np.float16) for each in seen]
+            return pa.RecordBatch.from_arrays([lists(fused).cast(field.type)], ["fused"])
+
+        table.add_columns(fuse, read_columns=["boxes", "regions"])
+        self._settings = {**self._settings, **wanted}
+        self._write_settings()
+
+    def _write_settings(self) -> None:
+        temporary = self.directory / f"{MANIFEST}.new"
+        temporary.write_text(json.dumps(self._settings, indent=2) + "\n", encoding="utf-8")
+        temporary.replace(self.directory / MANIFEST)
+
+    def _create(self, regions: str, vectors: int) -> dict[str, Any]:
         """Make an empty table and, last, the file that names it."""
         model = self.model
         settings = {
@@ -175,19 +226,24 @@ class Collection:
             "table": f"images-{model.fingerprint}.lance",
             "regions": regions,
             "model": {"source": model.source, "fingerprint": model.fingerprint},
+            "fusion": model.fusion_name,
+            "vectors": vectors,
         }
         schema = table_schema(model.encoder.width)
         path = self.directory / str(settings["table"])
         # A table without a file that names it is what a killed first run left behind.
         mode = "overwrite" if path.exists() else "create"
         lance.write_dataset(schema.empty_table(), str(path), mode=mode)
-        temporary = self.directory / f"{MANIFEST}.new"
-        temporary.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
-        temporary.replace(self.directory / MANIFEST)
+        self._settings = settings
+        self._write_settings()
         return settings
 
     def _add(
-        self, files: Sequence[Path], looked: str, progress: Callable[[int, int], None]
+        self,
+        files: Sequence[Path],
+        looked: str,
+        vectors: int,
+        progress: Callable[[int, int], None],
     ) -> IndexReport:
         columns = ["path", "sha256", "size", "mtime_ns", "looked"]
         rows = self._table().to_table(columns=columns).to_pylist()
@@ -207,7 +263,7 @@ class Collection:
         pending: list[Record] = []
         skipped: list[Skipped] = []
         indexed = 0
-        for item in look_at_files(new, self.model.encoder, looked, known):
+        for item in look_at_files(new, self.model, looked, vectors, known):
             if isinstance(item, Skipped):
                 skipped.append(item)
             else:
@@ -239,12 +295,14 @@ class Collection:
         row = rows.select(["path", "size", "mtime_ns", "width", "height"]).to_pylist()[0]
         embeddings, _ = unpack(rows["regions"].combine_chunks())
         boxes, _ = unpack(rows["boxes"].combine_chunks())
+        fused, _ = unpack(rows["fused"].combine_chunks())
         vectors = ImageVectors(boxes, embeddings.astype(np.float32))
         return Record(
             path=Path(row["path"]),
             sha256=digest,
             looked=looked,
             vectors=vectors,
+            fused=fused.astype(np.float32),
             size=row["size"],
             mtime_ns=row["mtime_ns"],
             width=row["width"],

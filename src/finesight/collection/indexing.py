@@ -13,6 +13,7 @@ from finesight.collection.walking import Skipped
 from finesight.encoders import Encoder
 from finesight.images import ImageError, decode_image, image_size
 from finesight.looking.crops import encode_cut
+from finesight.models import Model
 from finesight.regions import parse_regions
 from finesight.types import Float32, ImageVectors, UInt8
 
@@ -36,12 +37,14 @@ class _Prepared:
 
 def look_at_files(
     paths: Sequence[Path],
-    encoder: Encoder,
+    model: Model,
     regions: str,
+    vectors: int,
     known: Callable[[str], Record | None],
 ) -> Iterator[Record | Skipped]:
     """Yield a record or the reason for skipping for every file, in order.
 
+    vectors: k, how many are kept of each image besides its regions;
     known: gives the record of identical bytes (by sha256) where there is one, which spares
     encoding them. Memory is bounded by the few images that are decoded ahead.
     """
@@ -49,7 +52,7 @@ def look_at_files(
     scheme = parse_regions(regions)
 
     def prepare(path: Path) -> _Prepared | Skipped:
-        return _prepare(path, encoder, scheme, known)
+        return _prepare(path, model.encoder, scheme, known)
 
     with ThreadPoolExecutor(workers) as pool:
         ahead: deque[Future[_Prepared | Skipped]] = deque()
@@ -63,9 +66,9 @@ def look_at_files(
                     break
                 waiting.append(ahead.popleft().result())
                 if _crops(waiting) >= _CROPS:
-                    yield from _encode(waiting, encoder, regions)
+                    yield from _encode(waiting, model, regions, vectors)
                     waiting = []
-            yield from _encode(waiting, encoder, regions)
+            yield from _encode(waiting, model, regions, vectors)
         finally:
             for future in ahead:
                 future.cancel()
@@ -108,10 +111,10 @@ def _crops(waiting: list[_Prepared | Skipped]) -> int:
 
 
 def _encode(
-    waiting: list[_Prepared | Skipped], encoder: Encoder, regions: str
+    waiting: list[_Prepared | Skipped], model: Model, regions: str, vectors: int
 ) -> Iterator[Record | Skipped]:
     cuts = [p.cut for p in waiting if isinstance(p, _Prepared) and p.cut is not None]
-    embeddings = iter(encode_cut(encoder, cuts) if cuts else [])
+    embeddings = iter(encode_cut(model.encoder, cuts) if cuts else [])
     for item in waiting:
         if isinstance(item, Skipped):
             yield item
@@ -126,9 +129,11 @@ def _encode(
                 same.height,
                 regions,
                 same.vectors,
+                same.fused,
             )
         else:
             assert item.boxes is not None
+            seen = ImageVectors(item.boxes, next(embeddings))
             yield Record(
                 item.path,
                 item.sha256,
@@ -136,5 +141,6 @@ def _encode(
                 item.mtime_ns,
                 *item.image_size,
                 regions,
-                ImageVectors(item.boxes, next(embeddings)),
+                seen,
+                model.fuse(seen, vectors),
             )

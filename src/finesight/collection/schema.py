@@ -7,12 +7,16 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from finesight.types import ImageVectors
+from finesight.types import Float32, ImageVectors
 
 
 @dataclass(frozen=True)
 class Record:
-    """One looked-at image. sha256: of the file's bytes; looked: the name of the regions."""
+    """One looked-at image.
+
+    sha256: of the file's bytes; looked: the name of the regions; fused: the vectors (k, d) that
+    stand for them all.
+    """
 
     path: Path
     sha256: str
@@ -22,10 +26,11 @@ class Record:
     height: int
     looked: str
     vectors: ImageVectors
+    fused: Float32
 
 
 def table_schema(width: int) -> pa.Schema:
-    """Return the columns for embeddings of width d; regions are float16, region 0 the whole."""
+    """Return the columns for embeddings of width d, all in float16; region 0 is the whole."""
     return pa.schema(
         [
             pa.field("id", pa.string()),
@@ -39,8 +44,14 @@ def table_schema(width: int) -> pa.Schema:
             pa.field("whole", pa.list_(pa.float16(), width)),
             pa.field("regions", pa.list_(pa.list_(pa.float16(), width))),
             pa.field("boxes", pa.list_(pa.list_(pa.float32(), 4))),
+            fused_field(width),
         ]
     )
+
+
+def fused_field(width: int) -> pa.Field:
+    """Return the column of the fused vectors, as many as an image has."""
+    return pa.field("fused", pa.list_(pa.list_(pa.float16(), width)))
 
 
 def to_table(records: Iterable[tuple[str, Record]], width: int) -> pa.Table:
@@ -58,13 +69,14 @@ def to_table(records: Iterable[tuple[str, Record]], width: int) -> pa.Table:
         "path": [str(record.path) for _, record in rows],
         **plain,
         "whole": pa.FixedSizeListArray.from_arrays(pa.array(whole.ravel()), width),
-        "regions": _lists([v.embeddings.astype(np.float16) for v in vectors]),
-        "boxes": _lists([v.boxes.astype(np.float32) for v in vectors]),
+        "regions": lists([v.embeddings.astype(np.float16) for v in vectors]),
+        "boxes": lists([v.boxes.astype(np.float32) for v in vectors]),
+        "fused": lists([record.fused.astype(np.float16) for _, record in rows]),
     }
     return pa.table({name: columns[name] for name in schema.names}, schema=schema)
 
 
-def _lists(parts: list[np.ndarray]) -> pa.Array:
+def lists(parts: list[np.ndarray]) -> pa.Array:
     """Return a column whose row i is the list of the rows of parts[i]."""
     offsets = np.concatenate([[0], np.cumsum([len(p) for p in parts])]).astype(np.int32)
     rows = np.concatenate(parts)

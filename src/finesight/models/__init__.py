@@ -16,6 +16,7 @@ from finesight.models.bundle import (
     checkpoint_fingerprint,
     read_manifest,
 )
+from finesight.types import Float32, ImageVectors
 
 __all__ = ["BUNDLED", "DEFAULT", "Model", "load_model"]
 
@@ -40,7 +41,8 @@ class Model:
 
     source: what was asked for, which finds it again; prompt: a template with one {};
     regions: the scheme it looks with unless told; fingerprint: identifies the embeddings;
-    fusion: how what it sees becomes `vectors` vectors an image, by the name `fusion_name`;
+    fusion: how what it sees becomes `vectors` vectors an image, by the name `fusion_name`,
+    which tells two of different weights apart;
     directory: where its files are, if it has any of its own.
     """
 
@@ -54,6 +56,13 @@ class Model:
     fusion_name: str = "salient"
     vectors: int = 8
     directory: Path | None = None
+
+    def fuse(self, seen: ImageVectors, vectors: int | None = None) -> Float32:
+        """Return the vectors (k, d) that are kept of one image; k is the model's own unless given.
+
+        Fewer regions than k give fewer vectors.
+        """
+        return self.fusion(seen, vectors or self.vectors)
 
 
 def load_model(source: str = DEFAULT) -> Model:
@@ -80,7 +89,7 @@ def load_model(source: str = DEFAULT) -> Model:
         regions=manifest.regions,
         fingerprint=manifest.fingerprint,
         fusion=load_fusion(directory, manifest.fusion),
-        fusion_name=manifest.fusion.name,
+        fusion_name="-".join(filter(None, (manifest.fusion.name, manifest.fusion.version))),
         vectors=manifest.fusion.vectors,
         directory=directory,
     )

@@ -23,12 +23,14 @@ DEFAULT_REGIONS = "cc10"
 class FusionEntry:
     """The fusion that a bundle uses unless told otherwise.
 
-    name: of a training-free fusion, or of a network in `file`; vectors: k.
+    name: of a training-free fusion, or of a network in `file`; vectors: k; version: tells two
+    networks of one name apart.
     """
 
     name: str
     vectors: int
     file: str | None = None
+    version: str = ""
 
 
 DEFAULT_FUSION = FusionEntry("salient", 8)
@@ -109,7 +111,9 @@ def _chosen_fusion(content: Mapping[str, Any]) -> FusionEntry:
     if "fusion" not in content:
         return DEFAULT_FUSION
     name = content["fusion"]
-    return FusionEntry(name, **content["fusions"][name])
+    entry = content["fusions"][name]
+    version = content["sha256"][entry["file"]][:8]
+    return FusionEntry(name, entry["vectors"], entry["file"], version)
 
 
 def _write(directory: Path, content: Mapping[str, Any]) -> None:
