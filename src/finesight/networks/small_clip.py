@@ -28,9 +28,9 @@ class SmallClipSettings:
     width: int = 128
     image_size: int = 64
     stem: int = 32
-    stages: tuple[int, ...] = (48, 96, 128)
-    blocks: tuple[int, ...] = (2, 2, 2)
-    strides: tuple[int, ...] = (2, 2, 1)  # 8 in all, with the stem: a thing of 20 px keeps a shape
+    stages: tuple[int, ...] = (32, 64, 128)
+    blocks: tuple[int, ...] = (1, 2, 2)
+    strides: tuple[int, ...] = (1, 2, 2)  # 8 in all, with the stem: a thing of 20 px keeps a shape
     text_width: int = 128
     text_layers: int = 2
     text_heads: int = 4
