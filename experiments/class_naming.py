@@ -1,0 +1,83 @@
+"""How well a model names the objects of scenes: true boxes, and objects that fill 0.3 of a crop.
+
+python experiments/class_naming.py SCENES [--model mini] [--quick]
+
+Top-1 among all classes of the set, for every object whose box's longer side is 24 pixels or more.
+True boxes are square, 1.12 x the longer side; the crop of the second column is centred on the
+object and 1 / 0.3 times its longer side, as far as the image goes, and may show other objects too.
+Brackets: bootstrap interval over the images (95 %).
+"""
+
+import argparse
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from finesight import load_model
+from finesight.datasets import read_dataset
+from finesight.images import read_image
+from finesight.regions import square_around
+from finesight.training.crops import centered_window
+
+SMALLEST = 24
+FILL = 0.3
+QUICK_IMAGES = 60
+
+
+def main() -> None:
+    """Print both accuracies, and the classes that are confused most."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("scenes", type=Path)
+    parser.add_argument("--model", default="mini")
+    parser.add_argument("--quick", action="store_true", help=f"{QUICK_IMAGES} images")
+    arguments = parser.parse_args()
+    model, scenes = load_model(arguments.model), read_dataset(arguments.scenes)
+    images = scenes.images[: QUICK_IMAGES if arguments.quick else None]
+    texts = model.encoder.encode_texts([model.prompt.format(name) for name in scenes.classes])
+    right: dict[str, list[list[bool]]] = {"true boxes": [], f"fill {FILL}": []}
+    confused: Counter[tuple[str, str]] = Counter()
+    for number, image in enumerate(images):
+        scale = np.array([image.width, image.height] * 2)
+        things = [t for t in image.objects if _longer(t.box, scale) >= SMALLEST]
+        if not things:
+            continue
+        limit = np.array([0.0, 0.0, image.width, image.height])
+        squares = [square_around(t.box, image.width, image.height) for t in things]
+        windows = [centered_window(np.array(t.box) * scale, FILL, limit) / scale for t in things]
+        boxes = np.array([*squares, *windows], np.float32)
+        crops = model.encoder.preprocessing.cut(read_image(image.path), boxes)
+        named = (model.encoder.encode_images(crops) @ texts.T).argmax(axis=1)
+        truth = [scenes.classes.index(thing.class_name) for thing in things]
+        for column, found in zip(right.values(), np.split(named, 2), strict=True):
+            column.append([bool(a == b) for a, b in zip(found, truth, strict=True)])
+        for a, b in zip(truth, named[: len(things)], strict=True):
+            if a != b:
+                confused[scenes.classes[a], scenes.classes[b]] += 1
+        print(f"\r{number + 1}/{len(images)}", end="", file=sys.stderr)
+    print(file=sys.stderr)
+    print(f"{arguments.scenes.name}: {len(images)} images, model {model.name}")
+    for name, column in right.items():
+        print(f"{name:<12} {_interval(column)}")
+    pairs = ", ".join(f"{a} for {b} {n}" for (b, a), n in confused.most_common(8))
+    print(f"most often named wrong in true boxes: {pairs}")
+
+
+def _longer(box: tuple[float, ...], scale: np.ndarray) -> float:
+    x0, y0, x1, y1 = np.array(box) * scale
+    return float(max(x1 - x0, y1 - y0))
+
+
+def _interval(column: list[list[bool]]) -> str:
+    """The share of objects named right, in percent, and the bootstrap interval."""
+    hits, counts = (np.array([f(each) for each in column]) for f in (sum, len))
+    rng = np.random.default_rng(0)
+    drawn = rng.integers(len(hits), size=(2000, len(hits)))
+    low, high = np.percentile(hits[drawn].sum(1) / counts[drawn].sum(1), [2.5, 97.5])
+    share = hits.sum() / counts.sum()
+    return f"{100 * share:.1f} % of {counts.sum()} objects [{100 * low:.1f}, {100 * high:.1f}]"
+
+
+if __name__ == "__main__":
+    main()
