@@ -97,7 +97,7 @@ def _bare(model: Model, count: int) -> None:
 
 
 def _ours(model: Model, images: Sequence[Path], regions: str) -> None:
-    for _ in look_at_files(images, model.encoder, regions, lambda digest: None):
+    for _ in look_at_files(images, model, regions, model.vectors, lambda digest: None):
         pass
 
 

@@ -137,6 +137,47 @@ def test_a_graph_without_the_embedding_is_named(bundle):
         load_model(str(bundle)).encoder.encode_images(np.zeros((1, 64, 64, 3), np.uint8))
 
 
+def test_weights_may_lie_beside_the_graph_and_identify_the_model(bundle):
+    onnx = pytest.importorskip("onnx")
+    (bundle / "finesight.json").unlink()
+    path = bundle / "onnx" / "vision_model.onnx"
+    graph = onnx.load(path)
+    path.unlink()
+    onnx.save(graph, path, save_as_external_data=True, location="vision_model.onnx_data")
+    crops = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
+    model = load_model(str(bundle))
+    expected = load_model("mini").encoder.encode_images(crops)
+    np.testing.assert_allclose(model.encoder.encode_images(crops), expected, atol=1e-5)
+    weights = bundle / "onnx" / "vision_model.onnx_data"
+    data = bytearray(weights.read_bytes())
+    data[-5] ^= 64
+    weights.write_bytes(data)
+    assert load_model(str(bundle)).fingerprint != model.fingerprint
+    weights.unlink()
+    with pytest.raises(DataError, match="vision_model"):
+        load_model(str(bundle)).encoder.encode_images(crops)
+
+
+def test_a_half_downloaded_repository_is_asked_for_again(monkeypatch, bundle):
+    """One tower is in the hub's cache, the other is not: what is there is not taken for all."""
+    (bundle / "onnx" / "text_model.onnx").unlink()
+    calls = []
+
+    def snapshot(repository, allow_patterns, local_files_only=False):
+        calls.append(local_files_only)
+        if not local_files_only:
+            shutil.copy(BUNDLED["mini"] / "onnx" / "text_model.onnx", bundle / "onnx")
+        return str(bundle)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot)
+    monkeypatch.setattr(huggingface_hub, "list_repo_files", lambda name: ["onnx/text_model.onnx"])
+    assert load_model("someone/model").encoder.encode_texts(["mug"]).shape == (1, 128)
+    assert calls[-1] is False
+    calls.clear()
+    load_model("someone/model")
+    assert calls == [True]
+
+
 def test_mini_has_no_feature_map_yet_and_says_so():
     with pytest.raises(DataError, match="no last_hidden_state"):
         load_model("mini").encoder.encode_spatial(np.zeros((1, 64, 64, 3), np.uint8))

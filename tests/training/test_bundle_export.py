@@ -22,7 +22,8 @@ from finesight.training.bundle_export import LEAST_COSINE, export_model
 def test_a_bundle_computes_what_the_checkpoint_does(kind, tmp_path):
     make_checkpoint(tmp_path / "model", kind)
     original = load_model(str(tmp_path / "model"))
-    found = export_model(original, tmp_path / "bundle")
+    precision, found = export_model(original, tmp_path / "bundle", "fp32")
+    assert precision == "fp32"
     assert min(found.values()) >= LEAST_COSINE["fp32"]
     bundle = load_model(str(tmp_path / "bundle"))
     assert isinstance(bundle.encoder, OnnxEncoder)
@@ -73,13 +74,23 @@ def test_smaller_precisions_keep_what_they_promise(precision, tmp_path):
 
 
 def test_a_bundle_is_exported_again_in_another_precision(tmp_path):
-    found = export_model(load_model("mini"), tmp_path / "mini-fp16", "fp16")
+    _, found = export_model(load_model("mini"), tmp_path / "mini-fp16", "fp16")
     assert min(found.values()) >= LEAST_COSINE["fp16"]
     size = [
         (folder / "onnx" / "vision_model.onnx").stat().st_size
         for folder in (load_model("mini").encoder.directory, tmp_path / "mini-fp16")
     ]
     assert size[1] < 0.6 * size[0]
+
+
+def test_unless_told_a_bundle_is_int8_where_that_holds(tmp_path, monkeypatch):
+    make_checkpoint(tmp_path / "model")
+    original = load_model(str(tmp_path / "model"))
+    assert export_model(original, tmp_path / "small")[0] == "int8"
+    monkeypatch.setitem(bundle_export.LEAST_COSINE, "int8", 1.1)
+    said = []
+    assert export_model(original, tmp_path / "large", report=said.append)[0] == "fp32"
+    assert any("taking fp32" in line for line in said)
 
 
 def test_what_loses_too_much_is_not_left_behind(tmp_path, monkeypatch):

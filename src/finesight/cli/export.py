@@ -15,14 +15,17 @@ def export(
         str, typer.Argument(help="A checkpoint's folder, a repository of the hub, or a bundle.")
     ],
     out: Annotated[Path, typer.Argument(help="The bundle's folder, which must not be there.")],
-    precision: Annotated[str, typer.Option(help="fp32, fp16, or int8 (fast on CPUs).")] = "fp32",
+    precision: Annotated[
+        str,
+        typer.Option(help="fp32, fp16, int8 (fast on CPUs), or auto: int8 where it holds."),
+    ] = "auto",
     as_json: JsonOption = False,
 ) -> None:
     """Write a model as a bundle that runs without PyTorch, and compare it with the original.
 
     Examples:
 
-      finesight export openai/clip-vit-base-patch32 clip-b32 --precision int8
+      finesight export openai/clip-vit-base-patch32 clip-b32
 
       finesight index ~/Pictures --model clip-b32
     """
@@ -35,13 +38,13 @@ def export(
         raise MissingDependencyError(
             f"exporting needs PyTorch and ONNX ({error}): pip install 'finesight[torch]'"
         ) from error
-    found = export_model(
+    chosen, found = export_model(
         load_model(model), out, precision, lambda doing: say(f"{model}: {doing} ...")
     )
     if as_json:
-        typer.echo(json.dumps({"bundle": str(out), "precision": precision, "cosine": found}))
+        typer.echo(json.dumps({"bundle": str(out), "precision": chosen, "cosine": found}))
     else:
         size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
-        typer.echo(f"{out}  {precision}  {size / 1e6:.1f} MB")
+        typer.echo(f"{out}  {chosen}  {size / 1e6:.1f} MB")
         for tower, cosine in found.items():
             typer.echo(f"  {tower:<6} lowest cosine to the original {cosine:.6f}")

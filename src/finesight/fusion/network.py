@@ -24,6 +24,7 @@ class NetworkFusion:
 
     def __init__(self, path: Path) -> None:
         """Read the graph; raises DataError where that fails."""
+        self.path = path
         options = ort.SessionOptions()
         options.log_severity_level = 3
         try:

@@ -129,8 +129,11 @@ def _from_hub(repository: str, precision: str) -> Path:
     import huggingface_hub  # slow to import, and not needed by bundled models
     from huggingface_hub.errors import LocalEntryNotFoundError
 
-    towers = [name.format(end) for end in PRECISIONS.get(precision, ("",)) for name in _ONNX]
-    for wanted in (towers, _CHECKPOINT):
+    ends = PRECISIONS.get(precision, ("",))
+    towers = [name.format(end) for end in ends for name in _ONNX]
+    # A download that was interrupted leaves one tower without the other: then the network is asked.
+    needed = ([[name.format(end) for end in ends] for name in _ONNX], [_CHECKPOINT])
+    for wanted, parts in zip((towers, _CHECKPOINT), needed, strict=True):
         try:
             cached = Path(
                 huggingface_hub.snapshot_download(
@@ -139,7 +142,7 @@ def _from_hub(repository: str, precision: str) -> Path:
             )
         except LocalEntryNotFoundError:
             break
-        if any(next(cached.glob(pattern), None) for pattern in wanted):
+        if all(any(next(cached.glob(name), None) for name in names) for names in parts):
             return cached
     try:
         names = huggingface_hub.list_repo_files(repository)

@@ -139,7 +139,9 @@ def read_manifest(directory: Path, precision: str = "fp32") -> Manifest:
         )
     path = directory / MANIFEST
     if not path.exists():
-        hashes = {file: _content_id(directory / file) for file in files}
+        # Large models keep their weights beside the graph, in vision_model.onnx_data.
+        parts = [path for file in files for path in sorted(directory.glob(f"{file}*"))]
+        hashes = {path.relative_to(directory).as_posix(): _content_id(path) for path in parts}
         fingerprint = _fingerprint(hashes)
         name = directory.name
         return Manifest(

@@ -18,12 +18,16 @@ from finesight.encoders import Encoder
 from finesight.encoders.onnx import OnnxEncoder, tower_files
 from finesight.encoders.torch_hub import TransformersEncoder, processor_file
 from finesight.errors import DataError, InputError
+from finesight.fusion import NetworkFusion
 from finesight.models import Model
-from finesight.models.bundle import write_manifest
+from finesight.models.bundle import MANIFEST, add_fusion, write_manifest
 from finesight.training.export import export_graph
 
 LEAST_COSINE = {"fp32": 0.9999, "fp16": 0.999, "int8": 0.99}
 """What the bundle's embeddings must keep of the original's, by precision."""
+
+AUTO = "auto"
+"""int8, the fastest on CPUs, where its embeddings keep what they must; else fp32."""
 
 _TOWERS = ("onnx/vision_model.onnx", "onnx/text_model.onnx")
 _TEXTS = (
@@ -37,16 +41,24 @@ _TEXTS = (
 def export_model(
     model: Model,
     out: Path,
-    precision: str = "fp32",
+    precision: str = AUTO,
     report: Callable[[str], None] = lambda doing: None,
-) -> dict[str, float]:
-    """Write a model as a bundle; return the lowest cosine to the original, by tower.
+) -> tuple[str, dict[str, float]]:
+    """Write a model as a bundle; return its precision and the lowest cosines to the original.
 
-    The folder appears at the end, whole. Raises InputError where it is there already or the
-    precision is unknown, DataError where the model cannot be converted or loses too much.
+    precision: of LEAST_COSINE, or "auto" for int8 where it keeps what it must, else fp32. The
+    folder appears at the end, whole. Raises InputError where it is there already or the precision
+    is unknown, DataError where the model cannot be converted or loses too much.
     """
+    if precision == AUTO:
+        try:
+            return export_model(model, out, "int8", report)
+        except _TooFarError as error:
+            report(f"{error}; taking fp32")
+            return export_model(model, out, "fp32", report)
     if precision not in LEAST_COSINE:
-        raise InputError(f"unknown precision {precision!r}: use one of {', '.join(LEAST_COSINE)}")
+        known = ", ".join((AUTO, *LEAST_COSINE))
+        raise InputError(f"unknown precision {precision!r}: use one of {known}")
     if out.exists() and any(out.iterdir() if out.is_dir() else [out]):
         raise InputError(f"{out} is there already: name a new folder")
     encoder = model.encoder
@@ -73,7 +85,7 @@ def export_model(
         found = compare(encoder, OnnxEncoder(folder, fit=encoder.preprocessing.fit))
         lowest = min(found.values())
         if lowest < LEAST_COSINE[precision]:
-            raise DataError(
+            raise _TooFarError(
                 f"{model.source} in {precision} keeps only a cosine of {lowest:.5f} to the "
                 f"original, at least {LEAST_COSINE[precision]} is needed: take "
                 f"{'fp16' if precision == 'int8' else 'fp32'}"
@@ -93,10 +105,15 @@ def export_model(
             },
             scores={f"cosine_{tower}": round(value, 6) for tower, value in found.items()},
         )
+        _copy_fusion(model, folder)
         if out.exists():
             out.rmdir()
         folder.rename(out)
-    return found
+    return precision, found
+
+
+class _TooFarError(DataError):
+    """The embeddings in a smaller precision are too far from the original's."""
 
 
 def compare(original: Encoder, other: Encoder, images: int = 16) -> dict[str, float]:
@@ -117,6 +134,17 @@ def _picture(rng: np.random.Generator, side: int, cells: int) -> np.ndarray:
 
     coarse = Image.fromarray(rng.integers(0, 256, (cells, cells, 3), dtype=np.uint8))
     return np.asarray(coarse.resize((side, side), Image.Resampling.BICUBIC))
+
+
+def _copy_fusion(model: Model, folder: Path) -> None:
+    """Take over the trained fusion of a bundle that is exported again."""
+    if not isinstance(model.fusion, NetworkFusion) or model.directory is None:
+        return
+    file = f"onnx/fusion-{model.fusion_name}.onnx"
+    shutil.copy(model.fusion.path, folder / file)
+    source = json.loads((model.directory / MANIFEST).read_text(encoding="utf-8"))
+    provenance = source["provenance"].get("fusion", {})
+    add_fusion(folder, source["fusion"], file, model.vectors, provenance)
 
 
 def _copy_descriptions(encoder: TransformersEncoder | OnnxEncoder, folder: Path) -> None:
