@@ -11,7 +11,7 @@ from checkpoints import KINDS, TEXTS, edit_json, make_checkpoint, random_crops
 
 from finesight.encoders.base import TextTooLongWarning
 from finesight.encoders.torch_hub import OpenClipEncoder, TransformersEncoder
-from finesight.errors import DataError, MissingDependencyError
+from finesight.errors import DataError, InputError, MissingDependencyError
 from finesight.models import load_model
 
 CLIP_FILES = ("config.json", "model.safetensors", "tokenizer.json")
@@ -116,3 +116,15 @@ def test_openclip_says_what_it_needs():
         pytest.skip("OpenCLIP cannot be imported here")
     with pytest.raises(DataError, match="has no model"):
         OpenClipEncoder("ViT-B-32/nonsense")
+
+
+def test_a_checkpoint_runs_in_bfloat16_and_in_no_other_precision(tmp_path):
+    make_checkpoint(tmp_path / "model")
+    full, half = load_model(str(tmp_path / "model")), load_model(str(tmp_path / "model@bf16"))
+    crops = random_crops(4)
+    cosines = (full.encoder.encode_images(crops) * half.encoder.encode_images(crops)).sum(axis=1)
+    assert 0.99 < cosines.min() < 0.999999
+    assert half.fingerprint != full.fingerprint
+    assert load_model(half.source).fingerprint == half.fingerprint
+    with pytest.raises(InputError, match=r"finesight export .* --precision int8"):
+        load_model(str(tmp_path / "model@int8"))

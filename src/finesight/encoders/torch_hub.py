@@ -28,9 +28,9 @@ _PADDED = ("siglip", "siglip2")
 class TransformersEncoder:
     """A checkpoint of transformers in a folder: any AutoModel with image and text features.
 
-    device: "cuda" where there is one, else "cpu", unless given; dtype: bfloat16 on a GPU, else
-    float32, unless given; compiled: whether to compile the towers, which pays on a GPU and for many
-    images. fit: see Preprocessing.
+    device: "cuda" where there is one, else "cpu", unless given; half: whether to compute in
+    bfloat16, as a GPU does anyway; compiled: whether to compile the towers, which pays on a GPU and
+    for many images. fit: see Preprocessing.
     Raises DataError where the folder is no such checkpoint, or its weights are pickled only.
     """
 
@@ -39,13 +39,13 @@ class TransformersEncoder:
         directory: Path,
         fit: str = "squash",
         device: str | None = None,
-        dtype: torch.dtype | None = None,
+        half: bool = False,
         compiled: bool = False,
     ) -> None:
         self.directory = directory
         self.preprocessing = Preprocessing.read(processor_file(directory), fit)
         self._device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        self._dtype = dtype or (torch.bfloat16 if self._device == "cuda" else torch.float32)
+        self._dtype = torch.bfloat16 if half or self._device == "cuda" else torch.float32
         self._compiled = compiled
 
     @cached_property
