@@ -71,3 +71,14 @@ def test_squares_stay_inside_and_hold_the_box(box):
 
 def test_a_box_wider_than_the_image_is_high():
     assert square_around((0.0, 0.0, 1.0, 1.0), 400, 200) == (0.0, 0.0, 1.0, 1.0)
+
+
+def test_only_images_in_which_a_class_was_looked_for_are_ranked_where_asked(scenes, color_model):
+    """Another red spot that nobody labelled ranks before a labelled one, unless it is left out."""
+    path = scenes.images[0].path.with_name("unlabelled.png")
+    unlabelled = LabelledImage(spotted(path, "red", spot=60), 200, 160, (), frozenset({"blue"}))
+    found = replace(scenes, images=[*scenes.images, unlabelled])
+    for verified in (False, True):
+        rows = evaluate_class_prompts(found, color_model, verified=verified)
+        recall = {(row.method, row.subset, row.k): row.recall for row in rows}
+        assert (recall["full", "all", 1] == 1) is verified

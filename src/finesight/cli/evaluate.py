@@ -22,6 +22,12 @@ def evaluate(
     images: Annotated[
         Path | None, typer.Option(help="The folder of the images that a JSON file names.")
     ] = None,
+    verified: Annotated[
+        bool,
+        typer.Option(
+            "--verified", help="Rank only images in which a class was looked for (LVIS says)."
+        ),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Print class-prompt Recall@k, overall and by object size, beside the paper's numbers.
@@ -40,5 +46,5 @@ def evaluate(
     scenes = read_dataset(dataset, images)
     loaded = load_model(model or DEFAULT)
     with progress_bar("evaluating", "images", len(scenes.images)) as advance:
-        rows = evaluate_class_prompts(scenes, loaded, advance)
+        rows = evaluate_class_prompts(scenes, loaded, advance, verified)
     typer.echo(json.dumps([row.plain() for row in rows]) if as_json else format_table(rows))

@@ -69,11 +69,16 @@ class Row:
 
 
 def evaluate_class_prompts(
-    scenes: LabelledSet, model: Model, progress: Callable[[int], None] = lambda done: None
+    scenes: LabelledSet,
+    model: Model,
+    progress: Callable[[int], None] = lambda done: None,
+    verified: bool = False,
 ) -> list[Row]:
     """Return class-prompt Recall@k for every method, subset and k.
 
-    progress: called with the number of finished images. Raises DataError for a broken image.
+    verified: rank only images in which a class was looked for (LVIS looks for a few an image); the
+    paper ranks all. progress: called with the number of finished images. Raises DataError for a
+    broken image.
     """
     texts = model.encoder.encode_texts([model.prompt.format(name) for name in scenes.classes])
     named = np.array([name not in scenes.never_named for name in scenes.classes])
@@ -81,14 +86,25 @@ def evaluate_class_prompts(
     shares = largest_shares(scenes)
     rows = []
     appears = largest_shares(scenes, ("query", "distractor")) > 0
+    looked_for = _looked_for(scenes) if verified else np.ones_like(appears)
     for subset, (low, high) in SUBSETS.items():
         relevant = (shares >= low) & (shares < high) & (shares > 0)
-        gallery = relevant | ~appears
+        gallery = relevant | (~appears & looked_for)
         for method in METHODS:
             for k in KS:
                 recall = class_prompt_recall(scores[method], relevant, gallery, k)
                 rows.append(Row(method, subset, k, recall))
     return rows
+
+
+def _looked_for(scenes: LabelledSet) -> np.ndarray:
+    """Whether a class without an object in an image is known to be absent: (c, i) bool."""
+    return np.array(
+        [
+            [image.absent is None or name in image.absent for image in scenes.images]
+            for name in scenes.classes
+        ]
+    )
 
 
 def largest_shares(scenes: LabelledSet, roles: Sequence[str] = ("query",)) -> np.ndarray:
