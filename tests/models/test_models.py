@@ -178,9 +178,25 @@ def test_a_half_downloaded_repository_is_asked_for_again(monkeypatch, bundle):
     assert calls == [True]
 
 
-def test_mini_has_no_feature_map_yet_and_says_so():
+def test_mini_gives_a_feature_map_that_says_where_something_is():
+    crops = np.full((2, 64, 64, 3), 120, np.uint8)
+    crops[1, 40:56, 8:24] = (220, 20, 20)
+    features = load_model("mini").encoder.encode_spatial(crops)
+    assert features.shape == (2, 8, 8, 128)
+    change = np.abs(features[1] - features[0]).sum(axis=2)
+    row, column = np.unravel_index(change.argmax(), change.shape)
+    assert (4 <= row <= 7) and (0 <= column <= 3)
+
+
+def test_a_model_without_a_feature_map_says_so(bundle):
+    onnx = pytest.importorskip("onnx")
+    path = bundle / "onnx" / "vision_model.onnx"
+    graph = onnx.load(path)
+    del graph.graph.output[1]
+    onnx.save(graph, path)
+    (bundle / "finesight.json").unlink()
     with pytest.raises(DataError, match="no last_hidden_state"):
-        load_model("mini").encoder.encode_spatial(np.zeros((1, 64, 64, 3), np.uint8))
+        load_model(str(bundle)).encoder.encode_spatial(np.zeros((1, 64, 64, 3), np.uint8))
 
 
 def test_long_texts_are_cut_and_the_limit_is_named():
