@@ -193,6 +193,7 @@ class SalientClusters(FusionNetwork):
         nn.init.zeros_(self.weigh.weight)
         nn.init.zeros_(self.weigh.bias)
         self.log_temperature = nn.Parameter(torch.tensor(0.05).log())
+        self.latest: Tensor | None = None  # weights (b, p) of the last batch, for losses on them
 
     def weights(self, regions: Tensor, there: Tensor, boxes: Tensor) -> Tensor:
         """How much each region is worth keeping: (b, p), 0 where there is none.
@@ -217,7 +218,7 @@ class SalientClusters(FusionNetwork):
         self, regions: Tensor, there: Tensor, boxes: Tensor, starts: Tensor | None = None
     ) -> Tensor:
         """Arguments as of EncoderDecoder → (b, k, d); `starts` may bring the first centres."""
-        weights = self.weights(regions, there, boxes)
+        weights = self.latest = self.weights(regions, there, boxes)
         count = self.vectors if starts is None else starts.shape[1]
         if count == 1:
             return F.normalize(weights[:, None] @ regions, dim=-1)

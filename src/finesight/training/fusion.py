@@ -13,7 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from finesight.networks.fusion import FusionNetwork, FusionSettings, build_fusion
+from finesight.networks.fusion import (
+    FusionNetwork,
+    FusionSettings,
+    SalientClusters,
+    build_fusion,
+)
 from finesight.training.checkpoints import load_checkpoint, save_checkpoint
 from finesight.training.features import FeatureCache
 from finesight.training.fusion_losses import (
@@ -21,6 +26,7 @@ from finesight.training.fusion_losses import (
     best_scores,
     diversity,
     global_meaning,
+    worth_of_regions,
 )
 from finesight.training.proxies import Proxies
 
@@ -154,6 +160,11 @@ class _Run:
         for name, weight in self.settings.losses.items():
             if name == "diversity":
                 loss = loss + weight * diversity(vectors)
+            elif name == "worth":
+                if not isinstance(self.network, SalientClusters) or self.network.latest is None:
+                    raise ValueError("only clusters weigh their regions")
+                worth = self.proxies.worth(regions)
+                loss = loss + weight * worth_of_regions(self.network.latest, worth, there)
             elif name == "global":
                 loss = loss + weight * global_meaning(vectors, regions[:, 0])
             else:

@@ -29,6 +29,9 @@ TEMPLATES = (
 )
 """What a class or a word of a vocabulary is put into; every template's text is its own proxy."""
 
+NOTHING = ("a photo of nothing", "a photo of the floor", "part of something")
+"""What is said of a region in which there is nothing to find, or a part of it only."""
+
 KINDS = ("texts", "directions", "patches")
 """texts: named things; directions: random mixes of texts; patches: regions of the same batch."""
 
@@ -38,11 +41,12 @@ class Proxies:
     """Samples proxies for a batch.
 
     texts: (n, d), or none where only patches are wanted; shares: how many of a step's proxies are
-    of each of KINDS.
+    of each of KINDS; nothing: (m, d), what is said of regions that show nothing.
     """
 
     texts: Tensor | None
     shares: dict[str, int]
+    nothing: Tensor | None = None
 
     def sample(self, regions: Tensor, there: Tensor, generator: torch.Generator) -> Tensor:
         """Return proxies (t, d) for a batch of regions (b, p, d), there (b, p)."""
@@ -54,6 +58,25 @@ class Proxies:
             elif self.texts is not None:
                 parts.append(_texts(self.texts, kind, count, generator))
         return torch.cat(parts)
+
+    def worth(self, regions: Tensor) -> Tensor:
+        """How much regions (b, p, d) say that could be asked for: (b, p), at least 0.
+
+        What the best of the texts has more than the best of "nothing", and, for what no text
+        names, how little "nothing" says about it, scaled by the distance from the image's median.
+        """
+        if self.texts is None or self.nothing is None:
+            raise ValueError("the worth of a region is judged by texts")
+        nothing = (regions @ self.nothing.T).amax(dim=-1)
+        named = (regions @ self.texts.T).amax(dim=-1)
+        median = F.normalize(regions.median(dim=1, keepdim=True).values, dim=-1)
+        apart = 1 - (regions * median).sum(-1)
+        nameless = NAMELESS * nothing.median()
+        return (named - nothing).clamp(min=0) + (nameless - nothing).clamp(min=0) * apart
+
+
+# A region shows something when "nothing" says less of it than this share of what it says of most.
+NAMELESS = 0.95
 
 
 def _texts(texts: Tensor, kind: str, count: int, generator: torch.Generator) -> Tensor:
@@ -81,4 +104,5 @@ def build_proxies(
         raise InputError("there is no word to train with: give a vocabulary of one word a line")
     said = [template.format(word) for word in words for template in templates]
     embeddings = [encoder.encode_texts(said[i : i + 256]) for i in range(0, len(said), 256)]
-    return Proxies(torch.from_numpy(np.concatenate(embeddings)), shares)
+    nothing = torch.from_numpy(encoder.encode_texts(NOTHING))
+    return Proxies(torch.from_numpy(np.concatenate(embeddings)), shares, nothing)
