@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ TOWERS = ("vision_model", "text_model")
 PRECISIONS = {"fp32": ("",), "fp16": ("_fp16",), "int8": ("_int8", "_quantized")}
 """Precisions, and how the hub's repositories end the names of their files."""
 
-_BATCH = 256
+_PIXELS = 2**20  # of the crops that are encoded at once: they should stay in the caches
 _EMBEDDINGS = {"image": "image_embeds", "text": "text_embeds"}
 
 
@@ -116,12 +117,24 @@ class OnnxEncoder:
         session = self._vision
         (given,) = session.get_inputs()
         half = given.type == "tensor(float16)"
+
+        batch = max(1, _PIXELS // self.preprocessing.side**2)
+
+        def tensor(start: int) -> np.ndarray:
+            pixels: np.ndarray = self.preprocessing.tensor(crops[start : start + batch])
+            return pixels.astype(np.float16) if half else pixels
+
+        starts = range(0, len(crops), batch)
         found = []
-        for i in range(0, len(crops), _BATCH):
-            pixels: np.ndarray = self.preprocessing.tensor(crops[i : i + _BATCH])
-            pixels = pixels.astype(np.float16) if half else pixels
-            part = session.run([output], {given.name: pixels})[0]
-            found.append(part.astype(np.float32, copy=False))
+        # The next batch is scaled while this one is encoded: no core waits for it.
+        with ThreadPoolExecutor(1) as pool:
+            ahead = [pool.submit(tensor, start) for start in starts[:1]]
+            for following in [*starts[1:], None][: len(starts)]:
+                pixels = ahead.pop().result()
+                if following is not None:
+                    ahead.append(pool.submit(tensor, following))
+                part = session.run([output], {given.name: pixels})[0]
+                found.append(part.astype(np.float32, copy=False))
         return found
 
     @cached_property

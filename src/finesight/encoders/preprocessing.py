@@ -15,6 +15,9 @@ from finesight.types import Float32, UInt8
 # pixels are left for each pixel of the crop: the pyramid spares most of the reading, and the
 # filter that follows is wide enough to hide it (Pillow's `reducing_gap` rests on the same).
 _GAP = 2.0
+# A decoder that shrinks needs less: it averages well. Against a full decode, crops differ by less
+# than half a grey level in the mean (benchmarks/encode.py has what it saves).
+_DECODED_GAP = 1.5
 
 
 FITS = ("squash", "pad", "crop")
@@ -74,7 +77,7 @@ class Preprocessing:
         The smallest of them keeps enough source pixels for each pixel of its crop.
         """
         sides = (np.asarray(boxes)[:, 2:] - np.asarray(boxes)[:, :2]) * np.array(size)
-        room = sides.min() / (_GAP * max(self.side, self.shortest or 0))
+        room = sides.min() / (_DECODED_GAP * max(self.side, self.shortest or 0))
         return int(2 ** np.clip(np.floor(np.log2(max(room, 1))), 0, 3))
 
     def cut(self, image: Image.Image, boxes: Float32) -> UInt8:
