@@ -81,6 +81,8 @@ def test_a_bundle_is_exported_again_in_another_precision(tmp_path):
         for folder in (load_model("mini").encoder.directory, tmp_path / "mini-fp16")
     ]
     assert size[1] < 0.6 * size[0]
+    again, mini = load_model(str(tmp_path / "mini-fp16")), load_model("mini")
+    assert (again.fusion_name, again.vectors) == (mini.fusion_name, mini.vectors)
 
 
 def test_unless_told_a_bundle_is_int8_where_that_holds(tmp_path, monkeypatch):

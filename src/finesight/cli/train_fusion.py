@@ -91,14 +91,22 @@ def fusion(
     _same_model(cache, loaded, features[0])
     proxies = _proxies(loaded, dataset, vocabulary)
     cache, validate = _validation(cache, loaded, proxies, validation, validation_dataset)
-    network = FusionSettings(kind, loaded.encoder.width, vectors, geometry=kind == "clusters")
-    settings = FusionTraining(epochs=epochs, seed=seed)
+    clusters = kind == "clusters"
+    network = FusionSettings(
+        kind,
+        loaded.encoder.width,
+        vectors,
+        geometry=clusters,
+        directions=proxies.begin_with if clusters else (0, 0),
+    )
+    settings = FusionTraining(epochs=epochs, seed=seed, losses={"rank": 1.0})
     kept = out.with_name(out.name + ".checkpoint")
     with progress_bar("training", "epochs", epochs) as advance:
 
         def report(step: FusionProgress) -> None:
             advance(step.epoch)
-            say(f"epoch {step.epoch}: loss {step.loss:.4f}  validation {step.score:.4f}")
+            done = f"epoch {step.epoch}: loss {step.loss:.4f}" if step.epoch else "before training:"
+            say(f"{done}  validation {step.score:.4f}")
 
         trained, score = train_fusion(
             cache,

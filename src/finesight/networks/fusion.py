@@ -29,7 +29,8 @@ class FusionSettings:
 
     kind: one of KINDS; vectors: k, where the network itself decides it; size: of the transformer;
     residual: it adds to the whole-image embedding, from nothing at the start; geometry: it knows
-    where the regions are; feed_forward: the width of the transformer's hidden layer.
+    where the regions are; feed_forward: the width of the transformer's hidden layer; directions: of
+    the clusters, how many stand for things and how many for nothing.
     """
 
     kind: str
@@ -40,6 +41,7 @@ class FusionSettings:
     geometry: bool = False
     feed_forward: int = 2048
     dropout: float = 0.1
+    directions: tuple[int, int] = (0, 0)
 
 
 class FusionNetwork(nn.Module):
@@ -169,10 +171,13 @@ class AttentionPooling(FusionNetwork):
 class SalientClusters(FusionNetwork):
     """A spherical k-means of the regions whose weights are learned.
 
-    Each region is compared with what a small transformer sees around it, and gets a weight: how
-    much of it is worth keeping. A few rounds of soft assignment then move k centres from the
-    weightiest, farthest regions. For any k the same weights serve, and a centre is never anything
-    but a mean of regions: words that no training named keep their meaning.
+    A region's weight says how much of it is worth keeping. It begins as what the best of some
+    directions that stand for things has more than the best of those that stand for nothing; for
+    things that no direction names, how little stands for nothing, scaled by the distance from the
+    mean region. A small transformer over all regions changes it by a factor. A few rounds of soft
+    assignment then move k centres from the weightiest, farthest regions. For any k the same weights
+    serve, and a centre is never anything but a mean of regions: words that no training named keep
+    their meaning.
     """
 
     any_number = True
@@ -193,13 +198,34 @@ class SalientClusters(FusionNetwork):
         nn.init.zeros_(self.weigh.weight)
         nn.init.zeros_(self.weigh.bias)
         self.log_temperature = nn.Parameter(torch.tensor(0.05).log())
-        self.latest: Tensor | None = None  # weights (b, p) of the last batch, for losses on them
+        things, nothings = settings.directions
+        self.things = nn.Parameter(torch.zeros(things, width))
+        self.nothings = nn.Parameter(torch.zeros(nothings, width))
+        self.nameless = nn.Parameter(torch.zeros(()))
+
+    @torch.no_grad()
+    def begin(self, things: Tensor, nothings: Tensor, nameless: float) -> None:
+        """Set the directions for things (n, d) and nothing (m, d), such as texts' embeddings.
+
+        nameless: the cosine to nothing below which a region shows something.
+        """
+        self.things.copy_(things)
+        self.nothings.copy_(nothings)
+        self.nameless.fill_(nameless)
+
+    def worth(self, regions: Tensor, apart: Tensor) -> Tensor:
+        """What each region is worth by itself: (b, p); apart: its distance from the mean."""
+        if not len(self.things):
+            return apart.square()
+        nothing = (regions @ self.nothings.T).amax(dim=-1)
+        named = (regions @ self.things.T).amax(dim=-1)
+        return F.relu(named - nothing) + F.relu(self.nameless - nothing) * apart
 
     def weights(self, regions: Tensor, there: Tensor, boxes: Tensor) -> Tensor:
         """How much each region is worth keeping: (b, p), 0 where there is none.
 
-        Untrained, it is the squared distance from the mean of the regions, much as the
-        training-free clusters have it.
+        Without directions it begins as the squared distance from the mean of the regions, much as
+        the training-free clusters have it.
         """
         mask = there[..., None].to(regions.dtype)
         mean = F.normalize((regions * mask).sum(dim=1, keepdim=True), dim=-1)
@@ -212,13 +238,13 @@ class SalientClusters(FusionNetwork):
             seen = seen + self.place(boxes)
         seen = self.around(seen, src_key_padding_mask=~there)
         change = self.weigh(seen)[..., 0].clamp(-8, 8)
-        return apart.square() * change.exp() * mask[..., 0]
+        return (self.worth(regions, apart) + 1e-6) * change.exp() * mask[..., 0]
 
     def forward(
         self, regions: Tensor, there: Tensor, boxes: Tensor, starts: Tensor | None = None
     ) -> Tensor:
         """Arguments as of EncoderDecoder → (b, k, d); `starts` may bring the first centres."""
-        weights = self.latest = self.weights(regions, there, boxes)
+        weights = self.weights(regions, there, boxes)
         count = self.vectors if starts is None else starts.shape[1]
         if count == 1:
             return F.normalize(weights[:, None] @ regions, dim=-1)

@@ -140,9 +140,9 @@ def _copy_fusion(model: Model, folder: Path) -> None:
     """Take over the trained fusion of a bundle that is exported again."""
     if not isinstance(model.fusion, NetworkFusion) or model.directory is None:
         return
-    file = f"onnx/fusion-{model.fusion_name}.onnx"
-    shutil.copy(model.fusion.path, folder / file)
     source = json.loads((model.directory / MANIFEST).read_text(encoding="utf-8"))
+    file = source["fusions"][source["fusion"]]["file"]
+    shutil.copy(model.fusion.path, folder / file)
     provenance = source["provenance"].get("fusion", {})
     add_fusion(folder, source["fusion"], file, model.vectors, provenance)
 

@@ -26,7 +26,6 @@ from finesight.training.fusion_losses import (
     best_scores,
     diversity,
     global_meaning,
-    worth_of_regions,
 )
 from finesight.training.proxies import Proxies
 
@@ -53,7 +52,7 @@ class FusionTraining:
 
 @dataclass(frozen=True)
 class FusionProgress:
-    """What is known after an epoch; score: of the validation, higher is better."""
+    """What is known after an epoch, 0 before the first; score: higher is better."""
 
     epoch: int
     loss: float
@@ -89,6 +88,10 @@ def train_fusion(
         best_score, best, since, start = (
             state[key] for key in ("best_score", "best", "since", "epoch")
         )
+    if start == 0:  # what training begins with may already be the best
+        run.network.eval()
+        best_score = validate(run.network)
+        report(FusionProgress(0, math.nan, best_score))
     for epoch in range(start, settings.epochs):
         if since >= settings.patience:
             break
@@ -119,6 +122,8 @@ class _Run:
     ) -> None:
         self.cache, self.settings, self.proxies, self.device = cache, settings, proxies, device
         self.network = build_fusion(network).to(device)
+        if isinstance(self.network, SalientClusters) and any(network.directions):
+            self.network.begin(*proxies.directions(network.directions[0], cache))
         self.steps = math.ceil(len(cache) / settings.batch)
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(), lr=settings.rate, weight_decay=settings.weight_decay
@@ -160,11 +165,6 @@ class _Run:
         for name, weight in self.settings.losses.items():
             if name == "diversity":
                 loss = loss + weight * diversity(vectors)
-            elif name == "worth":
-                if not isinstance(self.network, SalientClusters) or self.network.latest is None:
-                    raise ValueError("only clusters weigh their regions")
-                worth = self.proxies.worth(regions)
-                loss = loss + weight * worth_of_regions(self.network.latest, worth, there)
             elif name == "global":
                 loss = loss + weight * global_meaning(vectors, regions[:, 0])
             else:

@@ -67,19 +67,6 @@ def global_meaning(vectors: Tensor, whole: Tensor) -> Tensor:
     return (1 - (vectors @ whole[..., None])[..., 0].amax(dim=1)).mean()
 
 
-def worth_of_regions(weights: Tensor, worth: Tensor, there: Tensor) -> Tensor:
-    """How far an image's weights (b, p) are from the worth of its regions (b, p), as shares.
-
-    The cross-entropy of the weights' shares under the worth's, less its least value: a KL
-    divergence, 0 where they are proportional.
-    """
-    wanted = (worth * there + 1e-6 * there).clamp(min=0)
-    wanted = wanted / wanted.sum(dim=1, keepdim=True)
-    found = (weights + 1e-9) / (weights + 1e-9 * there).sum(dim=1, keepdim=True)
-    logs = (wanted.clamp(min=1e-12) / found.clamp(min=1e-12)).log()
-    return (wanted * logs).sum(dim=1).mean()
-
-
 TARGET_LOSSES = {
     "mse": mean_squared,
     "l1": mean_absolute,

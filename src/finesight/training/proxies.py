@@ -16,6 +16,7 @@ from torch import Tensor
 
 from finesight.encoders import Encoder
 from finesight.errors import InputError
+from finesight.training.features import FeatureCache
 
 TEMPLATES = (
     "a photo of a {}",
@@ -41,12 +42,14 @@ class Proxies:
     """Samples proxies for a batch.
 
     texts: (n, d), or none where only patches are wanted; shares: how many of a step's proxies are
-    of each of KINDS; nothing: (m, d), what is said of regions that show nothing.
+    of each of KINDS; nothing: (m, d), what is said of regions that show nothing; words: how
+    many there are: so many of the texts, the first, say each in one way.
     """
 
     texts: Tensor | None
     shares: dict[str, int]
     nothing: Tensor | None = None
+    words: int = 0
 
     def sample(self, regions: Tensor, there: Tensor, generator: torch.Generator) -> Tensor:
         """Return proxies (t, d) for a batch of regions (b, p, d), there (b, p)."""
@@ -59,21 +62,28 @@ class Proxies:
                 parts.append(_texts(self.texts, kind, count, generator))
         return torch.cat(parts)
 
-    def worth(self, regions: Tensor) -> Tensor:
-        """How much regions (b, p, d) say that could be asked for: (b, p), at least 0.
-
-        What the best of the texts has more than the best of "nothing", and, for what no text
-        names, how little "nothing" says about it, scaled by the distance from the image's median.
-        """
+    @property
+    def begin_with(self) -> tuple[int, int]:
+        """How many texts for things and for nothing a network of clusters may begin with."""
         if self.texts is None or self.nothing is None:
-            raise ValueError("the worth of a region is judged by texts")
-        nothing = (regions @ self.nothing.T).amax(dim=-1)
-        named = (regions @ self.texts.T).amax(dim=-1)
-        median = F.normalize(regions.median(dim=1, keepdim=True).values, dim=-1)
-        apart = 1 - (regions * median).sum(-1)
-        nameless = NAMELESS * nothing.median()
-        return (named - nothing).clamp(min=0) + (nameless - nothing).clamp(min=0) * apart
+            return 0, 0
+        return min(self.words, MOST_DIRECTIONS), len(self.nothing)
 
+    def directions(self, count: int, cache: FeatureCache) -> tuple[Tensor, Tensor, float]:
+        """Return what a network of clusters begins with (SalientClusters.begin).
+
+        The first `count` texts, what is said of nothing, and the cosine to it below which a region
+        shows something: a share of the median over some of the images.
+        """
+        if self.texts is None or self.nothing is None or len(self.texts) < count:
+            raise InputError(f"{count} texts are needed to tell things from nothing")
+        some = range(0, len(cache), max(1, len(cache) // 64))
+        regions = torch.from_numpy(np.concatenate([cache[i].embeddings for i in some]))
+        median = (regions @ self.nothing.T).amax(dim=-1).median().item()
+        return self.texts[:count], self.nothing, NAMELESS * median
+
+
+MOST_DIRECTIONS = 1024  # that a network keeps; a longer vocabulary still trains it
 
 # A region shows something when "nothing" says less of it than this share of what it says of most.
 NAMELESS = 0.95
@@ -102,7 +112,7 @@ def build_proxies(
         return Proxies(None, shares)
     if not words:
         raise InputError("there is no word to train with: give a vocabulary of one word a line")
-    said = [template.format(word) for word in words for template in templates]
+    said = [template.format(word) for template in templates for word in words]
     embeddings = [encoder.encode_texts(said[i : i + 256]) for i in range(0, len(said), 256)]
     nothing = torch.from_numpy(encoder.encode_texts(NOTHING))
-    return Proxies(torch.from_numpy(np.concatenate(embeddings)), shares, nothing)
+    return Proxies(torch.from_numpy(np.concatenate(embeddings)), shares, nothing, len(words))
