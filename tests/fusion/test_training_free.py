@@ -3,7 +3,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from finesight.fusion import TRAINING_FREE, ClosedForm, farthest_points, salient_clusters
+from finesight.errors import DataError
+from finesight.fusion import (
+    TRAINING_FREE,
+    ClosedForm,
+    NetworkFusion,
+    farthest_points,
+    salient_clusters,
+)
 from finesight.fusion.salient import saliency
 from finesight.scoring import normalise
 from finesight.types import ImageVectors
@@ -83,3 +90,9 @@ def test_the_closed_form_is_where_the_loss_is_least():
         other = normalise(direction + 0.1 * rng.normal(size=8))
         assert best <= min(loss(length * other) for length in lengths)
     assert np.linalg.norm(direction) == pytest.approx(1, abs=1e-5)
+
+
+def test_an_unreadable_network_is_named(tmp_path):
+    (tmp_path / "fusion.onnx").write_bytes(b"no graph")
+    with pytest.raises(DataError, match=r"fusion\.onnx is not a readable fusion"):
+        NetworkFusion(tmp_path / "fusion.onnx")(seen(np.eye(4)), 2)

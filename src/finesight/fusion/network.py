@@ -1,5 +1,6 @@
 """Trained fusions at run time: a network in ONNX, fed with what was seen in one image."""
 
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,20 +24,25 @@ class NetworkFusion:
     rounds = 4  # as in training (networks.fusion.SalientClusters)
 
     def __init__(self, path: Path) -> None:
-        """Read the graph; raises DataError where that fails."""
+        """Name the graph's file; it is read on first use, as a search never needs it."""
         self.path = path
+
+    @cached_property
+    def _session(self) -> ort.InferenceSession:
         options = ort.SessionOptions()
         options.log_severity_level = 3
+        # Small products: one thread, and none that spins while the encoder needs the cores.
+        options.intra_op_num_threads = 1
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
-            self._session = ort.InferenceSession(
-                str(path), options, providers=["CPUExecutionProvider"]
-            )
+            return ort.InferenceSession(str(self.path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's errors have no common class
-            raise DataError(f"{path} is not a readable fusion: export the model again") from error
-        self._outputs = [output.name for output in self._session.get_outputs()]
+            raise DataError(
+                f"{self.path} is not a readable fusion: export the model again"
+            ) from error
 
     def __call__(self, seen: ImageVectors, k: int) -> Float32:
-        """Return at most min(k, p) vectors (k, d), L2-normalised."""
+        """Return at most min(k, p) vectors (k, d); raises DataError for an unreadable graph."""
         found = self._run(seen.embeddings[None], seen.boxes[None])
         if "weights" in found:
             weights, temperature = found["weights"][0], float(found["temperature"])
@@ -51,4 +57,5 @@ class NetworkFusion:
         }
         wanted = {node.name for node in self._session.get_inputs()}
         fed = {name: value for name, value in inputs.items() if name in wanted}
-        return dict(zip(self._outputs, self._session.run(None, fed), strict=True))
+        outputs = [output.name for output in self._session.get_outputs()]
+        return dict(zip(outputs, self._session.run(None, fed), strict=True))
