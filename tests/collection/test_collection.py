@@ -67,6 +67,9 @@ def test_images_are_fused_anew_without_being_looked_at(folder, tmp_path, color_m
     encoded = color_model.encoder.encoded
     reopened = Collection.open(tmp_path / "c", color_model)
     assert reopened.search("red", k=1)[0].path.stem == "red"
+    if version == 1:
+        with pytest.raises(InputError, match="index its images again"):
+            reopened.search("red", k=1, rank_by="fused")
     spotted(folder / "new.png", "red", spot=40)
     report = reopened.add([folder], vectors=2)
     assert (report.indexed, report.unchanged) == (1, 3)
@@ -75,6 +78,15 @@ def test_images_are_fused_anew_without_being_looked_at(folder, tmp_path, color_m
     assert reopened.status()["vectors"] == 2
     rows = lance.dataset(str(tmp_path / "c" / settings["table"])).to_table(["fused"]).to_pylist()
     assert [len(row["fused"]) for row in rows] == [2, 2, 2, 2]
+
+
+def test_an_empty_collection_takes_another_number_of_vectors(folder, tmp_path, color_model):
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "empty.jpg").touch()
+    collection = Collection.open(tmp_path / "c", color_model)
+    assert collection.add([tmp_path / "bad"], vectors=3).indexed == 0
+    assert collection.add([folder], vectors=2).indexed == 3
+    assert collection.search("red", k=1, rank_by="fused")[0].path.stem == "red"
 
 
 def test_only_new_and_changed_images_are_looked_at_again(folder, tmp_path, color_model):

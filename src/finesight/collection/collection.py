@@ -156,8 +156,13 @@ class Collection:
                 f"there is no collection in {self.directory}: make one with "
                 f"`finesight index FOLDER --collection {self.directory}`"
             )
-        query = self.model.encoder.encode_texts([text])[0]
-        return search_table(self._table(), query, k, rank_by)
+        table = self._table()
+        if rank_by == "fused" and "fused" not in table.schema.names:
+            raise InputError(
+                f"{self.directory} keeps no fused vectors yet: index its images again, which adds "
+                "them without looking"
+            )
+        return search_table(table, self.model.encoder.encode_texts([text])[0], k, rank_by)
 
     def status(self) -> dict[str, Any]:
         """Return what the collection holds: images, regions, model and format version."""

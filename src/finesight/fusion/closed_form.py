@@ -5,9 +5,8 @@ import numpy as np
 from finesight.scoring import normalise
 from finesight.types import Float32, ImageVectors
 
-PULL = (
-    0.1  # towards the whole-image embedding: .01 follows the proxies' noise, .5 forgets the detail
-)
+# Towards the whole-image embedding: .01 follows the noise of the proxies, .5 forgets the detail.
+PULL = 0.1
 
 
 class ClosedForm:
