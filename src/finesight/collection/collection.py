@@ -14,6 +14,9 @@ import lance
 import numpy as np
 import pyarrow as pa
 
+from finesight.collection.asking import Asked, as_query, encode_query, without_near
+from finesight.collection.filtering import condition
+from finesight.collection.grouping import search_grouped
 from finesight.collection.indexing import look_at_files
 from finesight.collection.schema import (
     Record,
@@ -138,17 +141,36 @@ class Collection:
                 f"cannot write to {self.directory}: {error.strerror or error}"
             ) from error
 
-    def search(self, text: str, k: int = 10, rank_by: str = "regions") -> list[Hit]:
-        """Return the k images that answer a text best, best first.
+    def search(
+        self,
+        query: Asked | None = None,
+        k: int = 10,
+        rank_by: str = "regions",
+        *,
+        near: Path | str | None = None,
+        where: str | None = None,
+        path: str | None = None,
+        offset: int = 0,
+        group: bool = False,
+    ) -> list[Hit]:
+        """Return the k images that answer a query best, best first.
 
+        query: a text, encoded as typed; an image (a path, or pixels of Pillow); or several of both
+        with weights: a `Query`, such as `finesight.queries.parse_query` reads, or its parts.
+        near: an indexed image: more like it, itself left out.
         rank_by: "regions" (the best region, of the images whose fused vectors come nearest),
         "exact" (the best region of all images), "fused" (the fused vectors alone), "whole" (the
-        whole image alone) or "mean" (over all regions). The text is encoded as typed.
+        whole image alone) or "mean" (over all regions).
+        where: a condition in SQL on the columns; path: a glob on paths; both hold before the best
+        are taken. offset: how many of the best to pass over, for paging. group: near-duplicates
+        stand behind the best of them, as its `similar`. Raises InputError, with what to do, for
+        whatever cannot be answered.
         """
-        if not text.strip():
-            raise InputError('the query is empty: say what to look for, such as "red mug"')
+        asked = as_query(query, near)
         if k < 1:
             raise InputError(f"ask for at least one hit, got {k}")
+        if offset < 0:
+            raise InputError(f"the offset is how many hits to pass over, got {offset}")
         if rank_by not in RANKINGS:
             raise InputError(f"rank by one of {', '.join(RANKINGS)}, got {rank_by!r}")
         if not self.exists:
@@ -162,7 +184,11 @@ class Collection:
                 f"{self.directory} keeps no fused vectors yet: index its images again, which adds "
                 "them without looking"
             )
-        return search_table(table, self.model.encoder.encode_texts([text])[0], k, rank_by)
+        allowed = without_near(table, condition(table, where, path), asked)
+        vectors = encode_query(asked, lambda: self.model.encoder, table)
+        if group:
+            return search_grouped(table, vectors, k, rank_by, allowed, offset)
+        return search_table(table, vectors, k, rank_by, allowed, offset)
 
     def status(self) -> dict[str, Any]:
         """Return what the collection holds: images, regions, model and format version."""

@@ -90,3 +90,9 @@ def unpack(column: pa.ListArray) -> tuple[np.ndarray, np.ndarray]:
     inner = column.flatten()
     flat = inner.flatten().to_numpy(zero_copy_only=False)
     return flat.reshape(len(inner), inner.type.list_size), np.diff(offsets)
+
+
+def unpack_whole(column: pa.FixedSizeListArray) -> np.ndarray:
+    """Return the vectors (n, d) of a column with one an image."""
+    flat = column.flatten().to_numpy(zero_copy_only=False)
+    return flat.reshape(len(column), column.type.list_size)
