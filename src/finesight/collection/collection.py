@@ -14,7 +14,7 @@ import lance
 import numpy as np
 import pyarrow as pa
 
-from finesight.collection.asking import Asked, as_query, encode_query, without_near
+from finesight.collection.asking import Asked, as_query, encode_query
 from finesight.collection.filtering import condition
 from finesight.collection.grouping import search_grouped
 from finesight.collection.indexing import look_at_files
@@ -27,6 +27,7 @@ from finesight.collection.schema import (
     unpack,
 )
 from finesight.collection.search import search_table
+from finesight.collection.snapshot import Snapshot
 from finesight.collection.walking import Skipped, find_images
 from finesight.errors import DataError, InputError
 from finesight.models import DEFAULT, Model, load_model
@@ -60,6 +61,7 @@ class Collection:
         self.directory = directory
         self._given = model
         self._settings = settings
+        self._snapshot: Snapshot | None = None
 
     @staticmethod
     def open(directory: Path | str, model: Model | str | None = None) -> "Collection":
@@ -178,17 +180,16 @@ class Collection:
                 f"there is no collection in {self.directory}: make one with "
                 f"`finesight index FOLDER --collection {self.directory}`"
             )
-        table = self._table()
-        if rank_by == "fused" and "fused" not in table.schema.names:
+        snapshot = self._latest()
+        if rank_by == "fused" and not snapshot.has_fused:
             raise InputError(
                 f"{self.directory} keeps no fused vectors yet: index its images again, which adds "
                 "them without looking"
             )
-        allowed = without_near(table, condition(table, where, path), asked)
-        vectors = encode_query(asked, lambda: self.model.encoder, table)
-        if group:
-            return search_grouped(table, vectors, k, rank_by, allowed, offset)
-        return search_table(table, vectors, k, rank_by, allowed, offset)
+        allowed = condition(snapshot.dataset, where, path)
+        vectors = encode_query(asked, lambda: self.model.encoder, snapshot.dataset)
+        answer = search_grouped if group else search_table
+        return answer(snapshot, vectors, k, rank_by, allowed, offset)
 
     def status(self) -> dict[str, Any]:
         """Return what the collection holds: images, regions, model and format version."""
@@ -214,6 +215,13 @@ class Collection:
             raise DataError(
                 f"the table {path} is missing or damaged: remove {self.directory} and index again"
             ) from error
+
+    def _latest(self) -> Snapshot:
+        """Return the table as it is now, with what earlier searches read into memory."""
+        snapshot = self._snapshot
+        if snapshot is None or not snapshot.is_latest:
+            snapshot = self._snapshot = Snapshot(self._table())
+        return snapshot
 
     def _fuse_anew(self, vectors: int) -> None:
         """Fuse the images that are there, where they were fused otherwise or not at all.

@@ -10,8 +10,10 @@ import numpy as np
 import pyarrow as pa
 
 from finesight.collection.asking import QueryVectors
+from finesight.collection.candidates import nearest_by_fused
 from finesight.collection.schema import unpack, unpack_whole
-from finesight.scoring import max_over_regions, mean_over_regions
+from finesight.collection.snapshot import Snapshot
+from finesight.scoring import cosines, max_over_regions, mean_over_regions
 from finesight.types import WHOLE, Box, Float32, Hit, Match, Why
 
 # Images whose regions are scored: at least so many, and so many times the hits asked for.
@@ -21,7 +23,7 @@ _BATCH = 512  # rows scored at a time: what bounds the memory of a search
 
 
 @dataclass(frozen=True)
-class _Row:
+class Scored:
     """One image's answer: its score, and each part's cosine and best vector."""
 
     score: float
@@ -32,7 +34,7 @@ class _Row:
 
 
 def search_table(
-    dataset: lance.LanceDataset,
+    snapshot: Snapshot,
     query: QueryVectors,
     k: int,
     rank_by: str,
@@ -42,23 +44,29 @@ def search_table(
     """Return the k best images for a query behind the first `offset`; ties go by path.
 
     An image scores by the weighted mean of its cosines with the query's parts. rank_by: one of
-    `finesight.scoring.RANKINGS`. All but "regions" score every image; "regions" scores the regions
-    of those whose fused vectors come nearest, several times as many as asked. where: a condition
+    `finesight.scoring.RANKINGS`. All but "regions" and "fused" score every image; these score the
+    images whose fused vectors come nearest, several times as many as asked. where: a condition
     in SQL that images must meet.
     """
-    column = {"whole": "whole", "fused": "fused"}.get(rank_by, "regions")
-    if rank_by == "regions" and "fused" in dataset.schema.names:
-        count = candidates(offset + k)
-        if dataset.count_rows() > count:
-            found = _best(dataset, query, count, "fused", "fused", where)
-            where = _is_one_of(row.row_id for row in found)
-    how = rank_by if rank_by in ("mean", "fused") else "regions"
-    best = _best(dataset, query, offset + k, column, how, where)[offset:]
-    return _hits(dataset, query, best, offset, column)
+    best = rank(snapshot, query, offset + k, rank_by, where)[offset:]
+    return as_hits(snapshot.dataset, query, best, offset, rank_by)
+
+
+def rank(
+    snapshot: Snapshot, query: QueryVectors, k: int, rank_by: str, where: str | None = None
+) -> list[Scored]:
+    """Return the k best images, best first; arguments as `search_table`."""
+    wanted = k + len(query.left_out)
+    if rank_by in ("regions", "fused"):
+        near = nearest_by_fused(snapshot, query, candidates(wanted), where)
+        if near is not None:
+            where = _is_one_of(near.tolist())
+    best = _best(snapshot.dataset, query, wanted, rank_by, where)
+    return [row for row in best if row.path not in query.left_out][:k]
 
 
 def candidates(wanted: int) -> int:
-    """Return how many images have their regions scored where `wanted` hits are asked for.
+    """Return how many images are scored where `wanted` hits are asked for.
 
     It grows by doubling, so that most pages of one query are cut from the same ranking.
     """
@@ -69,100 +77,89 @@ def candidates(wanted: int) -> int:
 
 
 def _best(
-    dataset: lance.LanceDataset,
-    query: QueryVectors,
-    k: int,
-    column: str,
-    how: str,
-    where: str | None,
-) -> list[_Row]:
-    """Return the k best of the images that meet a condition, best first.
-
-    how: an image answers a part by the best of its vectors in the column ("fused"), by their mean
-    ("mean"), or by the best or the first, whichever the part is compared with ("regions").
-    """
-    best: list[_Row] = []
+    dataset: lance.LanceDataset, query: QueryVectors, k: int, rank_by: str, where: str | None
+) -> list[Scored]:
+    """Return the k best of the images that meet a condition, best first."""
+    column = {"whole": "whole", "fused": "fused"}.get(rank_by, "regions")
+    best: list[Scored] = []
     batches = dataset.to_batches(
         columns=["path", column], filter=where, with_row_id=True, batch_size=_BATCH
     )
     for batch in batches:
         if batch.num_rows == 0:
             continue
-        cosines, regions = _scores(batch[column], query, how)
-        score = query.shares @ cosines
-        few = np.argpartition(-score, k - 1)[:k] if len(score) > k else np.arange(len(score))
-        if len(few) < len(score):  # equals of the last one may be first by their path
-            few = np.flatnonzero(score >= score[few].min())
+        found, regions = _scores(batch[column], query, rank_by)
+        score = query.shares @ found
+        few = np.arange(len(score))
+        if len(score) > k:  # equals of the last one may come first by their path
+            few = np.flatnonzero(score >= np.partition(score, -k)[-k])
         names, ids = batch["path"].take(few).to_pylist(), batch["_rowid"].take(few).to_pylist()
-        found = [
-            _Row(float(score[i]), name, id_, (*cosines[:, i].tolist(),), (*regions[:, i].tolist(),))
-            for i, name, id_ in zip(few.tolist(), names, ids, strict=True)
+        rows = [
+            Scored(float(score[i]), name, id_, tuple(found[:, i].tolist()), tuple(which))
+            for i, name, id_, which in zip(few, names, ids, regions[:, few].T.tolist(), strict=True)
         ]
-        best = heapq.nsmallest(k, [*best, *found], key=lambda row: (-row.score, row.path))
+        best = heapq.nsmallest(k, [*best, *rows], key=lambda row: (-row.score, row.path))
     return best
 
 
-def _scores(column: pa.Array, query: QueryVectors, how: str) -> tuple[Float32, np.ndarray]:
-    """Return the parts' cosines (m, n) with n images, and the vectors that have them (m, n)."""
+def _scores(column: pa.Array, query: QueryVectors, rank_by: str) -> tuple[Float32, np.ndarray]:
+    """Return the parts' cosines (m, n) with n images, and the vectors that have them (m, n).
+
+    An image answers a part by the mean of its vectors, or by the best, or, where the part is to be
+    compared with wholes, by its first region.
+    """
     if pa.types.is_fixed_size_list(column.type):
-        whole = unpack_whole(column).astype(np.float32)
-        return query.vectors @ whole.T, np.zeros((len(query.vectors), len(whole)), int)
+        found = cosines(query.vectors, unpack_whole(column))
+        return found, np.zeros(found.shape, int)
     seen, counts = unpack(column)
-    seen = seen.astype(np.float32)
-    cosines, regions = [], []
-    for vector, whole_alone in zip(query.vectors, query.whole, strict=True):
-        score, region = max_over_regions(vector, seen, counts)
-        if whole_alone and how == "regions":
-            first = np.cumsum(counts) - counts
-            score, region = seen[first] @ vector, np.zeros_like(region)
-        elif how == "mean":
-            score = mean_over_regions(vector, seen, counts)
-        cosines.append(score)
+    scores, regions = [], []
+    for each, whole_alone in zip(cosines(query.vectors, seen), query.whole, strict=True):
+        score, region = max_over_regions(each, counts)
+        if rank_by == "mean":
+            score = mean_over_regions(each, counts)
+        elif whole_alone and rank_by != "fused":
+            score, region = each[np.cumsum(counts) - counts], np.zeros_like(region)
+        scores.append(score)
         regions.append(region)
-    return np.stack(cosines), np.stack(regions)
+    return np.stack(scores), np.stack(regions)
 
 
 def _is_one_of(row_ids: Iterable[int]) -> str:
-    return f"_rowid IN ({', '.join(map(str, row_ids))})"
+    ids = ", ".join(map(str, row_ids))
+    return f"_rowid IN ({ids})" if ids else "false"
 
 
-def _hits(
+def as_hits(
     dataset: lance.LanceDataset,
     query: QueryVectors,
-    best: list[_Row],
+    best: Sequence[Scored],
     offset: int,
-    column: str,
+    rank_by: str,
 ) -> list[Hit]:
+    """Return scored images as hits, whose ranks begin behind `offset`, with their boxes."""
     if not best:
         return []
-    columns = ["id", "path", "width", "height", *(["boxes"] if column == "regions" else [])]
-    table = dataset.to_table(columns=columns, filter=_is_one_of([row.row_id for row in best]))
-    rows = {row["path"]: row for row in table.to_pylist()}
+    with_boxes = rank_by not in ("whole", "fused")
+    columns = ["id", "path", "width", "height", *(["boxes"] if with_boxes else [])]
+    table = dataset.to_table(columns=columns, filter=_is_one_of(row.row_id for row in best))
+    places = {path: i for i, path in enumerate(table["path"].to_pylist())}
     hits = []
-    for rank, found in enumerate(best, offset + 1):
-        row = rows[found.path]
-        boxes = [_box(row["boxes"][i]) if i and "boxes" in row else WHOLE for i in found.regions]
+    for rank_, found in enumerate(best, offset + 1):
+        place = places[found.path]
+        boxes = [WHOLE] * len(found.regions)
+        if with_boxes:
+            seen = table["boxes"][place]
+            boxes = [_box(seen[i].as_py()) if i else WHOLE for i in found.regions]
         matches = tuple(
-            Match(name, weight, cosine, box)
-            for name, weight, cosine, box in zip(
-                query.names, query.weights.tolist(), found.cosines, boxes, strict=True
-            )
+            Match(*each)
+            for each in zip(query.names, query.weights.tolist(), found.cosines, boxes, strict=True)
         )
         first = max(matches, key=lambda match: match.weight * match.score)
-        why: Why = "fused" if column == "fused" else "whole" if first.box == WHOLE else "region"
+        why: Why = "fused" if rank_by == "fused" else "whole" if first.box == WHOLE else "region"
+        id_, width, height = (table[name][place].as_py() for name in ("id", "width", "height"))
+        path = Path(found.path)
         hits.append(
-            Hit(
-                rank,
-                found.score,
-                Path(found.path),
-                first.box,
-                row["id"],
-                row["width"],
-                row["height"],
-                why,
-                first.part,
-                matches,
-            )
+            Hit(rank_, found.score, path, first.box, id_, width, height, why, first.part, matches)
         )
     return hits
 
