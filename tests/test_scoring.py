@@ -1,7 +1,14 @@
 import numpy as np
 import pytest
 
-from finesight.scoring import cosines, max_over_regions, mean_over_regions, normalise, to_int8
+from finesight.scoring import (
+    cosines,
+    max_over_regions,
+    mean_over_regions,
+    normalise,
+    reciprocal_ranks,
+    to_int8,
+)
 
 
 def test_max_and_mean_equal_a_loop_over_images():
@@ -56,3 +63,8 @@ def test_cosines_of_what_is_stored_equal_a_plain_product(stored, near):
 def test_int8_keeps_the_direction_of_vectors_of_any_length():
     vectors = np.array([[0.5, -1, 0.25], [0, 0, 0], [2, 4, -8]], np.float32)
     assert to_int8(vectors).tolist() == [[64, -127, 32], [0, 0, 0], [32, 64, -127]]
+
+
+def test_reciprocal_ranks_by_hand():
+    found = reciprocal_ranks([["a", "b"], ["b", "c"], []], constant=1)
+    assert found == {"a": 1 / 2, "b": 1 / 3 + 1 / 2, "c": 1 / 3}

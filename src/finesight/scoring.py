@@ -1,5 +1,8 @@
 """How well an image answers a query: pure functions on arrays, higher is better."""
 
+from collections.abc import Hashable, Sequence
+from typing import TypeVar
+
 import numpy as np
 import simsimd
 
@@ -8,6 +11,8 @@ from finesight.types import Float32
 RANKINGS = ("regions", "exact", "fused", "whole", "mean")
 """Ways to rank: by the best region, of the images whose fused vectors come nearest or of all
 images; by the fused vectors alone; by the whole image alone; by the mean over all regions."""
+
+_Item = TypeVar("_Item", bound=Hashable)
 
 
 def normalise(vectors: np.ndarray) -> Float32:
@@ -42,6 +47,18 @@ def to_int8(vectors: np.ndarray) -> np.ndarray:
     vectors = np.asarray(vectors, np.float32)
     largest = np.abs(vectors).max(axis=-1, keepdims=True)
     return np.rint(vectors / np.where(largest > 0, largest, 1) * 127).astype(np.int8)
+
+
+def reciprocal_ranks(rankings: Sequence[Sequence[_Item]], constant: int = 60) -> dict[_Item, float]:
+    """Return the sum of 1 / (constant + rank) of each item over rankings in which it stands.
+
+    Reciprocal rank fusion (Cormack, Clarke and Buettcher, SIGIR 2009); ranks begin with 1.
+    """
+    sums: dict[_Item, float] = {}
+    for ranking in rankings:
+        for rank, item in enumerate(ranking, 1):
+            sums[item] = sums.get(item, 0.0) + 1 / (constant + rank)
+    return sums
 
 
 def max_over_regions(scores: Float32, counts: np.ndarray) -> tuple[Float32, np.ndarray]:

@@ -27,7 +27,7 @@ class QueryVectors:
     """A query that can be scored: one row of vectors (m, d) and one weight (m,) a part.
 
     whole: which parts (m,) are compared with whole images alone, not with the best region;
-    left_out: the paths of the images that these are.
+    left_out: the paths of the images that these are. text: the wanted texts, for their words.
     """
 
     vectors: Float32
@@ -35,6 +35,7 @@ class QueryVectors:
     names: tuple[str, ...]
     whole: tuple[bool, ...]
     left_out: frozenset[str] = frozenset()
+    text: str = ""
 
     @property
     def shares(self) -> Float32:
@@ -85,6 +86,7 @@ def encode_query(
         names=tuple(part_name(part) for part in query.parts),
         whole=tuple(part.near is not None for part in query.parts),
         left_out=frozenset(left_out),
+        text=" ".join(part.text for part in query.parts if part.text and part.weight > 0),
     )
 
 

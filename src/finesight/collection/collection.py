@@ -28,6 +28,7 @@ from finesight.collection.schema import (
 )
 from finesight.collection.search import search_table
 from finesight.collection.snapshot import Snapshot
+from finesight.collection.upkeep import keep_fast
 from finesight.collection.walking import Skipped, find_images
 from finesight.errors import DataError, InputError
 from finesight.models import DEFAULT, Model, load_model
@@ -154,6 +155,7 @@ class Collection:
         path: str | None = None,
         offset: int = 0,
         group: bool = False,
+        words: bool = False,
     ) -> list[Hit]:
         """Return the k images that answer a query best, best first.
 
@@ -165,14 +167,17 @@ class Collection:
         whole image alone) or "mean" (over all regions).
         where: a condition in SQL on the columns; path: a glob on paths; both hold before the best
         are taken. offset: how many of the best to pass over, for paging. group: near-duplicates
-        stand behind the best of them, as its `similar`. Raises InputError, with what to do, for
-        whatever cannot be answered.
+        stand behind the best of them, as its `similar`. words: captions and file names count as
+        well; the two rankings are merged, and the score is the sum of reciprocal ranks.
+        Raises InputError, with what to do, for whatever cannot be answered.
         """
         asked = as_query(query, near)
         if k < 1:
             raise InputError(f"ask for at least one hit, got {k}")
         if offset < 0:
             raise InputError(f"the offset is how many hits to pass over, got {offset}")
+        if words and not any(part.text and part.weight > 0 for part in asked.parts):
+            raise InputError("there are no words in the query to look for in captions and names")
         if rank_by not in RANKINGS:
             raise InputError(f"rank by one of {', '.join(RANKINGS)}, got {rank_by!r}")
         if not self.exists:
@@ -189,7 +194,7 @@ class Collection:
         allowed = condition(snapshot.dataset, where, path)
         vectors = encode_query(asked, lambda: self.model.encoder, snapshot.dataset)
         answer = search_grouped if group else search_table
-        return answer(snapshot, vectors, k, rank_by, allowed, offset)
+        return answer(snapshot, vectors, k, rank_by, allowed, offset, words)
 
     def status(self) -> dict[str, Any]:
         """Return what the collection holds: images, regions, model and format version."""
@@ -220,8 +225,15 @@ class Collection:
         """Return the table as it is now, with what earlier searches read into memory."""
         snapshot = self._snapshot
         if snapshot is None or not snapshot.is_latest:
-            snapshot = self._snapshot = Snapshot(self._table())
+            # Another run may have fused the images anew.
+            self._settings = _read_settings(self.directory) or self._settings
+            snapshot = self._snapshot = Snapshot(self._table(), self._made_of)
         return snapshot
+
+    @property
+    def _made_of(self) -> str:
+        """What the fused vectors are, by which their index is known."""
+        return json.dumps([self._settings.get(key) for key in ("fusion", "vectors", "regions")])
 
     def _fuse_anew(self, vectors: int) -> None:
         """Fuse the images that are there, where they were fused otherwise or not at all.
@@ -316,6 +328,7 @@ class Collection:
             progress(unchanged + indexed + len(skipped), total)
         if pending:
             self._commit(pending)
+        keep_fast(self._table(), self._made_of)
         return IndexReport(indexed, unchanged, tuple(skipped))
 
     def _commit(self, records: list[Record]) -> None:

@@ -27,6 +27,7 @@ def search_grouped(
     rank_by: str,
     where: str | None = None,
     offset: int = 0,
+    words: bool = False,
 ) -> list[Hit]:
     """Return k groups behind the first `offset`, as their best hits; arguments as `search_table`.
 
@@ -35,7 +36,7 @@ def search_grouped(
     wanted = offset + k
     count = _FIRST * wanted
     while True:
-        hits = search_table(snapshot, query, count, rank_by, where)
+        hits = search_table(snapshot, query, count, rank_by, where, words=words)
         groups = group(hits, _whole(snapshot.dataset, hits))
         if len(groups) >= wanted or len(hits) < count:
             return groups[offset:wanted]

@@ -1,8 +1,8 @@
 """Ranks the rows of a table for one query, batch by batch."""
 
 import heapq
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import lance
@@ -11,9 +11,10 @@ import pyarrow as pa
 
 from finesight.collection.asking import QueryVectors
 from finesight.collection.candidates import nearest_by_fused
-from finesight.collection.schema import unpack, unpack_whole
+from finesight.collection.schema import rows_condition, unpack, unpack_whole
 from finesight.collection.snapshot import Snapshot
-from finesight.scoring import cosines, max_over_regions, mean_over_regions
+from finesight.collection.words import find_words
+from finesight.scoring import cosines, max_over_regions, mean_over_regions, reciprocal_ranks
 from finesight.types import WHOLE, Box, Float32, Hit, Match, Why
 
 # Images whose regions are scored: at least so many, and so many times the hits asked for.
@@ -24,13 +25,17 @@ _BATCH = 512  # rows scored at a time: what bounds the memory of a search
 
 @dataclass(frozen=True)
 class Scored:
-    """One image's answer: its score, and each part's cosine and best vector."""
+    """One image's answer: its score, and each part's cosine and best vector.
+
+    by_words: whether its caption or name brought it further up than what is in it.
+    """
 
     score: float
     path: str
     row_id: int
     cosines: tuple[float, ...]
     regions: tuple[int, ...]
+    by_words: bool = False
 
 
 def search_table(
@@ -40,15 +45,18 @@ def search_table(
     rank_by: str,
     where: str | None = None,
     offset: int = 0,
+    words: bool = False,
 ) -> list[Hit]:
     """Return the k best images for a query behind the first `offset`; ties go by path.
 
     An image scores by the weighted mean of its cosines with the query's parts. rank_by: one of
     `finesight.scoring.RANKINGS`. All but "regions" and "fused" score every image; these score the
     images whose fused vectors come nearest, several times as many as asked. where: a condition
-    in SQL that images must meet.
+    in SQL that images must meet. words: that ranking and the one by captions and file names are
+    merged by their reciprocal ranks, whose sum is the score.
     """
-    best = rank(snapshot, query, offset + k, rank_by, where)[offset:]
+    ranked = rank_with_words if words else rank
+    best = ranked(snapshot, query, offset + k, rank_by, where)[offset:]
     return as_hits(snapshot.dataset, query, best, offset, rank_by)
 
 
@@ -60,9 +68,35 @@ def rank(
     if rank_by in ("regions", "fused"):
         near = nearest_by_fused(snapshot, query, candidates(wanted), where)
         if near is not None:
-            where = _is_one_of(near.tolist())
+            where = rows_condition(near)
     best = _best(snapshot.dataset, query, wanted, rank_by, where)
     return [row for row in best if row.path not in query.left_out][:k]
+
+
+def rank_with_words(
+    snapshot: Snapshot, query: QueryVectors, k: int, rank_by: str, where: str | None = None
+) -> list[Scored]:
+    """Return the k best by what is in them and by their words; arguments as `search_table`."""
+    count = candidates(k)
+    named = find_words(snapshot.dataset, query.text, count, where)
+    seen = rank(snapshot, query, count, rank_by, where)
+    missing = {row_id for row_id, _ in named} - {row.row_id for row in seen}
+    seen += _best(snapshot.dataset, query, len(named), rank_by, rows_condition(missing))
+    seen = sorted((row for row in seen if row.path not in query.left_out), key=_order)
+    by_content = [row.row_id for row in seen]
+    known = set(by_content)
+    by_words = [row_id for row_id, _ in named if row_id in known]
+    scores = reciprocal_ranks([by_content, by_words])
+    places = {row_id: place for place, row_id in enumerate(by_words)}
+    merged = [
+        replace(row, score=scores[row.row_id], by_words=places.get(row.row_id, place + 1) < place)
+        for place, row in enumerate(seen)
+    ]
+    return sorted(merged, key=_order)[:k]
+
+
+def _order(row: Scored) -> tuple[float, str]:
+    return -row.score, row.path
 
 
 def candidates(wanted: int) -> int:
@@ -98,7 +132,7 @@ def _best(
             Scored(float(score[i]), name, id_, tuple(found[:, i].tolist()), tuple(which))
             for i, name, id_, which in zip(few, names, ids, regions[:, few].T.tolist(), strict=True)
         ]
-        best = heapq.nsmallest(k, [*best, *rows], key=lambda row: (-row.score, row.path))
+        best = heapq.nsmallest(k, [*best, *rows], key=_order)
     return best
 
 
@@ -124,11 +158,6 @@ def _scores(column: pa.Array, query: QueryVectors, rank_by: str) -> tuple[Float3
     return np.stack(scores), np.stack(regions)
 
 
-def _is_one_of(row_ids: Iterable[int]) -> str:
-    ids = ", ".join(map(str, row_ids))
-    return f"_rowid IN ({ids})" if ids else "false"
-
-
 def as_hits(
     dataset: lance.LanceDataset,
     query: QueryVectors,
@@ -141,7 +170,7 @@ def as_hits(
         return []
     with_boxes = rank_by not in ("whole", "fused")
     columns = ["id", "path", "width", "height", *(["boxes"] if with_boxes else [])]
-    table = dataset.to_table(columns=columns, filter=_is_one_of(row.row_id for row in best))
+    table = dataset.to_table(columns=columns, filter=rows_condition(row.row_id for row in best))
     places = {path: i for i, path in enumerate(table["path"].to_pylist())}
     hits = []
     for rank_, found in enumerate(best, offset + 1):
@@ -155,13 +184,17 @@ def as_hits(
             for each in zip(query.names, query.weights.tolist(), found.cosines, boxes, strict=True)
         )
         first = max(matches, key=lambda match: match.weight * match.score)
-        why: Why = "fused" if rank_by == "fused" else "whole" if first.box == WHOLE else "region"
+        why: Why = "words" if found.by_words else _why(rank_by, first.box)
         id_, width, height = (table[name][place].as_py() for name in ("id", "width", "height"))
         path = Path(found.path)
         hits.append(
             Hit(rank_, found.score, path, first.box, id_, width, height, why, first.part, matches)
         )
     return hits
+
+
+def _why(rank_by: str, box: Box) -> Why:
+    return "fused" if rank_by == "fused" else "whole" if box == WHOLE else "region"
 
 
 def _box(edges: Sequence[float]) -> Box:
