@@ -13,6 +13,7 @@ from finesight.cli.export import export
 from finesight.cli.features import features
 from finesight.cli.index import index
 from finesight.cli.models import models
+from finesight.cli.optimize import optimize
 from finesight.cli.output import say
 from finesight.cli.search import search
 from finesight.cli.stats import stats
@@ -26,7 +27,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (index, search, status, models, export, features, evaluate, stats, demo):
+for command in (index, search, status, models, export, features, evaluate, stats, optimize, demo):
     app.command()(command)
 app.add_typer(render.app, name="render")
 app.add_typer(train.app, name="train")

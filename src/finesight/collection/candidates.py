@@ -31,8 +31,13 @@ def nearest_by_fused(
     share = 1.0 if allowed is None else len(allowed) / snapshot.images
     if indexed is None or share * snapshot.vectors <= FLAT:
         return _scan(snapshot.dataset, query, count, where)
-    per_image = 1 if snapshot.vectors == snapshot.images else _VECTORS_AN_IMAGE
-    return _by_index(indexed, query, round(count * per_image / share), count, allowed)
+    vectors = round(vectors_asked(snapshot, count) / share)
+    return _by_index(indexed, query, vectors, count, allowed)
+
+
+def vectors_asked(snapshot: Snapshot, count: int) -> int:
+    """Return how many vectors an index is asked for, where about `count` images are wanted."""
+    return count * (1 if snapshot.vectors == snapshot.images else _VECTORS_AN_IMAGE)
 
 
 def allowed_rows(dataset: lance.LanceDataset, where: str) -> np.ndarray:

@@ -28,8 +28,10 @@ from finesight.collection.schema import (
 )
 from finesight.collection.search import search_table
 from finesight.collection.snapshot import Snapshot
+from finesight.collection.tuning import Optimized, some_texts, tune, two_stage_recall
 from finesight.collection.upkeep import keep_fast
 from finesight.collection.walking import Skipped, find_images
+from finesight.collection.writing import only_writer
 from finesight.errors import DataError, InputError
 from finesight.models import DEFAULT, Model, load_model
 from finesight.regions import parse_regions
@@ -195,6 +197,31 @@ class Collection:
         vectors = encode_query(asked, lambda: self.model.encoder, snapshot.dataset)
         answer = search_grouped if group else search_table
         return answer(snapshot, vectors, k, rank_by, allowed, offset, words)
+
+    def optimize(
+        self,
+        texts: Sequence[str] | None = None,
+        recall: float = 0.98,
+        say: Callable[[str], None] = lambda message: None,
+    ) -> Optimized:
+        """Bring the indexes in step, tune them for texts, and measure what a search finds.
+
+        texts: what to measure with; the captions, where there are any, else everyday words.
+        recall: the share of the exact ten best by their fused vectors that the index is to find.
+        say: is told of what may take minutes.
+        """
+        if not self.exists or not len(self):
+            raise InputError(f"there is nothing to optimize in {self.directory}: index images")
+        with only_writer(self.directory):
+            keep_fast(self._table(), self._made_of, say)
+            snapshot = self._latest()
+            asked = list(texts or some_texts(snapshot.dataset))
+            queries = self.model.encoder.encode_texts(asked)
+            say(f"measuring with {len(asked)} texts")
+            settings, chosen = tune(snapshot, queries, recall)
+            self._snapshot = None  # the next search asks as many partitions as were chosen
+            found = two_stage_recall(self._latest(), queries)
+        return Optimized(snapshot.images, snapshot.vectors, len(asked), settings, chosen, found)
 
     def status(self) -> dict[str, Any]:
         """Return what the collection holds: images, regions, model and format version."""

@@ -19,7 +19,10 @@ _OLD = timedelta(hours=1)  # versions that readers may still be looking at
 def keep_fast(
     table: lance.LanceDataset, made_of: str, say: Callable[[str], None] = lambda message: None
 ) -> None:
-    """Merge small parts of a table and bring its indexes in step, where that is due."""
+    """Merge small parts of a table and bring its indexes in step, where that is due.
+
+    say: is told of what may take minutes.
+    """
     small = sum(fragment.count_rows() < _SMALL for fragment in table.get_fragments())
     if small > _MANY:
         table.optimize.compact_files(target_rows_per_fragment=_ROWS)
