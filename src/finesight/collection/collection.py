@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from finesight.collection.schema import (
 )
 from finesight.collection.search import search_table
 from finesight.collection.snapshot import Snapshot
+from finesight.collection.storage import Storage, rewrite
 from finesight.collection.tuning import Optimized, some_texts, tune, two_stage_recall
 from finesight.collection.upkeep import keep_fast
 from finesight.collection.walking import Skipped, find_images
@@ -104,6 +105,11 @@ class Collection:
                 "give the old version with --model DIR, or index into another collection"
             )
         return model
+
+    @property
+    def storage(self) -> Storage:
+        """How the regions of the images are kept."""
+        return Storage.of(self._settings)
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -203,8 +209,12 @@ class Collection:
         texts: Sequence[str] | None = None,
         recall: float = 0.98,
         say: Callable[[str], None] = lambda message: None,
+        storage: Storage | None = None,
     ) -> Optimized:
         """Bring the indexes in step, tune them for texts, and measure what a search finds.
+
+        storage: how regions are to be kept from now on; those that are there are kept anew, and
+        what is left out of them comes back only when the images are looked at again.
 
         texts: what to measure with; the captions, where there are any, else everyday words.
         recall: the share of the exact ten best by their fused vectors that the index is to find.
@@ -213,6 +223,12 @@ class Collection:
         if not self.exists or not len(self):
             raise InputError(f"there is nothing to optimize in {self.directory}: index images")
         with only_writer(self.directory):
+            if storage is not None and storage != self.storage:
+                say(f"keeping the regions of {len(self):,} images anew")
+                # The settings first: a run that is killed between is one that has to be repeated.
+                self._settings = {**self._settings, "storage": asdict(storage)}
+                self._write_settings()
+                rewrite(self._table(), storage)
             keep_fast(self._table(), self._made_of, say)
             snapshot = self._latest()
             asked = list(texts or some_texts(snapshot.dataset))
@@ -361,6 +377,7 @@ class Collection:
     def _commit(self, records: list[Record]) -> None:
         """Write records in one atomic step; a path that is there already is replaced."""
         rows = to_table(((_id(r.path), r) for r in records), self.model.encoder.width)
+        rows = self.storage.fit(rows)
         merge = self._table().merge_insert("path")
         merge.when_matched_update_all().when_not_matched_insert_all().execute(rows)
 
