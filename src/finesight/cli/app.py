@@ -10,6 +10,7 @@ from finesight.cli import render, train
 from finesight.cli.demo import demo
 from finesight.cli.evaluate import evaluate
 from finesight.cli.export import export
+from finesight.cli.export_vectors import export_vectors
 from finesight.cli.features import features
 from finesight.cli.index import index
 from finesight.cli.models import models
@@ -27,7 +28,19 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (index, search, status, models, export, features, evaluate, stats, optimize, demo):
+for command in (
+    index,
+    search,
+    status,
+    models,
+    export,
+    features,
+    evaluate,
+    stats,
+    optimize,
+    export_vectors,
+    demo,
+):
     app.command()(command)
 app.add_typer(render.app, name="render")
 app.add_typer(train.app, name="train")

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from finesight.collection.asking import Asked, as_query, encode_query
+from finesight.collection.exporting import export_vectors, read_rows
 from finesight.collection.filtering import condition
 from finesight.collection.grouping import search_grouped
 from finesight.collection.indexing import look_at_files
@@ -188,11 +189,7 @@ class Collection:
             raise InputError("there are no words in the query to look for in captions and names")
         if rank_by not in RANKINGS:
             raise InputError(f"rank by one of {', '.join(RANKINGS)}, got {rank_by!r}")
-        if not self.exists:
-            raise InputError(
-                f"there is no collection in {self.directory}: make one with "
-                f"`finesight index FOLDER --collection {self.directory}`"
-            )
+        self._need_images()
         snapshot = self._latest()
         if rank_by == "fused" and not snapshot.has_fused:
             raise InputError(
@@ -238,6 +235,46 @@ class Collection:
             self._snapshot = None  # the next search asks as many partitions as were chosen
             found = two_stage_recall(self._latest(), queries)
         return Optimized(snapshot.images, snapshot.vectors, len(asked), settings, chosen, found)
+
+    def read(
+        self,
+        columns: Sequence[str] | None = None,
+        *,
+        where: str | None = None,
+        path: str | None = None,
+    ) -> pa.RecordBatchReader:
+        """Return the images as Arrow, batch by batch: paths, sizes, captions, boxes, vectors.
+
+        columns: all where not given; boxes are lists of normalised xyxy, one a region. where and
+        path: as in `search`. Raises InputError for a column or a condition that cannot be read.
+        """
+        self._need_images()
+        table = self._table()
+        return read_rows(table, columns, condition(table, where, path))
+
+    def export_vectors(
+        self,
+        out: Path | str,
+        vectors: str = "fused",
+        *,
+        where: str | None = None,
+        path: str | None = None,
+    ) -> tuple[int, int]:
+        """Write vectors to a .parquet or .npz file, one row a vector; returns (images, vectors).
+
+        vectors: "fused", "regions" or "whole". where and path: as in `search`.
+        """
+        self._need_images()
+        table = self._table()
+        file = Path(out).expanduser()
+        return export_vectors(table, file, vectors, condition(table, where, path))
+
+    def _need_images(self) -> None:
+        if not self.exists:
+            raise InputError(
+                f"there is no collection in {self.directory}: make one with "
+                f"`finesight index FOLDER --collection {self.directory}`"
+            )
 
     def status(self) -> dict[str, Any]:
         """Return what the collection holds: images, regions, model and format version."""

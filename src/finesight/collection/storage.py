@@ -50,6 +50,8 @@ class Storage:
 
     def fit(self, rows: pa.Table) -> pa.Table:
         """Return rows with their regions as they are kept, and the boxes of these."""
+        if self == Storage():
+            return rows
         schema = self.schema(rows.schema)
         if rows.num_rows == 0:
             return schema.empty_table()
@@ -102,7 +104,7 @@ def rewrite(dataset: lance.LanceDataset, storage: Storage) -> None:
 
     def batches() -> Iterator[pa.RecordBatch]:
         for batch in dataset.to_batches(batch_size=_BATCH):
-            yield from storage.fit(pa.Table.from_batches([batch])).to_batches()
+            yield from storage.fit(pa.Table.from_batches([batch])).cast(schema).to_batches()
 
     schema = storage.schema(dataset.schema)
     reader = pa.RecordBatchReader.from_batches(schema, batches())
