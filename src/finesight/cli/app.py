@@ -28,19 +28,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (
-    index,
-    search,
-    status,
-    models,
-    export,
-    features,
-    evaluate,
-    stats,
-    optimize,
-    export_vectors,
-    demo,
-):
+for command in (index, search, status, models, export, features, evaluate, stats, demo):
+    app.command()(command)
+for command in (optimize, export_vectors):  # upkeep
     app.command()(command)
 app.add_typer(render.app, name="render")
 app.add_typer(train.app, name="train")

@@ -2,6 +2,7 @@
 
 import zipfile
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import lance
@@ -69,7 +70,8 @@ def export_vectors(
         counts = write(dataset, temporary, vectors, where)
         temporary.replace(out)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
         raise InputError(f"cannot write {out}: {error.strerror or error}") from error
     return counts
 
@@ -102,9 +104,9 @@ def _parts(
             rows, counts = unpack_whole(batch["whole"]), np.ones(batch.num_rows, int)
         else:
             rows, counts = unpack(batch[vectors])
-        boxes = (
-            unpack(batch["boxes"])[0] if vectors == "regions" else np.tile(WHOLE, (len(rows), 1))
-        )
+        boxes = np.tile(WHOLE, (len(rows), 1))
+        if vectors == "regions":
+            boxes, _ = unpack(batch["boxes"])
         ids, paths = batch["id"].to_pylist(), batch["path"].to_pylist()
         yield ids, paths, counts, rows.astype(np.float16), boxes.astype(np.float32)
 
