@@ -30,8 +30,8 @@ app = typer.Typer(
 )
 for command in (index, search, status, models, export, features, evaluate, stats, demo):
     app.command()(command)
-for command in (optimize, export_vectors):  # upkeep
-    app.command()(command)
+app.command()(optimize)
+app.command()(export_vectors)
 app.add_typer(render.app, name="render")
 app.add_typer(train.app, name="train")
 
