@@ -30,3 +30,4 @@ lint: .venv/dev  ## style, types, and the arrows between the rooms
 bench: .venv/dev  ## the time a search takes, and how fast indexing is
 	$(BIN)/python benchmarks/search_start.py
 	$(BIN)/python benchmarks/index_throughput.py
+	$(BIN)/python benchmarks/query_latency.py --quick
