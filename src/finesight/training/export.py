@@ -19,6 +19,7 @@ from torch import nn
 from finesight.errors import FinesightError
 from finesight.networks.small_clip import ImageTower, SmallClip
 from finesight.training.augmentation import MEAN, STD
+from finesight.training.weights import save_weights
 
 LEAST_COSINE = 0.9999  # between what PyTorch and ONNX Runtime compute
 BICUBIC = 3  # Pillow's number, which preprocessor configurations use
@@ -31,6 +32,7 @@ def export_small_clip(network: SmallClip, tokenizer: Tokenizer, directory: Path)
     FinesightError when it is too low.
     """
     (directory / "onnx").mkdir(parents=True, exist_ok=True)
+    save_weights(network, directory)
     settings = network.settings
     network = copy.deepcopy(network).float().eval()
     network.image.fold()
