@@ -14,6 +14,7 @@ import typer
 
 from finesight.cli.options import JsonOption
 from finesight.cli.train_fusion import fusion
+from finesight.cli.train_objectness import objectness
 from finesight.errors import MissingDependencyError
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 QUICK_STEPS = 120
 
-app = typer.Typer(no_args_is_help=True, help="Train encoders and fusions.")
+app = typer.Typer(no_args_is_help=True, help="Train encoders, fusions and objectness.")
 
 
 @app.callback()
@@ -33,6 +34,7 @@ def train() -> None:
 
 
 app.command()(fusion)
+app.command()(objectness)
 
 
 @app.command()
@@ -103,6 +105,7 @@ def encoder(
         prompt="a photo of a {}",
         provenance=_provenance(data.sources, out, settings, begin),
         scores=scores,
+        stride=trained.network.settings.stride,
     )
     kept.unlink(missing_ok=True)
     result = {"bundle": str(out), "seconds": round(time.monotonic() - started), "scores": scores}
