@@ -9,6 +9,7 @@ import pytest
 from conftest import ColorEncoder, spotted
 
 from finesight.collection import Collection, search
+from finesight.collection.schema import DETAILS, table_schema
 from finesight.errors import DataError, InputError
 from finesight.models import Model
 
@@ -58,12 +59,13 @@ def test_images_are_fused_anew_without_being_looked_at(folder, tmp_path, color_m
     collection = Collection.open(tmp_path / "c", color_model)
     collection.add([folder], vectors=3)
     settings = json.loads((tmp_path / "c" / "collection.json").read_text())
-    assert (settings["version"], settings["fusion"], settings["vectors"]) == (2, "salient", 3)
+    assert (settings["version"], settings["fusion"], settings["vectors"]) == (3, "salient", 3)
+    lance.dataset(str(tmp_path / "c" / settings["table"])).drop_columns(DETAILS.names)
     if version == 1:
         lance.dataset(str(tmp_path / "c" / settings["table"])).drop_columns(["fused"])
         for key in ("fusion", "vectors"):
             del settings[key]
-        (tmp_path / "c" / "collection.json").write_text(json.dumps({**settings, "version": 1}))
+    (tmp_path / "c" / "collection.json").write_text(json.dumps({**settings, "version": version}))
     encoded = color_model.encoder.encoded
     reopened = Collection.open(tmp_path / "c", color_model)
     assert reopened.search("red", k=1)[0].path.stem == "red"
@@ -76,8 +78,10 @@ def test_images_are_fused_anew_without_being_looked_at(folder, tmp_path, color_m
     assert color_model.encoder.encoded - encoded == 39  # cc5 of the new image alone
     assert {hit.path.stem for hit in reopened.search("red", 2, "fused")} == {"red", "new"}
     assert reopened.status()["vectors"] == 2
-    rows = lance.dataset(str(tmp_path / "c" / settings["table"])).to_table(["fused"]).to_pylist()
-    assert [len(row["fused"]) for row in rows] == [2, 2, 2, 2]
+    table = lance.dataset(str(tmp_path / "c" / settings["table"]))
+    assert [len(row["fused"]) for row in table.to_table(["fused"]).to_pylist()] == [2, 2, 2, 2]
+    assert set(table.schema.names) == set(table_schema(4).names)
+    assert reopened.status()["version"] == 3
 
 
 def test_an_empty_collection_takes_another_number_of_vectors(folder, tmp_path, color_model):

@@ -1,8 +1,6 @@
 """The collection on disk: which table is active, who may write, what it answers."""
 
-import hashlib
 import json
-import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,17 +10,10 @@ from typing import Any
 import filelock
 import lance
 import numpy as np
-import pyarrow as pa
 
 from finesight.collection.indexing import look_at_files
-from finesight.collection.schema import (
-    Record,
-    fused_field,
-    lists,
-    table_schema,
-    to_table,
-    unpack,
-)
+from finesight.collection.migration import add_details, fuse_anew
+from finesight.collection.schema import Record, table_schema, to_table, unpack
 from finesight.collection.search import search_table
 from finesight.collection.walking import Skipped, find_images
 from finesight.errors import DataError, InputError
@@ -33,7 +24,7 @@ from finesight.types import Hit, ImageVectors
 
 MANIFEST = "collection.json"
 FORMAT = "finesight-collection"
-VERSION = 2
+VERSION = 3
 
 _COMMIT = 64  # images a commit: what a kill can cost at most
 
@@ -126,7 +117,7 @@ class Collection:
             self.directory.mkdir(parents=True, exist_ok=True)
             with filelock.FileLock(self.directory / ".lock", timeout=0):
                 self._settings = _read_settings(self.directory) or self._create(looked, kept)
-                self._fuse_anew(kept)
+                self._bring_up_to_date(kept)
                 report = self._add(files, looked, kept, progress)
                 return replace(report, skipped=(*unreadable, *report.skipped))
         except filelock.Timeout as error:
@@ -189,31 +180,21 @@ class Collection:
                 f"the table {path} is missing or damaged: remove {self.directory} and index again"
             ) from error
 
-    def _fuse_anew(self, vectors: int) -> None:
-        """Fuse the images that are there, where they were fused otherwise or not at all.
-
-        What version 1 left out is added here.
-        """
+    def _bring_up_to_date(self, vectors: int) -> None:
+        """Add the columns of newer versions; fuse anew what was fused otherwise or not at all."""
         wanted = {"fusion": self.model.fusion_name, "vectors": vectors, "version": VERSION}
         table = self._table()
         there = "fused" in table.schema.names
         if there and all(self._settings.get(key) == value for key, value in wanted.items()):
             return
-        if there:
-            table.drop_columns(["fused"])
-        field = fused_field(self.model.encoder.width)
-
-        @lance.batch_udf(output_schema=pa.schema([field]))
-        def fuse(batch: pa.RecordBatch) -> pa.RecordBatch:
-            boxes, counts = unpack(batch["boxes"])
-            regions, _ = unpack(batch["regions"])
-            ends = np.cumsum(counts)[:-1]
-            parts = zip(np.split(boxes, ends), np.split(regions, ends), strict=True)
-            seen = [ImageVectors(box, region.astype(np.float32)) for box, region in parts]
-            fused = [self.model.fuse(each, vectors).astype(np.float16) for each in seen]
-            return pa.RecordBatch.from_arrays([lists(fused).cast(field.type)], ["fused"])
-
-        table.add_columns(fuse, read_columns=["boxes", "regions"])
+        add_details(table)
+        fusion = (self._settings.get("fusion"), self._settings.get("vectors"))
+        if not there or fusion != (self.model.fusion_name, vectors):
+            fuse_anew(
+                self._table(),
+                lambda seen: self.model.fuse(seen, vectors),
+                self.model.encoder.width,
+            )
         self._settings = {**self._settings, **wanted}
         self._write_settings()
 
@@ -286,7 +267,7 @@ class Collection:
 
     def _commit(self, records: list[Record]) -> None:
         """Write records in one atomic step; a path that is there already is replaced."""
-        rows = to_table(((_id(r.path), r) for r in records), self.model.encoder.width)
+        rows = to_table(records, self.model.encoder.width)
         merge = self._table().merge_insert("path")
         merge.when_matched_update_all().when_not_matched_insert_all().execute(rows)
 
@@ -303,6 +284,7 @@ class Collection:
         fused, _ = unpack(rows["fused"].combine_chunks())
         vectors = ImageVectors(boxes, embeddings.astype(np.float32))
         return Record(
+            id="",
             path=Path(row["path"]),
             sha256=digest,
             looked=looked,
@@ -343,7 +325,3 @@ def _unchanged(path: Path, seen: dict[str, tuple[int, int, str]], looked: str) -
     except OSError:
         return False  # it is read later, where the reason is reported
     return seen.get(str(path)) == (stat.st_size, stat.st_mtime_ns, looked)
-
-
-def _id(path: Path) -> str:
-    return hashlib.blake2b(os.fsencode(path), digest_size=8).hexdigest()

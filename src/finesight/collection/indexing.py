@@ -121,6 +121,7 @@ def _encode(
         elif item.known is not None:
             same = item.known
             yield Record(
+                image_id(item.path),
                 item.path,
                 item.sha256,
                 item.size,
@@ -135,6 +136,7 @@ def _encode(
             assert item.boxes is not None
             seen = ImageVectors(item.boxes, next(embeddings))
             yield Record(
+                image_id(item.path),
                 item.path,
                 item.sha256,
                 item.size,
@@ -144,3 +146,8 @@ def _encode(
                 seen,
                 model.fuse(seen, vectors),
             )
+
+
+def image_id(path: Path) -> str:
+    """Return the id of a path that is new to a collection."""
+    return hashlib.blake2b(os.fsencode(path), digest_size=8).hexdigest()
