@@ -253,7 +253,7 @@ def test_a_newer_collection_is_refused(folder, tmp_path, color_model):
 def test_what_was_indexed_stays_when_a_run_is_interrupted(tmp_path, color_model, monkeypatch):
     for i in range(6):
         spotted(tmp_path / "pictures" / f"{i}.png", "red", spot=10 + i)
-    monkeypatch.setattr("finesight.collection.collection._COMMIT", 2)
+    monkeypatch.setattr("finesight.collection.adding._COMMIT", 2)
     monkeypatch.setattr("finesight.collection.indexing._CROPS", 1)
     collection = Collection.open(tmp_path / "c", color_model)
 

@@ -1,41 +1,30 @@
 """The collection on disk: which table is active, who may write, what it answers."""
 
-import json
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import filelock
 import lance
-import numpy as np
 
-from finesight.collection.indexing import look_at_files
+from finesight.collection.adding import Adding, IndexReport, Way
+from finesight.collection.fusing import fuse
+from finesight.collection.ledger import Ledger
+from finesight.collection.manifest import FORMAT, VERSION, read_settings, write_settings
 from finesight.collection.migration import add_details, fuse_anew
-from finesight.collection.schema import Record, table_schema, to_table, unpack
+from finesight.collection.rows import tidy
+from finesight.collection.schema import table_schema
 from finesight.collection.search import search_table
-from finesight.collection.walking import Skipped, find_images
+from finesight.collection.walking import Findings, find_images
 from finesight.errors import DataError, InputError
+from finesight.images import MAX_PIXELS
 from finesight.models import DEFAULT, Model, load_model
+from finesight.raw_previews import need_rawpy
 from finesight.regions import parse_regions
 from finesight.scoring import RANKINGS
-from finesight.types import Hit, ImageVectors
-
-MANIFEST = "collection.json"
-FORMAT = "finesight-collection"
-VERSION = 3
-
-_COMMIT = 64  # images a commit: what a kill can cost at most
-
-
-@dataclass(frozen=True)
-class IndexReport:
-    """What one run of indexing did; indexed counts new and changed images."""
-
-    indexed: int
-    unchanged: int
-    skipped: tuple[Skipped, ...]
+from finesight.types import Hit
 
 
 class Collection:
@@ -58,7 +47,7 @@ class Collection:
         made with another model.
         """
         directory = Path(directory).expanduser()
-        settings = _read_settings(directory)
+        settings = read_settings(directory)
         loaded = load_model(model) if isinstance(model, str) else model
         if settings and loaded and loaded.fingerprint != settings["model"]["fingerprint"]:
             raise InputError(
@@ -98,28 +87,60 @@ class Collection:
         regions: str | None = None,
         progress: Callable[[int, int], None] = lambda done, total: None,
         vectors: int | None = None,
+        *,
+        listed: bool = False,
+        exclude: Sequence[str] = (),
+        prune: bool = False,
+        raw: bool = False,
+        max_pixels: int = MAX_PIXELS,
     ) -> IndexReport:
-        """Index the images of folders and files; only what is new or changed is looked at.
+        """Index the images of folders, files and archives; only what is new or changed.
 
-        regions: a name for `parse_regions`; the collection's, else the model's where not given.
-        progress: called with (images done, images in all); vectors: k, how many fused vectors are
-        kept of each image, the collection's, else the model's where not given; where they or the
-        model's fusion changed, all images are fused anew. Raises InputError where there is
-        nothing to index, the folder cannot be written, or another run is writing to it.
+        paths: also patterns such as "photos/**/*.jpg"; listed: they come from a list, of which
+        some may be gone. regions: a name for `parse_regions`; the collection's, else the model's
+        where not given. progress: called with (images done, images in all); vectors: k, how many
+        fused vectors are kept of each image, the collection's, else the model's where not given;
+        where they or the model's fusion changed, all images are fused anew. exclude: patterns as
+        in `.finesightignore`; prune: remove images below the given folders that are not there any
+        more; raw: look at the previews of raw files; max_pixels: larger images are skipped.
+        Raises InputError where there is nothing to index, the folder cannot be written, or
+        another run is writing to it.
         """
         looked = regions or self._settings.get("regions") or self.model.regions
         parse_regions(looked)
         kept = vectors or self._settings.get("vectors") or self.model.vectors
         if kept < 1:
             raise InputError(f"keep at least one vector an image, got {kept}")
-        files, unreadable = find_images(Path(path).expanduser() for path in paths)
+        if raw:
+            need_rawpy()
+        findings = find_images(paths, listed=listed, exclude=exclude, raw=raw)
+        with self._writing():
+            if not self.exists:
+                self._create(looked, kept)
+            self._bring_up_to_date(kept)
+            way = Way(self.model, looked, kept, max_pixels, raw)
+            return self._add(findings, way, progress, prune)
+
+    def _add(
+        self,
+        findings: Findings,
+        way: Way,
+        progress: Callable[[int, int], None],
+        prune: bool,
+    ) -> IndexReport:
+        adding = Adding(self._table, Ledger(self.directory), way, progress)
+        report = adding.run(findings, prune)
+        tidy(self._table())
+        return report
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Hold the collection's lock and know its newest settings; raises InputError."""
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
             with filelock.FileLock(self.directory / ".lock", timeout=0):
-                self._settings = _read_settings(self.directory) or self._create(looked, kept)
-                self._bring_up_to_date(kept)
-                report = self._add(files, looked, kept, progress)
-                return replace(report, skipped=(*unreadable, *report.skipped))
+                self._settings = read_settings(self.directory)
+                yield
         except filelock.Timeout as error:
             raise InputError(
                 f"another run is indexing into {self.directory}: wait until it has ended"
@@ -192,18 +213,13 @@ class Collection:
         if not there or fusion != (self.model.fusion_name, vectors):
             fuse_anew(
                 self._table(),
-                lambda seen: self.model.fuse(seen, vectors),
+                lambda seen: fuse(self.model, seen, vectors),
                 self.model.encoder.width,
             )
         self._settings = {**self._settings, **wanted}
-        self._write_settings()
+        write_settings(self.directory, self._settings)
 
-    def _write_settings(self) -> None:
-        temporary = self.directory / f"{MANIFEST}.new"
-        temporary.write_text(json.dumps(self._settings, indent=2) + "\n", encoding="utf-8")
-        temporary.replace(self.directory / MANIFEST)
-
-    def _create(self, regions: str, vectors: int) -> dict[str, Any]:
+    def _create(self, regions: str, vectors: int) -> None:
         """Make an empty table and, last, the file that names it."""
         model = self.model
         settings = {
@@ -221,107 +237,4 @@ class Collection:
         mode = "overwrite" if path.exists() else "create"
         lance.write_dataset(schema.empty_table(), str(path), mode=mode)
         self._settings = settings
-        self._write_settings()
-        return settings
-
-    def _add(
-        self,
-        files: Sequence[Path],
-        looked: str,
-        vectors: int,
-        progress: Callable[[int, int], None],
-    ) -> IndexReport:
-        columns = ["path", "sha256", "size", "mtime_ns", "looked"]
-        rows = self._table().to_table(columns=columns).to_pylist()
-        seen = {row["path"]: (row["size"], row["mtime_ns"], row["looked"]) for row in rows}
-        hashes = {row["sha256"] for row in rows if row["looked"] == looked}
-        new = [path for path in files if not _unchanged(path, seen, looked)]
-        unchanged, total = len(files) - len(new), len(files)
-        progress(unchanged, total)
-
-        recent: dict[str, Record] = {}
-
-        def known(digest: str) -> Record | None:
-            if digest in hashes:
-                return self._stored(digest, looked)
-            return recent.get(digest)
-
-        pending: list[Record] = []
-        skipped: list[Skipped] = []
-        indexed = 0
-        for item in look_at_files(new, self.model, looked, vectors, known):
-            if isinstance(item, Skipped):
-                skipped.append(item)
-            else:
-                pending.append(item)
-                recent[item.sha256] = item
-                indexed += 1
-            if len(pending) >= _COMMIT:
-                self._commit(pending)
-                hashes.update(recent)
-                pending, recent = [], {}
-            progress(unchanged + indexed + len(skipped), total)
-        if pending:
-            self._commit(pending)
-        return IndexReport(indexed, unchanged, tuple(skipped))
-
-    def _commit(self, records: list[Record]) -> None:
-        """Write records in one atomic step; a path that is there already is replaced."""
-        rows = to_table(records, self.model.encoder.width)
-        merge = self._table().merge_insert("path")
-        merge.when_matched_update_all().when_not_matched_insert_all().execute(rows)
-
-    def _stored(self, digest: str, looked: str) -> Record | None:
-        """Return the row of identical bytes, looked at in the same way."""
-        rows = self._table().to_table(
-            filter=f"sha256 = '{digest}' AND looked = '{looked}'", limit=1
-        )
-        if rows.num_rows == 0:
-            return None
-        row = rows.select(["path", "size", "mtime_ns", "width", "height"]).to_pylist()[0]
-        embeddings, _ = unpack(rows["regions"].combine_chunks())
-        boxes, _ = unpack(rows["boxes"].combine_chunks())
-        fused, _ = unpack(rows["fused"].combine_chunks())
-        vectors = ImageVectors(boxes, embeddings.astype(np.float32))
-        return Record(
-            id="",
-            path=Path(row["path"]),
-            sha256=digest,
-            looked=looked,
-            vectors=vectors,
-            fused=fused.astype(np.float32),
-            size=row["size"],
-            mtime_ns=row["mtime_ns"],
-            width=row["width"],
-            height=row["height"],
-        )
-
-
-def _read_settings(directory: Path) -> dict[str, Any]:
-    """Return what `collection.json` says, or nothing where there is none."""
-    path = directory / MANIFEST
-    if not path.exists():
-        if directory.exists() and not directory.is_dir():
-            raise InputError(f"{directory} is a file: name a folder for the collection")
-        return {}
-    try:
-        settings: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if settings["format"] != FORMAT or settings["version"] > VERSION:
-            raise DataError(
-                f"{path} has format {settings['format']!r} version {settings['version']}; this "
-                f"finesight reads up to version {VERSION}: update finesight"
-            )
-        settings["model"]["source"], settings["model"]["fingerprint"], settings["table"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f"{path} is damaged ({error!r}): remove {directory} and index again"
-        ) from error
-    return settings
-
-
-def _unchanged(path: Path, seen: dict[str, tuple[int, int, str]], looked: str) -> bool:
-    try:
-        stat = path.stat()
-    except OSError:
-        return False  # it is read later, where the reason is reported
-    return seen.get(str(path)) == (stat.st_size, stat.st_mtime_ns, looked)
+        write_settings(self.directory, settings)
