@@ -3,10 +3,9 @@
 import dataclasses
 import itertools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import lance
 import pyarrow as pa
@@ -81,11 +80,14 @@ class Adding:
         ledger: Ledger,
         way: Way,
         progress: Callable[[int, int], None] = lambda done, total: None,
+        rows: Mapping[str, tuple[str, Note]] | None = None,
     ) -> None:
+        """Begin a run. rows: ids and notes by path, where these images alone are to be added."""
         self._open, self._ledger, self._way, self._progress = open_table, ledger, way, progress
+        self._rows = rows
         self._known = Known(open_table(), way.looked)
         self._ids = set(self._known.ids)
-        self._notes = Notes()
+        self._notes = Notes({path: note for path, (_, note) in (rows or {}).items()})
         self._met: set[str] = set()  # paths that are there, below the given folders
         self._unsure: list[Path] = []  # folders and archives that could not be read to the end
         self._claimed: set[int] = set()  # rows that moved
@@ -209,7 +211,7 @@ class Adding:
                 suffix = member.path.suffix.lower()
                 found = Found(member.path, member.size, archive.mtime_ns)
                 try:
-                    if suffix in suffixes and self._is_new(found):
+                    if suffix in suffixes and self._is_wanted(found) and self._is_new(found):
                         images.append(Source(found, member.read()))
                     elif suffix in _SIDECARS and member.size <= _SIDECAR_BYTES:
                         sidecars[suffix[1:]] = member.read()
@@ -219,6 +221,9 @@ class Adding:
             for source in images:
                 known = self._notes.of(source.found.path)
                 yield dataclasses.replace(source, note=note.joined(known))
+
+    def _is_wanted(self, found: Found) -> bool:
+        return self._rows is None or str(found.path) in self._rows
 
     def _is_known(self, digest: str) -> bool:
         return digest in self._known.by_content or digest in self._seen
@@ -303,7 +308,7 @@ class Adding:
         place = self._known.place.get(str(path))
         if place is not None and place not in self._claimed:
             return self._known.ids[place]
-        id_ = image_id(path)
+        id_ = self._rows[str(path)][0] if self._rows else image_id(path)
         while id_ in self._ids:
             id_ = image_id(Path(id_))
         self._ids.add(id_)
@@ -335,9 +340,7 @@ class Adding:
     def _describe_anew(self, changed: list[Found]) -> None:
         """Give the images that were there what changed annotations say of them."""
         if changed:
-            table = self._open()
-            rows = table.to_table(columns=["id", "path", "caption", "metadata"]).to_pylist()
-            update_rows(table, _described(rows, self._notes))
+            describe_anew(self._open(), self._notes)
             self._ledger.write([Entry(found, self._way.tried) for found in changed])
 
     def _gone(self, roots: list[Path]) -> list[int]:
@@ -397,18 +400,22 @@ def _places(moved: list[tuple[str, Found]]) -> pa.Table:
     )
 
 
-def _described(rows: list[dict[str, Any]], notes: Notes) -> pa.Table:
-    """Return id, caption and metadata of the rows of which notes say something else."""
+def describe_anew(table: lance.LanceDataset, notes: Notes) -> None:
+    """Give the rows of which notes say something else what they say, in one commit."""
     changed = []
+    rows = table.to_table(columns=["id", "path", "caption", "metadata"]).to_pylist()
     for row in rows:
         note = notes.of(Path(row["path"]))
         stored = Note(row["caption"], json.loads(row["metadata"] or "{}"))
         if note not in (Note(), stored):
             changed.append((row["id"], note))
-    return pa.table(
-        {
-            "id": pa.array([id_ for id_, _ in changed], pa.string()),
-            "caption": pa.array([note.caption for _, note in changed], pa.string()),
-            "metadata": pa.array([note.as_json for _, note in changed], pa.json_()),
-        }
+    update_rows(
+        table,
+        pa.table(
+            {
+                "id": pa.array([id_ for id_, _ in changed], pa.string()),
+                "caption": pa.array([note.caption for _, note in changed], pa.string()),
+                "metadata": pa.array([note.as_json for _, note in changed], pa.json_()),
+            }
+        ),
     )

@@ -8,7 +8,7 @@ metadata.jsonl or metadata.csv has a row with `file_name` for each image
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,8 @@ class Note:
         """The metadata as it is stored: a JSON object, or nothing."""
         if not self.metadata:
             return None
-        return json.dumps(self.metadata, ensure_ascii=False, sort_keys=True)
+        text = json.dumps(self.metadata, ensure_ascii=False, sort_keys=True)
+        return _storable(text)
 
 
 def is_annotation(path: Path, named: bool = False) -> bool:
@@ -49,10 +50,14 @@ def is_annotation(path: Path, named: bool = False) -> bool:
 
 
 class Notes:
-    """The notes of several annotation files, each for the images of its own folder."""
+    """The notes of several annotation files, each for the images of its own folder.
 
-    def __init__(self) -> None:
+    by_path: notes that are known already, by the image's path.
+    """
+
+    def __init__(self, by_path: Mapping[str, Note] | None = None) -> None:
         self._files: list[tuple[Path, dict[str, Note]]] = []
+        self._by_path = by_path or {}
 
     def read(self, path: Path) -> None:
         """Add the notes of a file; raises DataError for one that is damaged or of another kind."""
@@ -64,13 +69,9 @@ class Notes:
         except (ValueError, KeyError, TypeError, AttributeError, csv.Error) as error:
             raise DataError(f"damaged, or not of a known kind: {error!r}") from error
 
-    def covers(self, path: Path) -> bool:
-        """Whether an image lies in the folder of one of the files."""
-        return any(path.is_relative_to(folder) for folder, _ in self._files)
-
     def of(self, path: Path) -> Note:
         """Return what is known of an image: by its path below the folder, or the end of it."""
-        note = Note()
+        note = self._by_path.get(str(path), Note())
         for folder, notes in self._files:
             if path.is_relative_to(folder):
                 parts = path.relative_to(folder).parts
@@ -88,7 +89,7 @@ def note_of_sidecars(files: dict[str, bytes]) -> Note:
             break
     if "json" in files:
         try:
-            content = json.loads(files["json"])
+            content = _parse(files["json"])
         except ValueError:
             content = None  # the image is what matters; its words are missing then
         if isinstance(content, dict):
@@ -99,14 +100,24 @@ def note_of_sidecars(files: dict[str, bytes]) -> Note:
 
 def _read(path: Path) -> dict[str, Note]:
     if path.suffix.lower() == ".json":
-        return _coco(json.loads(path.read_text(encoding="utf-8")))
+        return _coco(_parse(path.read_bytes()))
     text = path.read_text(encoding="utf-8-sig")
     rows: Iterable[dict[str, Any]]
     if path.suffix.lower() == ".csv":
         rows = csv.DictReader(io.StringIO(text))
     else:
-        rows = (json.loads(line) for line in text.splitlines() if line.strip())
+        rows = (_parse(line) for line in text.splitlines() if line.strip())
     return {_name(row["file_name"]): _plain(row) for row in rows}
+
+
+def _parse(text: str | bytes) -> Any:
+    """Read JSON; NaN and infinity, which it does not have but many files do, become null."""
+    return json.loads(text, parse_constant=lambda name: None)
+
+
+def _storable(text: str) -> str:
+    """Return a text without lone surrogates, which JSON may hold and UTF-8 may not."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _coco(content: dict[str, Any]) -> dict[str, Note]:
@@ -129,7 +140,8 @@ def _coco_images(
         plain = {k: v for k, v in picture.items() if k not in _GEOMETRY and _is_plain(v)}
         if key in classes:
             plain["categories"] = sorted(classes[key])
-        yield _name(picture["file_name"]), Note("\n".join(captions.get(key, [])) or None, plain)
+        words = _storable("\n".join(captions.get(key, [])))
+        yield _name(picture["file_name"]), Note(words or None, plain)
 
 
 def _plain(row: dict[str, Any]) -> Note:
@@ -139,7 +151,7 @@ def _plain(row: dict[str, Any]) -> Note:
         if kept.get(name):
             words = kept.pop(name)
             caption = "\n".join(map(str, words)) if isinstance(words, list) else str(words)
-            return Note(caption, kept)
+            return Note(_storable(caption), kept)
     return Note(None, kept)
 
 

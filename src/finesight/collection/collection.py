@@ -1,5 +1,7 @@
 """The collection on disk: which table is active, who may write, what it answers."""
 
+import shutil
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -10,17 +12,27 @@ import filelock
 import lance
 
 from finesight.collection.adding import Adding, IndexReport, Way
+from finesight.collection.duplicates import NEAR, Duplicates, find_duplicates
 from finesight.collection.fusing import fuse
 from finesight.collection.ledger import Ledger
-from finesight.collection.manifest import FORMAT, VERSION, read_settings, write_settings
+from finesight.collection.manifest import (
+    FORMAT,
+    VERSION,
+    activate,
+    read_settings,
+    write_settings,
+)
 from finesight.collection.migration import add_details, fuse_anew
+from finesight.collection.removing import forget, remove_rows
 from finesight.collection.rows import tidy
 from finesight.collection.schema import table_schema
 from finesight.collection.search import search_table
-from finesight.collection.walking import Findings, find_images
+from finesight.collection.switching import SwitchReport, build_beside, rows_of
+from finesight.collection.walking import Findings, Skipped, find_images
 from finesight.errors import DataError, InputError
 from finesight.images import MAX_PIXELS
 from finesight.models import DEFAULT, Model, load_model
+from finesight.raw_previews import SUFFIXES as RAW_SUFFIXES
 from finesight.raw_previews import need_rawpy
 from finesight.regions import parse_regions
 from finesight.scoring import RANKINGS
@@ -52,7 +64,8 @@ class Collection:
         if settings and loaded and loaded.fingerprint != settings["model"]["fingerprint"]:
             raise InputError(
                 f"{directory} was made with the model {settings['model']['source']}, and "
-                f"{loaded.source} is another: leave --model out, or index into another collection"
+                f"{loaded.source} is another: leave --model out, or have it look at the images "
+                f"too and switch to it: {_switch(directory, loaded.source)}"
             )
         return Collection(directory, loaded, settings)
 
@@ -73,7 +86,8 @@ class Collection:
         if model.fingerprint != wanted["fingerprint"]:
             raise DataError(
                 f"{self.directory} was made with another version of the model {model.source}: "
-                "give the old version with --model DIR, or index into another collection"
+                "give the old version with --model DIR, or have the new one look at the images and "
+                f"switch to it: {_switch(self.directory, model.source)}"
             )
         return model
 
@@ -150,6 +164,95 @@ class Collection:
                 f"cannot write to {self.directory}: {error.strerror or error}"
             ) from error
 
+    def remove(self, paths: Iterable[Path | str]) -> int:
+        """Take images out of the collection, by file, folder, archive or pattern; return how many.
+
+        Their files stay, and come back when they are indexed again. Raises InputError where
+        nothing in the collection has such a path.
+        """
+        self._need()
+        given = list(paths)
+        with self._writing():
+            tables = [self._table(entry["table"]) for entry in self._per_model()]
+            counts = [remove_rows(table, given) for table in tables]
+            forgotten = forget(Ledger(self.directory), given)
+        if not (any(counts) or forgotten):
+            names = ", ".join(map(str, given))
+            raise InputError(f"{self.directory} holds no image of {names}")
+        return counts[0]
+
+    def skipped(self) -> list[Skipped]:
+        """Return the files that could not be indexed, and why."""
+        self._need()
+        return Ledger(self.directory).skipped()
+
+    def duplicates(
+        self,
+        near: float | None = NEAR,
+        progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> list[Duplicates]:
+        """Return groups of images of the same bytes, the same pixels, or alike embeddings.
+
+        near: the least cosine of embeddings that are alike; None leaves these out.
+        """
+        self._need()
+        if near is not None and not 0 < near <= 1:
+            raise InputError(f"near is a cosine above 0 and at most 1, got {near}")
+        return find_duplicates(self._table(), near, progress)
+
+    def switch(
+        self,
+        model: Model | str,
+        progress: Callable[[int, int], None] = lambda done, total: None,
+        without_missing: bool = False,
+    ) -> SwitchReport:
+        """Have another model look at the collection's images, then make it the active one.
+
+        Searches go on with the old one until all is done; its vectors stay, and switching back
+        looks at new and changed images alone. Interrupted, it goes on when it is called again.
+        without_missing: also where files are not there any more, which then leave the
+        collection; otherwise nothing is switched, and the report names them.
+        """
+        self._need()
+        other = load_model(model) if isinstance(model, str) else model
+        with self._writing():
+            if other.fingerprint == self._settings["model"]["fingerprint"]:
+                raise InputError(f"{self.directory} already answers with {other.source}")
+            target = self._beside(other)
+            wanted = rows_of(self._table())
+            raw = any(Path(path).suffix.lower() in RAW_SUFFIXES for path in wanted)
+            way = Way(other, target["regions"], target["vectors"], sys.maxsize, raw)
+            report, missing = build_beside(
+                wanted, lambda: self._table(target["table"]), Ledger(self.directory), way, progress
+            )
+            tidy(self._table(target["table"]))
+            switched = without_missing or not missing
+            if switched:
+                self._settings = activate(self._settings, other.fingerprint)
+                write_settings(self.directory, self._settings)
+                self._given = other
+                self.__dict__.pop("model", None)
+        return SwitchReport(report.indexed, tuple(map(Path, missing)), switched)
+
+    def forget(self, model: str) -> None:
+        """Remove the vectors of a model that is not the active one; model: its source."""
+        self._need()
+        with self._writing():
+            others = self._settings.get("others", {})
+            found = [key for key, entry in others.items() if entry["model"]["source"] == model]
+            if not found:
+                names = ", ".join(entry["model"]["source"] for entry in others.values())
+                raise InputError(
+                    f"{self.directory} keeps no vectors of {model} beside the active model's"
+                    + (f", but of {names}" if names else "")
+                )
+            gone = {key: others[key] for key in found}
+            kept = {key: entry for key, entry in others.items() if key not in gone}
+            self._settings = {**self._settings, "others": kept}
+            write_settings(self.directory, self._settings)
+            for entry in gone.values():
+                shutil.rmtree(self.directory / entry["table"])
+
     def search(self, text: str, k: int = 10, rank_by: str = "regions") -> list[Hit]:
         """Return the k images that answer a text best, best first.
 
@@ -163,11 +266,7 @@ class Collection:
             raise InputError(f"ask for at least one hit, got {k}")
         if rank_by not in RANKINGS:
             raise InputError(f"rank by one of {', '.join(RANKINGS)}, got {rank_by!r}")
-        if not self.exists:
-            raise InputError(
-                f"there is no collection in {self.directory}: make one with "
-                f"`finesight index FOLDER --collection {self.directory}`"
-            )
+        self._need()
         table = self._table()
         if rank_by == "fused" and "fused" not in table.schema.names:
             raise InputError(
@@ -178,22 +277,36 @@ class Collection:
 
     def status(self) -> dict[str, Any]:
         """Return what the collection holds: images, regions, model and format version."""
-        if not self.exists:
-            raise InputError(f"there is no collection in {self.directory}")
+        self._need()
+        others = [entry["model"]["source"] for entry in self._per_model()[1:]]
         return {
             "collection": str(self.directory),
             "images": len(self),
+            "skipped": len(self.skipped()),
             "regions": self._settings["regions"],
             "fusion": self._settings.get("fusion"),
             "vectors": self._settings.get("vectors"),
             "model": self._settings["model"]["source"],
             "fingerprint": self._settings["model"]["fingerprint"],
+            "others": ", ".join(others) or None,
             "version": self._settings["version"],
             "bytes": sum(p.stat().st_size for p in self.directory.rglob("*") if p.is_file()),
         }
 
-    def _table(self) -> lance.LanceDataset:
-        path = self.directory / self._settings["table"]
+    def _need(self) -> None:
+        if not self.exists:
+            raise InputError(
+                f"there is no collection in {self.directory}: make one with "
+                f"`finesight index FOLDER --collection {self.directory}`"
+            )
+
+    def _per_model(self) -> list[dict[str, Any]]:
+        """Return what the settings say of each model's table, the active one's first."""
+        return [self._settings, *self._settings.get("others", {}).values()]
+
+    def _table(self, name: str | None = None) -> lance.LanceDataset:
+        """Open the newest version of the active table, or of another one."""
+        path = self.directory / (name or self._settings["table"])
         try:
             return lance.dataset(str(path))
         except (ValueError, OSError) as error:
@@ -221,20 +334,37 @@ class Collection:
 
     def _create(self, regions: str, vectors: int) -> None:
         """Make an empty table and, last, the file that names it."""
-        model = self.model
-        settings = {
-            "format": FORMAT,
-            "version": VERSION,
-            "table": f"images-{model.fingerprint}.lance",
+        entry = self._new_table(self.model, regions, vectors)
+        self._settings = {"format": FORMAT, "version": VERSION, **entry}
+        write_settings(self.directory, self._settings)
+
+    def _beside(self, model: Model) -> dict[str, Any]:
+        """Return what the settings say of another model's table, made if there is none."""
+        others = self._settings.get("others", {})
+        entry = others.get(model.fingerprint)
+        if entry is None or entry["fusion"] != model.fusion_name:
+            entry = self._new_table(model, model.regions, model.vectors)
+            others = {**others, model.fingerprint: entry}
+            self._settings = {**self._settings, "others": others}
+            write_settings(self.directory, self._settings)
+        return entry
+
+    def _new_table(self, model: Model, regions: str, vectors: int) -> dict[str, Any]:
+        """Make an empty table for a model; return what the settings are to say of it."""
+        name = f"images-{model.fingerprint}.lance"
+        path = self.directory / name
+        # A table without a file that names it is what a killed first run left behind.
+        mode = "overwrite" if path.exists() else "create"
+        lance.write_dataset(table_schema(model.encoder.width).empty_table(), str(path), mode=mode)
+        return {
+            "table": name,
             "regions": regions,
             "model": {"source": model.source, "fingerprint": model.fingerprint},
             "fusion": model.fusion_name,
             "vectors": vectors,
         }
-        schema = table_schema(model.encoder.width)
-        path = self.directory / str(settings["table"])
-        # A table without a file that names it is what a killed first run left behind.
-        mode = "overwrite" if path.exists() else "create"
-        lance.write_dataset(schema.empty_table(), str(path), mode=mode)
-        self._settings = settings
-        write_settings(self.directory, settings)
+
+
+def _switch(directory: Path, source: str) -> str:
+    """Return the command that makes a model the active one."""
+    return f"finesight switch {source} --collection {directory}"

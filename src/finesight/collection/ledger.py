@@ -68,6 +68,10 @@ class Ledger:
             if entry.reason is not None
         ]
 
+    def paths(self) -> list[Path]:
+        """Return all files with an entry."""
+        return [entry.found.path for entry in self._entries.values()]
+
     def below(self, roots: Sequence[Path]) -> list[Entry]:
         """Return the entries of these files and of those below these folders or archives."""
         return [

@@ -10,8 +10,9 @@ MANIFEST = "collection.json"
 FORMAT = "finesight-collection"
 VERSION = 3
 
-PER_MODEL = ("table", "regions", "model", "fusion", "vectors")
-"""What differs from model to model; the entries of "others" hold these."""
+_PER_MODEL = ("table", "regions", "model", "fusion", "vectors")
+"""What differs from model to model: of the active one beside the rest, of the others under
+"others", by fingerprint."""
 
 
 def read_settings(directory: Path) -> dict[str, Any]:
@@ -41,3 +42,11 @@ def write_settings(directory: Path, settings: dict[str, Any]) -> None:
     temporary = directory / f"{MANIFEST}.new"
     temporary.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
     temporary.replace(directory / MANIFEST)
+
+
+def activate(settings: dict[str, Any], fingerprint: str) -> dict[str, Any]:
+    """Return the settings with another model's table as the active one, the old one kept."""
+    others = dict(settings["others"])
+    chosen = others.pop(fingerprint)
+    others[settings["model"]["fingerprint"]] = {key: settings.get(key) for key in _PER_MODEL}
+    return {**settings, **chosen, "others": others}
