@@ -5,6 +5,7 @@ import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import lance
@@ -64,11 +65,16 @@ class Way:
     max_pixels: int = MAX_PIXELS
     raw: bool = False
 
-    @property
+    @cached_property
     def tried(self) -> str:
-        """What a file that failed was tried with: otherwise it is tried again."""
+        """What a file that failed was tried with: with anything else, it is tried again."""
         readers = "+".join(filter(None, (decoders(), reads_tiles(), "raw" if self.raw else "")))
-        return f"{self.model.fingerprint} {self.looked} {self.max_pixels} {readers}"
+        return f"{self.max_pixels} {readers}"
+
+    @property
+    def opened(self) -> str:
+        """What an archive was opened for: for anything else, it is opened again."""
+        return f"{self.model.fingerprint} {self.looked} {self.tried}"
 
 
 class Adding:
@@ -152,9 +158,11 @@ class Adding:
     def _is_new_archive(self, found: Found) -> bool:
         """Whether an archive has to be opened; one that was read to the end costs a stat."""
         self._met.add(str(found.path))
-        if self._ledger.of(found, self._way.tried) is None:
+        entry = self._ledger.of(found, self._way.opened)
+        if entry is None:
             return True
-        if self._was_skipped(found):
+        if entry.reason is not None:
+            self._skipped.append(Skipped(found.path, entry.reason, remembered=True))
             self._unsure.append(found.path)
         inside = self._known.by_archive.get(str(found.path), [])
         self._unchanged += len(inside)
@@ -190,9 +198,9 @@ class Adding:
                 for source in self._members(archive):
                     self._total += 1
                     yield self._give(source)
-                entry = Entry(archive, self._way.tried)
+                entry = Entry(archive, self._way.opened)
             except ArchiveError as error:
-                entry = Entry(archive, self._way.tried, str(error))
+                entry = Entry(archive, self._way.opened, str(error))
                 self._skipped.append(Skipped(archive.path, str(error)))
                 self._unsure.append(archive.path)
             self._finished.append((self._given, entry))

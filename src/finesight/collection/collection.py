@@ -321,7 +321,8 @@ class Collection:
         there = "fused" in table.schema.names
         if there and all(self._settings.get(key) == value for key, value in wanted.items()):
             return
-        add_details(table)
+        if self._settings["version"] < VERSION:
+            add_details(table)
         fusion = (self._settings.get("fusion"), self._settings.get("vectors"))
         if not there or fusion != (self.model.fusion_name, vectors):
             fuse_anew(
@@ -343,7 +344,8 @@ class Collection:
         others = self._settings.get("others", {})
         entry = others.get(model.fingerprint)
         if entry is None or entry["fusion"] != model.fusion_name:
-            entry = self._new_table(model, model.regions, model.vectors)
+            regions, vectors = self._settings["regions"], self._settings.get("vectors")
+            entry = self._new_table(model, regions, vectors or model.vectors)
             others = {**others, model.fingerprint: entry}
             self._settings = {**self._settings, "others": others}
             write_settings(self.directory, self._settings)
