@@ -53,17 +53,18 @@ def _kill(
     pictures: Path, collection: Path, kills: int, chance: random.Random, reader: "Reader"
 ) -> None:
     """Start runs and kill them; when one ends by itself, change the pictures and go on."""
-    command = [*INDEX, str(pictures), "--prune", "--collection", str(collection)]
+    command = [*INDEX, str(pictures), "--prune", "--collection"]
     start = time.monotonic()
-    subprocess.run(
-        [*command[:-1], str(collection.with_name("trial"))], check=True, capture_output=True
-    )
-    longest = time.monotonic() - start
+    subprocess.run([*command, str(collection.with_name("trial"))], check=True, capture_output=True)
+    longest = time.monotonic() - start  # of a run that is not killed
     number = rounds = 0
     while number < kills:
-        run = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        start = time.monotonic()
+        run = subprocess.Popen(
+            [*command, str(collection)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
         try:
-            _, message = run.communicate(timeout=chance.uniform(0.2, 1.1 * longest))
+            _, message = run.communicate(timeout=chance.uniform(0.3, 1) * longest)
         except subprocess.TimeoutExpired:
             run.kill()
             run.communicate()
@@ -72,6 +73,7 @@ def _kill(
             continue
         if run.returncode != 0:
             sys.exit(f"a run failed: {message.decode()}")
+        longest = time.monotonic() - start
         rounds += 1
         reader.only_batches = False
         _change(pictures, rounds, chance)
@@ -110,7 +112,7 @@ def _change(pictures: Path, number: int, chance: random.Random) -> None:
     with zipfile.ZipFile(pictures / f"archive{number}.zip", "w") as archive:
         for path in some[50:60]:
             archive.write(path, path.name)
-    _paint(pictures / f"new{number}", range(number * 1000, number * 1000 + 90), chance)
+    _paint(pictures / f"new{number}", range(number * 1000, number * 1000 + 200), chance)
 
 
 class Reader(threading.Thread):

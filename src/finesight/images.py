@@ -177,7 +177,14 @@ def _reasons(max_pixels: int) -> Iterator[None]:
     # Pillow's decoders raise many kinds of exception on damaged data: OSError, SyntaxError,
     # ValueError, struct.error, IndexError and more. Whichever it is, the file is damaged.
     except Exception as error:
-        raise ImageError(f"damaged or truncated: {error}") from error
+        raise ImageError(f"damaged or truncated: {_one_line(error)}") from error
+
+
+def _one_line(error: Exception) -> str:
+    """Return a decoder's message as it can be shown in a list; some have none, or bytes."""
+    what = error.args[0] if error.args else type(error).__name__
+    text = what.decode(errors="replace") if isinstance(what, bytes) else str(error)
+    return _printable(" ".join(text.split()))
 
 
 def _exif(image: Image.Image) -> dict[int, Any]:

@@ -68,9 +68,9 @@ class Ledger:
             if entry.reason is not None
         ]
 
-    def paths(self) -> list[Path]:
-        """Return all files with an entry."""
-        return [entry.found.path for entry in self._entries.values()]
+    def opened(self) -> list[Path]:
+        """Return the archives and annotations that were read to the end."""
+        return [entry.found.path for entry in self._entries.values() if entry.reason is None]
 
     def below(self, roots: Sequence[Path]) -> list[Entry]:
         """Return the entries of these files and of those below these folders or archives."""
@@ -107,7 +107,8 @@ class Ledger:
 
     def drop(self, paths: Iterable[Path]) -> None:
         """Remove the entries of files, where there are any."""
-        names = [name for path in paths if (name := _name(path)) in self._entries]
+        given = dict.fromkeys(_name(path) for path in paths)
+        names = [name for name in given if name in self._entries]
         for start in range(0, len(names), _AT_ONCE):
             part = names[start : start + _AT_ONCE]
             lance.dataset(self._path).delete(f"path IN ({', '.join(map(quoted, part))})")

@@ -30,7 +30,7 @@ def forget(ledger: Ledger, given: Sequence[Path | str]) -> int:
     """Forget the skipped files that are given; archives are opened again when next indexed."""
     wanted = _Wanted(given)
     gone = [skipped.path for skipped in ledger.skipped() if wanted.match(str(skipped.path))]
-    archives = [path for path in ledger.paths() if wanted.touches(path)]
+    archives = [path for path in ledger.opened() if wanted.touches(path)]
     ledger.drop([*gone, *archives])
     return len(gone)
 
