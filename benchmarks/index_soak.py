@@ -25,7 +25,7 @@ from finesight import Collection, load_model
 from finesight.collection.schema import unpack
 
 BATCH = 64  # images a commit
-PICTURES = 260
+PICTURES = 500
 INDEX = [sys.executable, "-m", "finesight", "index", "--model", "mini", "--regions", "grid2"]
 
 
@@ -54,30 +54,41 @@ def _kill(
 ) -> None:
     """Start runs and kill them; when one ends by itself, change the pictures and go on."""
     command = [*INDEX, str(pictures), "--prune", "--collection"]
-    start = time.monotonic()
-    subprocess.run([*command, str(collection.with_name("trial"))], check=True, capture_output=True)
-    longest = time.monotonic() - start  # of a run that is not killed
-    number = rounds = 0
+    trial = [*command, str(collection.with_name("trial"))]
+    whole, idle = (_time(trial) for _ in range(2))  # all is new; nothing is
+    number = rounds = late = 0
     while number < kills:
-        start = time.monotonic()
+        before = _version(collection)
         run = subprocess.Popen(
             [*command, str(collection)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
         )
         try:
-            _, message = run.communicate(timeout=chance.uniform(0.3, 1) * longest)
+            _, message = run.communicate(timeout=chance.uniform(0.7 * idle, whole))
         except subprocess.TimeoutExpired:
             run.kill()
             run.communicate()
             number += 1
-            print(f"kill {number}", flush=True)
+            late += _version(collection) > before
             continue
         if run.returncode != 0:
             sys.exit(f"a run failed: {message.decode()}")
-        longest = time.monotonic() - start
         rounds += 1
         reader.only_batches = False
         _change(pictures, rounds, chance)
-        print(f"round {rounds} ended; pictures changed", flush=True)
+        print(f"kill {number}: run {rounds} came to its end; pictures changed", flush=True)
+    print(f"{late} of {kills} kills came after the run had written something")
+
+
+def _time(command: list[str]) -> float:
+    start = time.monotonic()
+    subprocess.run(command, check=True, capture_output=True)
+    return time.monotonic() - start
+
+
+def _version(collection: Path) -> int:
+    """Return the number of commits so far."""
+    opened = Collection.open(collection)
+    return int(opened._table().version) if opened.exists else 0
 
 
 def _paint(folder: Path, numbers: range, chance: random.Random) -> None:
@@ -112,7 +123,7 @@ def _change(pictures: Path, number: int, chance: random.Random) -> None:
     with zipfile.ZipFile(pictures / f"archive{number}.zip", "w") as archive:
         for path in some[50:60]:
             archive.write(path, path.name)
-    _paint(pictures / f"new{number}", range(number * 1000, number * 1000 + 200), chance)
+    _paint(pictures / f"new{number}", range(number * 1000, number * 1000 + 400), chance)
 
 
 class Reader(threading.Thread):

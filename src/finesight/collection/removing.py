@@ -36,14 +36,13 @@ def forget(ledger: Ledger, given: Sequence[Path | str]) -> int:
 
 
 class _Wanted:
-    """What a person named: files, folders and archives, or patterns for whole paths."""
+    """What a person named: files, folders and archives, or patterns for the end of a path."""
 
     def __init__(self, given: Sequence[Path | str]) -> None:
         texts = [os.path.expanduser(str(path)) for path in given]  # noqa: PTH111
+        patterns = [text for text in texts if glob.has_magic(text) and not os.path.lexists(text)]
         self._patterns = [
-            os.path.abspath(text)  # noqa: PTH100
-            for text in texts
-            if glob.has_magic(text) and not os.path.lexists(text)
+            text if text.startswith(os.sep) else f"*{os.sep}{text}" for text in patterns
         ]
         self._places = [Path(text).resolve() for text in texts]
 
