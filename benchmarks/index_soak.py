@@ -57,8 +57,9 @@ def _kill(
     trial = [*command, str(collection.with_name("trial"))]
     whole, idle = (_time(trial) for _ in range(2))  # all is new; nothing is
     number = rounds = late = 0
+    killed = False  # in this round
     while number < kills:
-        before = _version(collection)
+        before, start = _version(collection), time.monotonic()
         run = subprocess.Popen(
             [*command, str(collection)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
         )
@@ -67,12 +68,14 @@ def _kill(
         except subprocess.TimeoutExpired:
             run.kill()
             run.communicate()
-            number += 1
+            number, killed = number + 1, True
             late += _version(collection) > before
             continue
         if run.returncode != 0:
             sys.exit(f"a run failed: {message.decode()}")
-        rounds += 1
+        if not killed:  # the machine may be busier or idler than it was
+            whole = time.monotonic() - start
+        rounds, killed = rounds + 1, False
         reader.only_batches = False
         _change(pictures, rounds, chance)
         print(f"kill {number}: run {rounds} came to its end; pictures changed", flush=True)

@@ -24,9 +24,9 @@ def open_tiles(
     are refused. Raises ImageError, and so does the function.
     """
     pixels = size[0] * size[1]
-    if pixels > _AT_ONCE and (vips := _vips_is_there()):
+    if pixels > _AT_ONCE and _vips_is_there():
         return _read_by_vips(data, size)
-    if pixels > MAX_PIXELS and not vips:
+    if pixels > MAX_PIXELS:
         raise ImageError(
             f"too large: {size[0]} x {size[1]} pixels need one more package to be read in tiles: "
             "pip install 'finesight[large]'"
