@@ -1,6 +1,6 @@
 """Kill `finesight index` at random moments, with readers beside it, and see that nothing is lost.
 
-python benchmarks/index_soak.py [KILLS] [SEED]
+python benchmarks/index_soak.py [KILLS] [--seed S] [--quick]
 
 Pictures are added, changed, moved, removed and broken between the kills. In the end the collection
 must equal one that was built without interruption: the same paths, hashes, sizes and boxes, every
@@ -8,6 +8,7 @@ path and id once, cosines of at least .9999, and the same files skipped. All the
 searches: it must never see an error, nor a part of a batch.
 """
 
+import argparse
 import random
 import subprocess
 import sys
@@ -25,20 +26,24 @@ from finesight import Collection, load_model
 from finesight.collection.schema import unpack
 
 BATCH = 64  # images a commit
-PICTURES = 500
 INDEX = [sys.executable, "-m", "finesight", "index", "--model", "mini", "--regions", "grid2"]
 
 
 def main() -> None:
     """Kill, compare, and exit with 1 if anything differs."""
-    kills = int(sys.argv[1]) if len(sys.argv) > 1 else 200
-    chance = random.Random(int(sys.argv[2]) if len(sys.argv) > 2 else 0)
+    parser = argparse.ArgumentParser()
+    parser.add_argument("kills", nargs="?", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--quick", action="store_true", help="with fewer pictures")
+    given = parser.parse_args()
+    kills, chance = given.kills, random.Random(given.seed)
+    pictures_first, pictures_more = (200, 150) if given.quick else (500, 400)
     with tempfile.TemporaryDirectory() as folder:
         pictures, collection = Path(folder) / "pictures", Path(folder) / "killed"
-        _paint(pictures, range(PICTURES), chance)
-        reader = Reader(collection, PICTURES)
+        _paint(pictures, range(pictures_first), chance)
+        reader = Reader(collection, pictures_first)
         reader.start()
-        _kill(pictures, collection, kills, chance, reader)
+        _kill(pictures, collection, kills, pictures_more, chance, reader)
         reader.stop()
         command = [*INDEX, str(pictures), "--prune", "--collection"]
         subprocess.run([*command, str(collection)], check=True, capture_output=True)
@@ -50,9 +55,17 @@ def main() -> None:
 
 
 def _kill(
-    pictures: Path, collection: Path, kills: int, chance: random.Random, reader: "Reader"
+    pictures: Path,
+    collection: Path,
+    kills: int,
+    more: int,
+    chance: random.Random,
+    reader: "Reader",
 ) -> None:
-    """Start runs and kill them; when one ends by itself, change the pictures and go on."""
+    """Start runs and kill them; when one ends by itself, change the pictures and go on.
+
+    more: pictures that come with each change.
+    """
     command = [*INDEX, str(pictures), "--prune", "--collection"]
     trial = [*command, str(collection.with_name("trial"))]
     whole, idle = (_time(trial) for _ in range(2))  # all is new; nothing is
@@ -77,7 +90,7 @@ def _kill(
             whole = time.monotonic() - start
         rounds, killed = rounds + 1, False
         reader.only_batches = False
-        _change(pictures, rounds, chance)
+        _change(pictures, rounds, more, chance)
         print(f"kill {number}: run {rounds} came to its end; pictures changed", flush=True)
     print(f"{late} of {kills} kills came after the run had written something")
 
@@ -109,7 +122,7 @@ def _color(chance: random.Random) -> tuple[int, int, int]:
     return chance.randrange(256), chance.randrange(256), chance.randrange(256)
 
 
-def _change(pictures: Path, number: int, chance: random.Random) -> None:
+def _change(pictures: Path, number: int, more: int, chance: random.Random) -> None:
     """Do to the pictures what happens to pictures."""
     files = sorted(path for path in pictures.rglob("*.jpg"))
     some = chance.sample(files, 60)
@@ -126,7 +139,7 @@ def _change(pictures: Path, number: int, chance: random.Random) -> None:
     with zipfile.ZipFile(pictures / f"archive{number}.zip", "w") as archive:
         for path in some[50:60]:
             archive.write(path, path.name)
-    _paint(pictures / f"new{number}", range(number * 1000, number * 1000 + 400), chance)
+    _paint(pictures / f"new{number}", range(number * 1000, number * 1000 + more), chance)
 
 
 class Reader(threading.Thread):

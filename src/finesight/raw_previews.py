@@ -36,8 +36,12 @@ def read_preview(data: bytes | Path) -> bytes:
 
     It says by its EXIF orientation how it is turned. Raises NoPreviewError.
     """
-    import rawpy
-
+    try:
+        import rawpy
+    except ImportError as error:
+        raise NoPreviewError(
+            "a raw file, which needs one more package: pip install 'finesight[raw]'"
+        ) from error
     try:
         source = io.BytesIO(data) if isinstance(data, bytes) else str(data)
         with rawpy.imread(source) as raw:
