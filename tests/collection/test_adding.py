@@ -252,7 +252,7 @@ def test_a_truncated_archive_keeps_what_could_be_read(tmp_path, store):
 def test_a_kill_before_an_archive_is_read_to_its_end(tmp_path, store, monkeypatch):
     zipped(tmp_path / "x.zip", {f"{i}.png": picture(spot=10 + i) for i in range(6)})
     monkeypatch.setattr(adding, "_COMMIT", 2)
-    monkeypatch.setattr("finesight.collection.indexing._CROPS", 1)
+    monkeypatch.setattr("finesight.looking.ahead._CROPS", 1)
 
     def interrupt(done, total):
         if done == 5:

@@ -3,9 +3,7 @@
 import hashlib
 import os
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,10 +13,9 @@ from PIL import Image
 from finesight.collection.annotations import Note
 from finesight.collection.fusing import fuse
 from finesight.collection.walking import Found
-from finesight.errors import DataError
 from finesight.images import MAX_PIXELS, Header, ImageError, decode_image, read_header
 from finesight.large_images import open_tiles
-from finesight.looking.crops import encode_cut
+from finesight.looking.ahead import encode_ahead
 from finesight.looking.tiles import look_in_tiles
 from finesight.models import Model
 from finesight.raw_previews import SUFFIXES as RAW_SUFFIXES
@@ -27,14 +24,10 @@ from finesight.regions import Regions, parse_regions
 from finesight.regions.tiles import is_large
 from finesight.types import Float32, ImageVectors, UInt8
 
-# Crops encoded in one go: enough to keep every core busy, few enough to stay in the caches.
-_CROPS = 512
 # Pixels that are decoded at the same time, in all threads together; one image may be larger.
 _PIXELS_AT_ONCE = 150_000_000
 # Larger files are hashed and decoded from disk instead of from memory.
 _IN_MEMORY = 64 * 2**20
-# Files of which nothing is encoded (moved, damaged) that wait for the next batch at most.
-_WAITING = 256
 
 
 @dataclass(frozen=True)
@@ -77,14 +70,13 @@ class Failed:
 
 @dataclass(frozen=True)
 class _Cut:
-    """An image that is ready to be encoded. whole: the file itself where it is a large one."""
+    """An image that waits to be encoded. large: the file itself where it is a very large one."""
 
     source: Source
     sha256: str
     header: Header
     pixels: str = ""
     boxes: Float32 | None = None
-    crops: UInt8 | None = None
     large: bytes | Path | None = None
 
 
@@ -102,34 +94,9 @@ def look_at_files(
     known: whether these bytes (by sha256) were looked at before, which spares encoding them.
     Memory is bounded by the few images that are decoded ahead.
     """
-    workers = os.cpu_count() or 1
     look = _Look(model, parse_regions(regions), vectors, known, max_pixels)
-    with ThreadPoolExecutor(workers) as pool:
-        ahead: deque[Future[_Cut | Same | Failed]] = deque()
-        waiting: list[_Cut | Same | Failed] = []
-        remaining = iter(sources)
-        try:
-            while True:
-                while len(ahead) < 2 * workers + 2 and (source := next(remaining, None)):
-                    ahead.append(pool.submit(look.prepare, source))
-                if not ahead:
-                    break
-                waiting.append(ahead.popleft().result())
-                if _crops(waiting) >= _CROPS or len(waiting) >= _WAITING:
-                    yield from look.encode(waiting)
-                    waiting = []
-            yield from look.encode(waiting)
-        finally:
-            for future in ahead:
-                future.cancel()
-
-
-def _crops(waiting: list[_Cut | Same | Failed]) -> int:
-    return sum(
-        _CROPS if item.crops is None else len(item.crops)
-        for item in waiting
-        if isinstance(item, _Cut)
-    )
+    for item, embeddings in encode_ahead(sources, look.prepare, model.encoder):
+        yield look.finish(item, embeddings)
 
 
 class _Look:
@@ -147,30 +114,31 @@ class _Look:
         self.known, self.max_pixels = known, max_pixels
         self.room = _Room(_PIXELS_AT_ONCE)
 
-    def prepare(self, source: Source) -> _Cut | Same | Failed:
-        """Read, decode and cut one file, in whichever thread."""
+    def prepare(self, source: Source) -> tuple[_Cut | Same | Failed, UInt8 | None]:
+        """Read, decode and cut one file, in whichever thread; the crops are what to encode."""
         path = source.found.path
         try:
             str(path).encode()
         except UnicodeEncodeError:
-            return Failed(source, "its name is not valid UTF-8: rename it", lasting=False)
+            return Failed(source, "its name is not valid UTF-8: rename it", lasting=False), None
         try:
             data, digest = _read(source)
             if self.known(digest):
-                return Same(source, digest)
+                return Same(source, digest), None
             if path.suffix.lower() in RAW_SUFFIXES:
                 data = read_preview(data)
             return self._cut(source, data, digest)
         except OSError as error:
-            return Failed(source, f"cannot be read: {error.strerror or error}", lasting=False)
+            reason = f"cannot be read: {error.strerror or error}"
+            return Failed(source, reason, lasting=False), None
         except (ImageError, NoPreviewError) as error:
-            return Failed(source, str(error))
+            return Failed(source, str(error)), None
 
-    def _cut(self, source: Source, data: bytes | Path, digest: str) -> _Cut:
+    def _cut(self, source: Source, data: bytes | Path, digest: str) -> tuple[_Cut, UInt8 | None]:
         header = read_header(data, self.max_pixels)
         size = (header.width, header.height)
         if is_large(*size):
-            return _Cut(source, digest, header, large=data)
+            return _Cut(source, digest, header, large=data), None
         preprocessing = self.model.encoder.preprocessing
         boxes = self.regions(*size)
         shrink = preprocessing.shrink(size, boxes)
@@ -180,20 +148,18 @@ class _Look:
                 header = replace(header, width=image.width, height=image.height)
                 boxes = self.regions(*image.size)
             crops = preprocessing.cut(image, boxes)
-            return _Cut(source, digest, header, _pixel_hash(image), boxes, crops)
+            return _Cut(source, digest, header, _pixel_hash(image), boxes), crops
 
-    def encode(self, waiting: list[_Cut | Same | Failed]) -> Iterator[Seen | Same | Failed]:
-        """Encode what is waiting in one go, and fuse it."""
-        cuts = [c.crops for c in waiting if isinstance(c, _Cut) and c.crops is not None]
-        embeddings = iter(encode_cut(self.model.encoder, cuts) if cuts else [])
-        for item in waiting:
-            if not isinstance(item, _Cut):
-                yield item
-            elif item.large is not None:
-                yield self._look_in_tiles(item, item.large)
-            else:
-                assert item.boxes is not None
-                yield self._seen(item, ImageVectors(item.boxes, next(embeddings)), item.pixels)
+    def finish(
+        self, item: _Cut | Same | Failed, embeddings: Float32 | None
+    ) -> Seen | Same | Failed:
+        """Fuse what was encoded; look at a very large image here, one at a time."""
+        if not isinstance(item, _Cut):
+            return item
+        if item.large is not None:
+            return self._look_in_tiles(item, item.large)
+        assert item.boxes is not None and embeddings is not None
+        return self._seen(item, ImageVectors(item.boxes, embeddings), item.pixels)
 
     def _look_in_tiles(self, item: _Cut, data: bytes | Path) -> Seen | Failed:
         size = (item.header.width, item.header.height)
@@ -201,7 +167,7 @@ class _Look:
             with self.room.take(size[0] * size[1]):
                 read = open_tiles(data, size, self.max_pixels)
                 seen, pixels = look_in_tiles(read, size, self.model.encoder, self.regions)
-        except (ImageError, DataError) as error:
+        except ImageError as error:
             return Failed(item.source, str(error))
         return self._seen(item, seen, pixels)
 
