@@ -3,14 +3,14 @@ import json
 import os
 import tarfile
 import zipfile
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from conftest import spotted
 from PIL import Image
 
-from finesight.collection import Collection, adding
+from finesight.collection import adding
 from finesight.errors import InputError
 
 
@@ -410,7 +410,19 @@ def test_many_small_commits_are_joined(tmp_path, store, monkeypatch):
     monkeypatch.setattr("finesight.collection.rows._FILES", 4)
     for number in range(8):
         spotted(tmp_path / "p" / f"{number}.png", "red", spot=10 + number)
-    before = Collection.open(tmp_path / "c", store.model)
     store.add([tmp_path / "p"])
     assert len(store._table().get_fragments()) == 1
-    assert (len(store), before.exists) == (8, False)
+    assert len(store) == 8
+    assert store.add([tmp_path / "p"]).unchanged == 8
+
+
+def test_what_only_old_versions_hold_is_deleted(tmp_path, folder, store, monkeypatch):
+    store.add([folder])
+    spotted(folder / "one.png", "red", spot=50)
+    store.add([folder])
+    assert len(store._table().versions()) > 2
+    monkeypatch.setattr("finesight.collection.rows._KEPT", timedelta(0))
+    spotted(folder / "two.png", "red", spot=60)
+    store.add([folder])
+    assert len(store._table().versions()) == 1
+    assert len(store.search("red", k=9)) == 5

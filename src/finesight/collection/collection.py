@@ -144,7 +144,8 @@ class Collection:
     ) -> IndexReport:
         adding = Adding(self._table, Ledger(self.directory), way, progress)
         report = adding.run(findings, prune)
-        tidy(self._table())
+        if report.indexed or report.moved or report.removed:
+            tidy(self._table())
         return report
 
     @contextmanager

@@ -1,6 +1,7 @@
 """Reads and writes rows of the table of images; each write is one commit, seen whole or not."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 
 import lance
@@ -15,6 +16,7 @@ _AT_ONCE = 1000  # ids a filter names
 # Each commit leaves a small file, and many small files make a table slow to read.
 _FILES = 48
 _ROWS_A_FILE = 8192
+_KEPT = timedelta(minutes=10)  # far longer than a search takes
 
 
 def insert_rows(table: lance.LanceDataset, records: Sequence[Record], width: int) -> None:
@@ -54,7 +56,11 @@ def to_record(rows: pa.Table) -> Record:
 
 
 def tidy(table: lance.LanceDataset) -> None:
-    """Join small files where there are many; readers keep the version that they opened."""
+    """Join small files where there are many, and delete what only older versions hold.
+
+    Readers keep the version that they opened; one that is younger than _KEPT stays whole.
+    """
     small = [f for f in table.get_fragments() if f.count_rows() < _ROWS_A_FILE // 2]
     if len(small) > _FILES:
         table.optimize.compact_files(target_rows_per_fragment=_ROWS_A_FILE, batch_size=64)
+    table.cleanup_old_versions(older_than=_KEPT, error_if_tagged_old_versions=False)
