@@ -71,7 +71,8 @@ def read_image(path: Path, max_pixels: int = MAX_PIXELS) -> Image.Image:
     with the reason where that cannot be done.
     """
     try:
-        data = read_member(path) or path.read_bytes()
+        member = read_member(path)
+        data = path.read_bytes() if member is None else member
     except ArchiveError as error:
         raise ImageError(str(error)) from error
     except OSError as error:

@@ -10,7 +10,7 @@ import pytest
 from conftest import spotted
 from PIL import Image
 
-from finesight.collection import adding
+from finesight.collection import adding, indexing
 from finesight.errors import InputError
 
 
@@ -263,6 +263,26 @@ def test_a_kill_before_an_archive_is_read_to_its_end(tmp_path, store, monkeypatc
     assert len(store) == 4
     report = store.add([tmp_path])
     assert (report.indexed, report.unchanged) == (2, 4)
+
+
+def test_bytes_of_archives_do_not_pile_up(tmp_path, store, monkeypatch):
+    limit = 300_000
+    monkeypatch.setattr("finesight.collection.indexing._BYTES_AHEAD", limit)
+    monkeypatch.setattr("finesight.looking.ahead.os.cpu_count", lambda: 16)
+    files = {f"{i:02}.png": picture(spot=10 + i, compress_level=0) for i in range(20)}
+    most = max(map(len, files.values()))
+    zipped(tmp_path / "x.zip", files)
+    held = []
+    read = indexing._Look._count
+
+    def count(self, more):
+        read(self, more)
+        held.append(self._bytes)
+
+    monkeypatch.setattr(indexing._Look, "_count", count)
+    assert store.add([tmp_path]).indexed == 20
+    assert max(held) <= limit + most
+    assert held[-1] == 0
 
 
 def test_a_webdataset_brings_captions_and_metadata(tmp_path, store, rows):

@@ -53,3 +53,19 @@ def test_what_a_thread_raises_is_raised_here():
 
     with pytest.raises(ValueError, match="three"):
         list(encode_ahead(range(9), cut, ColorEncoder()))
+
+
+def test_none_means_later():
+    cut = []
+
+    def items():
+        for number in range(5):
+            yield number
+            while len(cut) <= number:
+                yield None
+
+    def one(number):
+        cut.append(number)
+        return number, None
+
+    assert [number for number, _ in encode_ahead(items(), one, ColorEncoder())] == list(range(5))

@@ -23,9 +23,10 @@ from finesight.collection.indexing import (
 )
 from finesight.collection.known import Known, is_gone
 from finesight.collection.ledger import Entry, Ledger
+from finesight.collection.reports import IndexReport, Skipped
 from finesight.collection.rows import delete_rows, find_content, insert_rows, update_rows
 from finesight.collection.schema import Record
-from finesight.collection.walking import Findings, Found, Skipped
+from finesight.collection.walking import Findings, Found
 from finesight.errors import DataError
 from finesight.images import MAX_PIXELS, SUFFIXES, decoders
 from finesight.large_images import reads_tiles
@@ -36,23 +37,6 @@ _COMMIT = 64  # images a commit: what a kill can cost at most
 _SMALL_COMMIT = 4096  # rows a commit of which only the path changes
 _SIDECARS = {".txt", ".text", ".caption", ".json"}  # of a webdataset
 _SIDECAR_BYTES = 2**20
-
-
-@dataclass(frozen=True)
-class IndexReport:
-    """What one run of indexing did.
-
-    indexed: new and changed images; moved: images of which only the path changed; gone: images
-    below the given folders whose files are not there any more; removed: how many of these left
-    the collection.
-    """
-
-    indexed: int
-    unchanged: int
-    skipped: tuple[Skipped, ...]
-    moved: int = 0
-    gone: int = 0
-    removed: int = 0
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import filelock
 import lance
 
-from finesight.collection.adding import Adding, IndexReport, Way
-from finesight.collection.duplicates import NEAR, Duplicates, find_duplicates
 from finesight.collection.fusing import fuse
-from finesight.collection.ledger import Ledger
 from finesight.collection.manifest import (
     FORMAT,
     VERSION,
@@ -23,12 +20,10 @@ from finesight.collection.manifest import (
     write_settings,
 )
 from finesight.collection.migration import add_details, fuse_anew
-from finesight.collection.removing import forget, remove_rows
+from finesight.collection.reports import IndexReport, Skipped, SwitchReport
 from finesight.collection.rows import tidy
 from finesight.collection.schema import table_schema
 from finesight.collection.search import search_table
-from finesight.collection.switching import SwitchReport, build_beside, rows_of
-from finesight.collection.walking import Findings, Skipped, find_images
 from finesight.errors import DataError, InputError
 from finesight.images import MAX_PIXELS
 from finesight.models import DEFAULT, Model, load_model
@@ -37,6 +32,12 @@ from finesight.raw_previews import need_rawpy
 from finesight.regions import parse_regions
 from finesight.scoring import RANKINGS
 from finesight.types import Hit
+
+# What only writers need is imported where it is used: a search starts faster without.
+if TYPE_CHECKING:
+    from finesight.collection.adding import Way
+    from finesight.collection.duplicates import Duplicates
+    from finesight.collection.walking import Findings
 
 
 class Collection:
@@ -120,6 +121,9 @@ class Collection:
         Raises InputError where there is nothing to index, the folder cannot be written, or
         another run is writing to it.
         """
+        from finesight.collection.adding import Way
+        from finesight.collection.walking import find_images
+
         looked = regions or self._settings.get("regions") or self.model.regions
         parse_regions(looked)
         kept = vectors or self._settings.get("vectors") or self.model.vectors
@@ -137,11 +141,14 @@ class Collection:
 
     def _add(
         self,
-        findings: Findings,
-        way: Way,
+        findings: "Findings",
+        way: "Way",
         progress: Callable[[int, int], None],
         prune: bool,
     ) -> IndexReport:
+        from finesight.collection.adding import Adding
+        from finesight.collection.ledger import Ledger
+
         adding = Adding(self._table, Ledger(self.directory), way, progress)
         report = adding.run(findings, prune)
         if report.indexed or report.moved or report.removed:
@@ -171,6 +178,9 @@ class Collection:
         Their files stay, and come back when they are indexed again. Raises InputError where
         nothing in the collection has such a path.
         """
+        from finesight.collection.ledger import Ledger
+        from finesight.collection.removing import forget, remove_rows
+
         self._need()
         given = list(paths)
         with self._writing():
@@ -184,18 +194,22 @@ class Collection:
 
     def skipped(self) -> list[Skipped]:
         """Return the files that could not be indexed, and why."""
+        from finesight.collection.ledger import Ledger
+
         self._need()
         return Ledger(self.directory).skipped()
 
     def duplicates(
         self,
-        near: float | None = NEAR,
+        near: float | None = 0.98,
         progress: Callable[[int, int], None] = lambda done, total: None,
-    ) -> list[Duplicates]:
+    ) -> "list[Duplicates]":
         """Return groups of images of the same bytes, the same pixels, or alike embeddings.
 
         near: the least cosine of embeddings that are alike; None leaves these out.
         """
+        from finesight.collection.duplicates import find_duplicates
+
         self._need()
         if near is not None and not 0 < near <= 1:
             raise InputError(f"near is a cosine above 0 and at most 1, got {near}")
@@ -214,6 +228,10 @@ class Collection:
         without_missing: also where files are not there any more, which then leave the
         collection; otherwise nothing is switched, and the report names them.
         """
+        from finesight.collection.adding import Way
+        from finesight.collection.ledger import Ledger
+        from finesight.collection.switching import build_beside, rows_of
+
         self._need()
         other = load_model(model) if isinstance(model, str) else model
         with self._writing():

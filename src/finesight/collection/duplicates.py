@@ -9,9 +9,6 @@ import numpy as np
 
 from finesight.types import Float32
 
-NEAR = 0.98
-"""Cosine of two whole-image embeddings from which on images are called nearly the same."""
-
 _ROWS = 2048  # compared with all others at a time
 
 
@@ -30,7 +27,7 @@ class Duplicates:
 
 def find_duplicates(
     table: lance.LanceDataset,
-    near: float | None = NEAR,
+    near: float | None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Duplicates]:
     """Return the groups of a table, those of the same bytes first, then pixels, then near ones.

@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import pathspec
+from typing import TYPE_CHECKING
 
 from finesight.errors import InputError
+
+if TYPE_CHECKING:
+    import pathspec
 
 FILE = ".finesightignore"
 """Patterns for the folder it lies in and all below, one a line, as in `.gitignore`."""
@@ -16,7 +18,7 @@ FILE = ".finesightignore"
 class Ignored:
     """The patterns that hold in a folder: those of the folders above it first, then its own."""
 
-    _layers: tuple[tuple[Path, pathspec.GitIgnoreSpec], ...] = ()
+    _layers: tuple[tuple[Path, "pathspec.GitIgnoreSpec"], ...] = ()
 
     def inside(self, folder: Path) -> "Ignored":
         """Return what holds in a folder below, with its own file; raises InputError for bad ones.
@@ -34,6 +36,8 @@ class Ignored:
 
     def with_patterns(self, folder: Path, lines: Sequence[str], source: str) -> "Ignored":
         """Return what holds with more patterns for a folder; source: named in the error."""
+        import pathspec  # searching does without
+
         try:
             spec = pathspec.GitIgnoreSpec.from_lines(lines)
         except ValueError as error:

@@ -26,6 +26,8 @@ from finesight.types import Float32, ImageVectors, UInt8
 
 # Pixels that are decoded at the same time, in all threads together; one image may be larger.
 _PIXELS_AT_ONCE = 150_000_000
+# Bytes of archives' members that wait to be decoded, beside the one that is read last.
+_BYTES_AHEAD = 256 * 2**20
 # Larger files are hashed and decoded from disk instead of from memory.
 _IN_MEMORY = 64 * 2**20
 
@@ -95,7 +97,7 @@ def look_at_files(
     Memory is bounded by the few images that are decoded ahead.
     """
     look = _Look(model, parse_regions(regions), vectors, known, max_pixels)
-    for item, embeddings in encode_ahead(sources, look.prepare, model.encoder):
+    for item, embeddings in encode_ahead(look.given(sources), look.prepare, model.encoder):
         yield look.finish(item, embeddings)
 
 
@@ -113,9 +115,29 @@ class _Look:
         self.model, self.regions, self.vectors = model, regions, vectors
         self.known, self.max_pixels = known, max_pixels
         self.room = _Room(_PIXELS_AT_ONCE)
+        self._bytes = 0  # that were read from archives and are not decoded yet
+        self._counting = threading.Lock()
+
+    def given(self, sources: Iterable[Source]) -> Iterator[Source | None]:
+        """Yield the sources; None while too many bytes wait to be decoded."""
+        for source in sources:
+            self._count(len(source.data or b""))
+            yield source
+            while self._bytes > _BYTES_AHEAD:
+                yield None
+
+    def _count(self, more: int) -> None:
+        with self._counting:
+            self._bytes += more
 
     def prepare(self, source: Source) -> tuple[_Cut | Same | Failed, UInt8 | None]:
         """Read, decode and cut one file, in whichever thread; the crops are what to encode."""
+        try:
+            return self._prepare(source)
+        finally:
+            self._count(-len(source.data or b""))
+
+    def _prepare(self, source: Source) -> tuple[_Cut | Same | Failed, UInt8 | None]:
         path = source.found.path
         try:
             str(path).encode()
@@ -123,6 +145,7 @@ class _Look:
             return Failed(source, "its name is not valid UTF-8: rename it", lasting=False), None
         try:
             data, digest = _read(source)
+            source = replace(source, data=None)  # what waits to be encoded holds no files
             if self.known(digest):
                 return Same(source, digest), None
             if path.suffix.lower() in RAW_SUFFIXES:

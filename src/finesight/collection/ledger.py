@@ -12,7 +12,8 @@ from pathlib import Path
 import lance
 import pyarrow as pa
 
-from finesight.collection.walking import Found, Skipped
+from finesight.collection.reports import Skipped
+from finesight.collection.walking import Found
 
 TABLE = "ledger.lance"
 

@@ -2,30 +2,17 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import lance
 
 from finesight.archives import containing
-from finesight.collection.adding import Adding, IndexReport, Way, describe_anew
+from finesight.collection.adding import Adding, Way, describe_anew
 from finesight.collection.annotations import Note, Notes
 from finesight.collection.ledger import Ledger
+from finesight.collection.reports import IndexReport
 from finesight.collection.rows import delete_rows
 from finesight.collection.walking import Findings, Found
-
-
-@dataclass(frozen=True)
-class SwitchReport:
-    """What a switch did: how many images it looked at, whose files are missing, and if it is done.
-
-    Nothing is switched where files are missing, unless that was asked for.
-    """
-
-    indexed: int
-    missing: tuple[Path, ...]
-    switched: bool
-
 
 Rows = dict[str, tuple[str, Note]]
 """By path: an image's id, and what is known of it beside its pixels."""

@@ -10,21 +10,10 @@ from pathlib import Path
 from finesight.archives import is_archive
 from finesight.collection.annotations import is_annotation
 from finesight.collection.ignoring import Ignored
+from finesight.collection.reports import Skipped
 from finesight.errors import InputError
 from finesight.images import SUFFIXES
 from finesight.raw_previews import SUFFIXES as RAW_SUFFIXES
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """A file or folder that was not indexed, and why.
-
-    remembered: it was skipped by an earlier run and has not changed since.
-    """
-
-    path: Path
-    reason: str
-    remembered: bool = False
 
 
 @dataclass(frozen=True)

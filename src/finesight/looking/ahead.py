@@ -20,10 +20,11 @@ U = TypeVar("U")
 
 
 def encode_ahead(
-    items: Iterable[T], cut: Callable[[T], tuple[U, UInt8 | None]], encoder: Encoder
+    items: Iterable[T | None], cut: Callable[[T], tuple[U, UInt8 | None]], encoder: Encoder
 ) -> Iterator[tuple[U, Float32 | None]]:
     """Yield what `cut` returns for every item, in order, with embeddings in the place of crops.
 
+    items: None among them means that the next is to be asked for later, when less is under way;
     cut: is called in threads; returns anything, and crops (p, side, side, 3) or None, for which
     embeddings (p, d) or None come back. What it raises is raised here, in its turn. Memory is
     bounded by the few items that are cut ahead.
