@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from conftest import spotted
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -56,6 +56,7 @@ def test_nothing_twice(folder, store):
         store.duplicates(near=0)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 40), st.integers(1, 7), st.floats(-0.9, 0.99))
 def test_pairs_in_blocks_are_those_of_the_whole_matrix(count, block, least):
     vectors = np.random.default_rng(count).normal(size=(count, 3))

@@ -2,7 +2,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from finesight.regions.tiles import LARGE, TILE, is_large, overview_factor, tiles
@@ -18,6 +18,7 @@ def test_a_scan_by_hand():
     assert not is_large(LARGE, LARGE)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 60_000), st.integers(1, 60_000))
 def test_tiles_cover_the_image_and_overlap(width, height):
     found = np.array(tiles(width, height))
