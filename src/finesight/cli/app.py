@@ -8,15 +8,18 @@ import typer
 
 from finesight.cli import render, train
 from finesight.cli.demo import demo
+from finesight.cli.duplicates import duplicates
 from finesight.cli.evaluate import evaluate
 from finesight.cli.export import export
 from finesight.cli.features import features
 from finesight.cli.index import index
 from finesight.cli.models import models
 from finesight.cli.output import say
+from finesight.cli.remove import remove
 from finesight.cli.search import search
 from finesight.cli.stats import stats
 from finesight.cli.status import status
+from finesight.cli.switch import switch
 from finesight.errors import FinesightError, InputError
 
 app = typer.Typer(
@@ -28,6 +31,8 @@ app = typer.Typer(
 )
 for command in (index, search, status, models, export, features, evaluate, stats, demo):
     app.command()(command)
+for upkeep in (remove, duplicates, switch):
+    app.command()(upkeep)
 app.add_typer(render.app, name="render")
 app.add_typer(train.app, name="train")
 
