@@ -76,7 +76,7 @@ def encoder(
     """
     load, train_encoder, export_small_clip, settings_type = _training()
     from finesight import load_model
-    from finesight.models.bundle import write_manifest
+    from finesight.models.bundle import DEFAULT_REGIONS, write_manifest
 
     started = time.monotonic()
     chosen = steps or (QUICK_STEPS if quick else settings_type().steps)
@@ -101,7 +101,7 @@ def encoder(
         out,
         name=out.name,
         width=trained.network.settings.width,
-        looking={"kind": "crops", "regions": "cc10"},
+        looking={"kind": "effort", "regions": DEFAULT_REGIONS},
         prompt="a photo of a {}",
         provenance=_provenance(data.sources, out, settings, begin),
         scores=scores,

@@ -26,10 +26,10 @@ from finesight.collection.schema import table_schema
 from finesight.collection.search import search_table
 from finesight.errors import DataError, InputError
 from finesight.images import MAX_PIXELS
+from finesight.looking.schemes import carried_over, parse_looking, resolve_effort
 from finesight.models import DEFAULT, Model, load_model
 from finesight.raw_previews import SUFFIXES as RAW_SUFFIXES
 from finesight.raw_previews import need_rawpy
-from finesight.regions import parse_regions
 from finesight.scoring import RANKINGS
 from finesight.types import Hit
 
@@ -112,7 +112,7 @@ class Collection:
         """Index the images of folders, files and archives; only what is new or changed.
 
         paths: also patterns such as "photos/**/*.jpg"; listed: they come from a list, of which
-        some may be gone. regions: a name for `parse_regions`; the collection's, else the model's
+        some may be gone. regions: a name for `parse_looking`; the collection's, else the model's
         where not given. progress: called with (images done, images in all); vectors: k, how many
         fused vectors are kept of each image, the collection's, else the model's where not given;
         where they or the model's fusion changed, all images are fused anew. exclude: patterns as
@@ -125,7 +125,8 @@ class Collection:
         from finesight.collection.walking import find_images
 
         looked = regions or self._settings.get("regions") or self.model.regions
-        parse_regions(looked)
+        looked = resolve_effort(looked, self.model.dense)
+        parse_looking(looked, self.model.dense)
         kept = vectors or self._settings.get("vectors") or self.model.vectors
         if kept < 1:
             raise InputError(f"keep at least one vector an image, got {kept}")
@@ -364,6 +365,7 @@ class Collection:
         entry = others.get(model.fingerprint)
         if entry is None or entry["fusion"] != model.fusion_name:
             regions, vectors = self._settings["regions"], self._settings.get("vectors")
+            regions = carried_over(regions, model.dense)
             entry = self._new_table(model, regions, vectors or model.vectors)
             others = {**others, model.fingerprint: entry}
             self._settings = {**self._settings, "others": others}

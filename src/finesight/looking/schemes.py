@@ -35,8 +35,11 @@ class Looking(Protocol):
     def finest(self, width: int, height: int) -> Float32:
         """Return boxes among which are the smallest that may be cut from such an image."""
 
-    def windows(self, image: Image.Image) -> Float32:
-        """Return the boxes (p, 4) to encode, normalised xyxy, the whole image first."""
+    def windows(self, image: Image.Image, size: tuple[int, int] | None = None) -> Float32:
+        """Return the boxes (p, 4) to encode, normalised xyxy, the whole image first.
+
+        size: width and height of the file, where the image was decoded smaller.
+        """
 
     def passes(self, width: int, height: int) -> float:
         """Return what an image costs, in encodings of one crop."""
@@ -52,9 +55,9 @@ class FixedLooking:
         """Return all of its boxes."""
         return self.regions(width, height)
 
-    def windows(self, image: Image.Image) -> Float32:
+    def windows(self, image: Image.Image, size: tuple[int, int] | None = None) -> Float32:
         """Return its boxes for an image of this size."""
-        return self.regions(*image.size)
+        return self.regions(*(size or image.size))
 
     def passes(self, width: int, height: int) -> float:
         """Return the number of windows."""
@@ -74,7 +77,7 @@ class ObjectLooking:
         sides = SMALLEST * max(width, height) / np.array([width, height])
         return np.array([[0, 0, *np.minimum(sides, 1)]], np.float32)
 
-    def windows(self, image: Image.Image) -> Float32:
+    def windows(self, image: Image.Image, size: tuple[int, int] | None = None) -> Float32:
         """Return the whole image and the windows of what was found in it."""
         return windows_of_objects(image, self.tower, self.canvas, self.count)
 
@@ -114,3 +117,24 @@ def resolve_effort(name: str, dense: DenseTower | None) -> str:
     if name not in EFFORTS:
         return name
     return (OF_OBJECTS if dense is not None and dense.tells_objects else OF_WINDOWS)[name]
+
+
+def carried_over(name: str, dense: DenseTower | None) -> str:
+    """Return how another model looks in the place of one that looked by `name`.
+
+    The same way, but with the windows of the same effort where it cannot tell objects.
+    """
+    if not _OBJECTS.fullmatch(name) or (dense is not None and dense.tells_objects):
+        return name
+    efforts = {meaning: effort for effort, meaning in OF_OBJECTS.items()}
+    return OF_WINDOWS[efforts.get(name, "normal")]
+
+
+def cover_for(smallest: float, effective_scale: float) -> str:
+    """Return the name of the cover in which a thing of `smallest` pixels is still named.
+
+    effective_scale: of the model, the smallest share of a crop's side that a thing may take.
+    """
+    if smallest < 1:
+        raise InputError(f"the smallest object has at least 1 pixel, got {smallest:g}")
+    return f"cover{smallest:.0f}r{max(1.1, 1 / effective_scale):.1f}"

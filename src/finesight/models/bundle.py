@@ -17,7 +17,7 @@ FORMAT_VERSION = 1
 # Beside the towers, what an embedding depends on.
 _OTHER_FILES = ("tokenizer.json", "preprocessor_config.json")
 DEFAULT_PROMPT = "a photo of a {}"
-DEFAULT_REGIONS = "cc10"
+DEFAULT_REGIONS = "normal"
 EFFECTIVE_SCALE = "effective_scale"
 """Among a bundle's scores: the smallest share of its input's side at which it names a thing."""
 
