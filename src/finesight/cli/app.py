@@ -11,9 +11,11 @@ from finesight.cli.demo import demo
 from finesight.cli.duplicates import duplicates
 from finesight.cli.evaluate import evaluate
 from finesight.cli.export import export
+from finesight.cli.export_vectors import export_vectors
 from finesight.cli.features import features
 from finesight.cli.index import index
 from finesight.cli.models import models
+from finesight.cli.optimize import optimize
 from finesight.cli.output import say
 from finesight.cli.remove import remove
 from finesight.cli.search import search
@@ -31,7 +33,7 @@ app = typer.Typer(
 )
 for command in (index, search, status, models, export, features, evaluate, stats, demo):
     app.command()(command)
-for upkeep in (remove, duplicates, switch):
+for upkeep in (remove, duplicates, switch, optimize, export_vectors):
     app.command()(upkeep)
 app.add_typer(render.app, name="render")
 app.add_typer(train.app, name="train")

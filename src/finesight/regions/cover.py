@@ -116,8 +116,8 @@ def _random_boxes(
     width: int, height: int, sizes: tuple[float, float], count: int, seed: int
 ) -> np.ndarray:
     rng = np.random.default_rng(seed)
-    longest = np.exp(rng.uniform(*np.log(sizes), count))
-    aspect = np.exp(rng.uniform(*np.log(_ASPECTS), count))
+    longest = np.exp(rng.uniform(math.log(sizes[0]), math.log(sizes[1]), count))
+    aspect = np.exp(rng.uniform(math.log(_ASPECTS[0]), math.log(_ASPECTS[1]), count))
     sides = longest[:, None] * np.stack([np.minimum(1, aspect), np.minimum(1, 1 / aspect)], axis=1)
     sides = np.minimum(sides, [width, height])
     corners = rng.uniform(size=(count, 2)) * (np.array([width, height]) - sides)
