@@ -440,9 +440,11 @@ def test_what_only_old_versions_hold_is_deleted(tmp_path, folder, store, monkeyp
     store.add([folder])
     spotted(folder / "one.png", "red", spot=50)
     store.add([folder])
-    assert len(store._table().versions()) > 2
+    before = {version["version"] for version in store._table().versions()}
+    assert len(before) > 2
     monkeypatch.setattr("finesight.collection.rows._KEPT", timedelta(0))
     spotted(folder / "two.png", "red", spot=60)
     store.add([folder])
-    assert len(store._table().versions()) == 1
+    after = {version["version"] for version in store._table().versions()}
+    assert not before & after
     assert len(store.search("red", k=9)) == 5
