@@ -48,9 +48,7 @@ def test_the_overview_shows_the_whole_image(small_tiles, image):
 def test_the_hash_tells_pixels_apart(small_tiles, image):
     def hashed(pixels):
         scheme = FixedLooking(parse_regions("full"))
-        return looking.look_in_tiles(
-            pixels.crop, pixels.size, ColorEncoder(), FixedLooking(scheme)
-        )[1]
+        return looking.look_in_tiles(pixels.crop, pixels.size, ColorEncoder(), scheme)[1]
 
     changed = image.copy()
     changed.putpixel((299, 221), (1, 2, 3))
