@@ -25,12 +25,14 @@ class QueryVectors:
     """A query that can be scored: one row of vectors (m, d) and one weight (m,) a part.
 
     whole: which parts (m,) are compared with whole images alone, not with the best region.
+    detail: how much the best region counts, from 0 to 1; the rest counts the whole image.
     """
 
     vectors: Float32
     weights: Float32
     names: tuple[str, ...]
     whole: tuple[bool, ...]
+    detail: float = 1.0
 
     @property
     def shares(self) -> Float32:

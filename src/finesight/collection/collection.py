@@ -18,6 +18,7 @@ from finesight.collection.asking import Asked, as_query, encode_query, without_n
 from finesight.collection.filtering import condition
 from finesight.collection.grouping import search_grouped
 from finesight.collection.indexing import look_at_files
+from finesight.collection.progress import shown_progress
 from finesight.collection.schema import (
     Record,
     fused_field,
@@ -130,7 +131,8 @@ class Collection:
             with filelock.FileLock(self.directory / ".lock", timeout=0):
                 self._settings = _read_settings(self.directory) or self._create(looked, kept)
                 self._fuse_anew(kept)
-                report = self._add(files, looked, kept, progress)
+                with shown_progress(self.directory, progress) as shown:
+                    report = self._add(files, looked, kept, shown)
                 return replace(report, skipped=(*unreadable, *report.skipped))
         except filelock.Timeout as error:
             raise InputError(
@@ -152,6 +154,7 @@ class Collection:
         path: str | None = None,
         offset: int = 0,
         group: bool = False,
+        detail: float = 1.0,
     ) -> list[Hit]:
         """Return the k images that answer a query best, best first.
 
@@ -163,7 +166,8 @@ class Collection:
         whole image alone) or "mean" (over all regions).
         where: a condition in SQL on the columns; path: a glob on paths; both hold before the best
         are taken. offset: how many of the best to pass over, for paging. group: near-duplicates
-        stand behind the best of them, as its `similar`. Raises InputError, with what to do, for
+        stand behind the best of them, as its `similar`. detail: where regions rank, how much the
+        best one counts, from 0 (the whole image alone) to 1. Raises InputError, with what to do, for
         whatever cannot be answered.
         """
         asked = as_query(query, near)
@@ -171,6 +175,8 @@ class Collection:
             raise InputError(f"ask for at least one hit, got {k}")
         if offset < 0:
             raise InputError(f"the offset is how many hits to pass over, got {offset}")
+        if not 0 <= detail <= 1:
+            raise InputError(f"detail is between 0 (the whole image) and 1, got {detail}")
         if rank_by not in RANKINGS:
             raise InputError(f"rank by one of {', '.join(RANKINGS)}, got {rank_by!r}")
         if not self.exists:
@@ -186,6 +192,7 @@ class Collection:
             )
         allowed = without_near(table, condition(table, where, path), asked)
         vectors = encode_query(asked, lambda: self.model.encoder, table)
+        vectors = replace(vectors, detail=detail)
         if group:
             return search_grouped(table, vectors, k, rank_by, allowed, offset)
         return search_table(table, vectors, k, rank_by, allowed, offset)
@@ -205,6 +212,12 @@ class Collection:
             "version": self._settings["version"],
             "bytes": sum(p.stat().st_size for p in self.directory.rglob("*") if p.is_file()),
         }
+
+    def table(self) -> lance.LanceDataset:
+        """Return the images as they stand: a snapshot that later writes do not change."""
+        if not self.exists:
+            raise InputError(f"there is no collection in {self.directory}")
+        return self._table()
 
     def _table(self) -> lance.LanceDataset:
         path = self.directory / self._settings["table"]

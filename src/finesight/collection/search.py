@@ -50,8 +50,11 @@ def search_table(
     if rank_by == "regions" and "fused" in dataset.schema.names:
         count = candidates(offset + k)
         if dataset.count_rows() > count:
-            found = _best(dataset, query, count, "fused", "fused", where)
-            where = _is_one_of(row.row_id for row in found)
+            found = {row.row_id for row in _best(dataset, query, count, "fused", "fused", where)}
+            if query.detail < 1:  # fused vectors were made to find regions, not wholes
+                wholes = _best(dataset, query, count, "whole", "whole", where)
+                found |= {row.row_id for row in wholes}
+            where = _is_one_of(found)
     how = rank_by if rank_by in ("mean", "fused") else "regions"
     best = _best(dataset, query, offset + k, column, how, where)[offset:]
     return _hits(dataset, query, best, offset, column)
@@ -112,9 +115,11 @@ def _scores(column: pa.Array, query: QueryVectors, how: str) -> tuple[Float32, n
     cosines, regions = [], []
     for vector, whole_alone in zip(query.vectors, query.whole, strict=True):
         score, region = max_over_regions(vector, seen, counts)
-        if whole_alone and how == "regions":
-            first = np.cumsum(counts) - counts
-            score, region = seen[first] @ vector, np.zeros_like(region)
+        if how == "regions" and (whole_alone or query.detail < 1):
+            whole = seen[np.cumsum(counts) - counts] @ vector
+            share = 0.0 if whole_alone else query.detail
+            score = np.float32(share) * score + np.float32(1 - share) * whole
+            region = np.zeros_like(region) if whole_alone else region
         elif how == "mean":
             score = mean_over_regions(vector, seen, counts)
         cosines.append(score)
