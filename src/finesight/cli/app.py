@@ -15,6 +15,7 @@ from finesight.cli.index import index
 from finesight.cli.models import models
 from finesight.cli.output import say
 from finesight.cli.search import search
+from finesight.cli.serve import serve
 from finesight.cli.stats import stats
 from finesight.cli.status import status
 from finesight.errors import FinesightError, InputError
@@ -26,7 +27,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (index, search, status, models, export, features, evaluate, stats, demo):
+for command in (index, search, serve, status, models, export, features, evaluate, stats, demo):
     app.command()(command)
 app.add_typer(render.app, name="render")
 app.add_typer(train.app, name="train")
