@@ -1,11 +1,10 @@
 import numpy as np
 import pytest
-from conftest import COLORS, spotted
+from conftest import COLORS, RandomEncoder, make_table, spotted
 from PIL import Image
 
 from finesight.collection import Collection, search
 from finesight.errors import InputError
-from finesight.models import Model
 from finesight.queries import parse_query
 from finesight.types import WHOLE, Part, Query
 
@@ -190,50 +189,44 @@ def test_images_that_cannot_be_asked_for(collection, folder, monkeypatch, typed,
         collection.search(parse_query(typed))
 
 
-def test_a_search_is_a_sum_over_regions(tmp_path):
+def test_names_count_as_words(collection, folder):
+    spotted(folder / "zebra" / "holiday_in-Rome.png", "green", spot=2)
+    collection.add([folder])
+    assert found(collection.search("red holidays", k=9))[-1] == "holiday_in-Rome"
+    hits = collection.search("red holidays", k=9, words=True)
+    named = next(hit for hit in hits if hit.path.stem == "holiday_in-Rome")
+    assert named.rank <= 2
+    assert named.why == "words"
+    # The second by its name, the last of five by what is in it.
+    assert named.score == pytest.approx(1 / (60 + 2) + 1 / (60 + 5))
+    assert named.matches[0].part == "red holidays"
+    assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+    assert len({hit.path for hit in hits}) == len(hits) == 5
+    filtered = collection.search("red holidays", words=True, path="zebra")
+    assert found(filtered) == ["holiday_in-Rome"]
+    grouped = collection.search("red rome", k=9, words=True, group=True)
+    assert "holiday_in-Rome" in found(grouped)
+    nothing = collection.search("red", words=True, k=9, rank_by="whole")
+    assert len(nothing) == 5
+
+
+def test_words_need_words(collection, folder):
+    with pytest.raises(InputError, match="no words"):
+        collection.search(near=folder / "red.png", words=True)
+    with pytest.raises(InputError, match="no words"):
+        collection.search(parse_query([str(folder / "red.png"), "-", "mug"]), words=True)
+
+
+def test_a_search_is_a_mean_over_regions(tmp_path, random_model):
     """Beside a slow reference on random embeddings."""
     rng = np.random.default_rng(0)
-
-    class Random:
-        preprocessing = None
-        width = 8
-
-        def encode_texts(self, texts):
-            return np.stack([_unit(np.random.default_rng(len(t)).normal(size=8)) for t in texts])
-
-    model = Model("random", "random", Random(), "{}", "cc5", "f" * 16)
-    embeddings = make_table(tmp_path / "c", model, rng)
+    embeddings = make_table(tmp_path / "c", random_model, rng)
     query = Query((Part(text="a"), Part(text="bb", weight=2), Part(text="ccc", weight=-1)))
-    vectors = Random().encode_texts(["a", "bb", "ccc"])
+    vectors = RandomEncoder().encode_texts(["a", "bb", "ccc"])
     slow = {
         name: float((np.array([1, 2, -1]) / 4) @ (vectors @ each.T).max(axis=1))
         for name, each in embeddings.items()
     }
-    hits = Collection.open(tmp_path / "c", model).search(query, k=7, rank_by="exact")
+    hits = Collection.open(tmp_path / "c", random_model).search(query, k=7, rank_by="exact")
     assert [hit.path.name for hit in hits] == sorted(slow, key=lambda name: -slow[name])[:7]
     np.testing.assert_allclose([h.score for h in hits], sorted(slow.values())[::-1][:7], atol=2e-3)
-
-
-def _unit(vectors):
-    return (vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)).astype(np.float32)
-
-
-def make_table(directory, model, rng, images=40):
-    """Write a collection of random embeddings; returns them by the name of the image."""
-    from finesight.collection.schema import Record
-    from finesight.types import ImageVectors
-
-    collection = Collection.open(directory, model)
-    directory.mkdir(parents=True)
-    collection._create("cc5", 2)
-    records, embeddings = [], {}
-    for number in range(images):
-        regions = _unit(rng.normal(size=(int(rng.integers(1, 6)), 8)))
-        boxes = np.tile(np.float32([0, 0, 1, 1]), (len(regions), 1))
-        path = directory / f"{number:03d}.png"
-        vectors = ImageVectors(boxes, regions)
-        fused = model.fuse(vectors, 2)
-        records.append(Record(path, path.name, 1, 1, 10, 10, "cc5", vectors, fused))
-        embeddings[path.name] = regions
-    collection._commit(records)
-    return embeddings

@@ -13,6 +13,7 @@ from finesight.cli.export import export
 from finesight.cli.features import features
 from finesight.cli.index import index
 from finesight.cli.models import models
+from finesight.cli.optimize import optimize
 from finesight.cli.output import say
 from finesight.cli.search import search
 from finesight.cli.serve import serve
@@ -27,7 +28,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (index, search, serve, status, models, export, features, evaluate, stats, demo):
+commands = (index, search, serve, status, models, export, features, evaluate, stats)
+for command in (*commands, optimize, demo):
     app.command()(command)
 app.add_typer(render.app, name="render")
 app.add_typer(train.app, name="train")

@@ -45,6 +45,9 @@ def search(
     group: Annotated[
         bool, typer.Option("--group", help="Show one of near-duplicates, with how many it hides.")
     ] = False,
+    words: Annotated[
+        bool, typer.Option("--words", help="Captions and file names count as well.")
+    ] = False,
     as_json: JsonOption = False,
     paths: Annotated[bool, typer.Option("--paths", help="Print paths alone, for pipes.")] = False,
     save: Annotated[
@@ -68,7 +71,15 @@ def search(
 
     asked = parse_query(query or []) if query or near is None else None
     hits = Collection.open(collection_folder(collection), model).search(
-        asked, k, rank_by, near=near, where=where, path=path, offset=offset, group=group
+        asked,
+        k,
+        rank_by,
+        near=near,
+        where=where,
+        path=path,
+        offset=offset,
+        group=group,
+        words=words,
     )
     if save is not None:
         from finesight.drawing import save_hits

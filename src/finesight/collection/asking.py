@@ -9,11 +9,13 @@ import numpy as np
 from PIL import Image
 
 from finesight.collection.filtering import quoted
+from finesight.collection.schema import unpack_whole
 from finesight.encoders import Encoder
 from finesight.errors import InputError
 from finesight.images import ImageError, read_image
 from finesight.looking.crops import look_at
 from finesight.queries import checked, part_name
+from finesight.scoring import normalise
 from finesight.types import WHOLE, Box, Float32, Part, Query
 
 Asked = str | Path | Image.Image | Query | Sequence[Part]
@@ -24,7 +26,8 @@ Asked = str | Path | Image.Image | Query | Sequence[Part]
 class QueryVectors:
     """A query that can be scored: one row of vectors (m, d) and one weight (m,) a part.
 
-    whole: which parts (m,) are compared with whole images alone, not with the best region.
+    whole: which parts (m,) are compared with whole images alone, not with the best region;
+    left_out: the paths of the images that these are. text: the wanted texts, for their words.
     detail: how much the best region counts, from 0 to 1; the rest counts the whole image.
     """
 
@@ -32,6 +35,8 @@ class QueryVectors:
     weights: Float32
     names: tuple[str, ...]
     whole: tuple[bool, ...]
+    left_out: frozenset[str] = frozenset()
+    text: str = ""
     detail: float = 1.0
 
     @property
@@ -68,17 +73,23 @@ def encode_query(
     texts = [part.text for part in query.parts if part.text is not None]
     encoded: Iterator[Float32] = iter(encoder().encode_texts(texts) if texts else [])
     vectors = []
+    left_out = []
     for part in query.parts:
         if part.text is not None:
             vectors.append(next(encoded))
         elif part.near is not None:
-            vectors.append(_stored(part.near, dataset))
+            left_out.append(indexed_path(part.near, dataset))
+            vectors.append(_stored(left_out[-1], dataset))
         else:
             vectors.append(_encode_image(part, encoder()))
-    weights = np.array([part.weight for part in query.parts], np.float32)
-    names = tuple(part_name(part) for part in query.parts)
-    whole = tuple(part.near is not None for part in query.parts)
-    return QueryVectors(np.stack(vectors), weights, names, whole)
+    return QueryVectors(
+        np.stack(vectors),
+        weights=np.array([part.weight for part in query.parts], np.float32),
+        names=tuple(part_name(part) for part in query.parts),
+        whole=tuple(part.near is not None for part in query.parts),
+        left_out=frozenset(left_out),
+        text=" ".join(part.text for part in query.parts if part.text and part.weight > 0),
+    )
 
 
 def indexed_path(path: Path, dataset: lance.LanceDataset) -> str:
@@ -91,17 +102,10 @@ def indexed_path(path: Path, dataset: lance.LanceDataset) -> str:
     )
 
 
-def without_near(dataset: lance.LanceDataset, where: str | None, query: Query) -> str | None:
-    """Return a condition that also leaves out the images which a query asks to come near to."""
-    left_out = [indexed_path(part.near, dataset) for part in query.parts if part.near is not None]
-    conditions = [*([where] if where else []), *(f"path != {quoted(each)}" for each in left_out)]
-    return " AND ".join(conditions) or None
-
-
-def _stored(path: Path, dataset: lance.LanceDataset) -> Float32:
-    where = f"path = {quoted(indexed_path(path, dataset))}"
-    row = dataset.to_table(columns=["whole"], filter=where, limit=1)
-    return np.array(row["whole"][0].as_py(), np.float32)
+def _stored(path: str, dataset: lance.LanceDataset) -> Float32:
+    """Return the whole-image embedding (d,) of an indexed image."""
+    row = dataset.to_table(columns=["whole"], filter=f"path = {quoted(path)}", limit=1)
+    return normalise(unpack_whole(row["whole"].combine_chunks())[0])
 
 
 def _encode_image(part: Part, encoder: Encoder) -> Float32:

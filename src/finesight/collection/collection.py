@@ -14,7 +14,7 @@ import lance
 import numpy as np
 import pyarrow as pa
 
-from finesight.collection.asking import Asked, as_query, encode_query, without_near
+from finesight.collection.asking import Asked, as_query, encode_query
 from finesight.collection.filtering import condition
 from finesight.collection.grouping import search_grouped
 from finesight.collection.indexing import look_at_files
@@ -28,7 +28,11 @@ from finesight.collection.schema import (
     unpack,
 )
 from finesight.collection.search import search_table
+from finesight.collection.snapshot import Snapshot
+from finesight.collection.tuning import Optimized, some_texts, tune, two_stage_recall
+from finesight.collection.upkeep import keep_fast
 from finesight.collection.walking import Skipped, find_images
+from finesight.collection.writing import only_writer
 from finesight.errors import DataError, InputError
 from finesight.models import DEFAULT, Model, load_model
 from finesight.regions import parse_regions
@@ -61,6 +65,7 @@ class Collection:
         self.directory = directory
         self._given = model
         self._settings = settings
+        self._snapshot: Snapshot | None = None
 
     @staticmethod
     def open(directory: Path | str, model: Model | str | None = None) -> "Collection":
@@ -154,6 +159,7 @@ class Collection:
         path: str | None = None,
         offset: int = 0,
         group: bool = False,
+        words: bool = False,
         detail: float = 1.0,
     ) -> list[Hit]:
         """Return the k images that answer a query best, best first.
@@ -166,9 +172,10 @@ class Collection:
         whole image alone) or "mean" (over all regions).
         where: a condition in SQL on the columns; path: a glob on paths; both hold before the best
         are taken. offset: how many of the best to pass over, for paging. group: near-duplicates
-        stand behind the best of them, as its `similar`. detail: where regions rank, how much the
-        best one counts, from 0 (the whole image alone) to 1. Raises InputError, with what to do, for
-        whatever cannot be answered.
+        stand behind the best of them, as its `similar`. words: captions and file names count as
+        well; the two rankings are merged, and the score is the sum of reciprocal ranks.
+        detail: where regions rank, how much the best one counts, from 0 (the whole image alone) to
+        1. Raises InputError, with what to do, for whatever cannot be answered.
         """
         asked = as_query(query, near)
         if k < 1:
@@ -177,6 +184,8 @@ class Collection:
             raise InputError(f"the offset is how many hits to pass over, got {offset}")
         if not 0 <= detail <= 1:
             raise InputError(f"detail is between 0 (the whole image) and 1, got {detail}")
+        if words and not any(part.text and part.weight > 0 for part in asked.parts):
+            raise InputError("there are no words in the query to look for in captions and names")
         if rank_by not in RANKINGS:
             raise InputError(f"rank by one of {', '.join(RANKINGS)}, got {rank_by!r}")
         if not self.exists:
@@ -184,18 +193,42 @@ class Collection:
                 f"there is no collection in {self.directory}: make one with "
                 f"`finesight index FOLDER --collection {self.directory}`"
             )
-        table = self._table()
-        if rank_by == "fused" and "fused" not in table.schema.names:
+        snapshot = self._latest()
+        if rank_by == "fused" and not snapshot.has_fused:
             raise InputError(
                 f"{self.directory} keeps no fused vectors yet: index its images again, which adds "
                 "them without looking"
             )
-        allowed = without_near(table, condition(table, where, path), asked)
-        vectors = encode_query(asked, lambda: self.model.encoder, table)
+        allowed = condition(snapshot.dataset, where, path)
+        vectors = encode_query(asked, lambda: self.model.encoder, snapshot.dataset)
         vectors = replace(vectors, detail=detail)
-        if group:
-            return search_grouped(table, vectors, k, rank_by, allowed, offset)
-        return search_table(table, vectors, k, rank_by, allowed, offset)
+        answer = search_grouped if group else search_table
+        return answer(snapshot, vectors, k, rank_by, allowed, offset, words)
+
+    def optimize(
+        self,
+        texts: Sequence[str] | None = None,
+        recall: float = 0.98,
+        say: Callable[[str], None] = lambda message: None,
+    ) -> Optimized:
+        """Bring the indexes in step, tune them for texts, and measure what a search finds.
+
+        texts: what to measure with; the captions, where there are any, else everyday words.
+        recall: the share of the exact ten best by their fused vectors that the index is to find.
+        say: is told of what may take minutes.
+        """
+        if not self.exists or not len(self):
+            raise InputError(f"there is nothing to optimize in {self.directory}: index images")
+        with only_writer(self.directory):
+            keep_fast(self._table(), self._made_of, say)
+            snapshot = self._latest()
+            asked = list(texts or some_texts(snapshot.dataset))
+            queries = self.model.encoder.encode_texts(asked)
+            say(f"measuring with {len(asked)} texts")
+            settings, chosen = tune(snapshot, queries, recall)
+            self._snapshot = None  # the next search asks as many partitions as were chosen
+            found = two_stage_recall(self._latest(), queries)
+        return Optimized(snapshot.images, snapshot.vectors, len(asked), settings, chosen, found)
 
     def status(self) -> dict[str, Any]:
         """Return what the collection holds: images, regions, model and format version."""
@@ -227,6 +260,20 @@ class Collection:
             raise DataError(
                 f"the table {path} is missing or damaged: remove {self.directory} and index again"
             ) from error
+
+    def _latest(self) -> Snapshot:
+        """Return the table as it is now, with what earlier searches read into memory."""
+        snapshot = self._snapshot
+        if snapshot is None or not snapshot.is_latest:
+            # Another run may have fused the images anew.
+            self._settings = _read_settings(self.directory) or self._settings
+            snapshot = self._snapshot = Snapshot(self._table(), self._made_of)
+        return snapshot
+
+    @property
+    def _made_of(self) -> str:
+        """What the fused vectors are, by which their index is known."""
+        return json.dumps([self._settings.get(key) for key in ("fusion", "vectors", "regions")])
 
     def _fuse_anew(self, vectors: int) -> None:
         """Fuse the images that are there, where they were fused otherwise or not at all.
@@ -321,6 +368,7 @@ class Collection:
             progress(unchanged + indexed + len(skipped), total)
         if pending:
             self._commit(pending)
+        keep_fast(self._table(), self._made_of)
         return IndexReport(indexed, unchanged, tuple(skipped))
 
     def _commit(self, records: list[Record]) -> None:

@@ -10,6 +10,7 @@ from finesight.collection.asking import QueryVectors
 from finesight.collection.filtering import quoted
 from finesight.collection.schema import unpack_whole
 from finesight.collection.search import search_table
+from finesight.collection.snapshot import Snapshot
 from finesight.scoring import normalise
 from finesight.types import Float32, Hit
 
@@ -20,12 +21,13 @@ _FIRST = 3  # hits looked at for every group asked for; doubled until there are 
 
 
 def search_grouped(
-    dataset: lance.LanceDataset,
+    snapshot: Snapshot,
     query: QueryVectors,
     k: int,
     rank_by: str,
     where: str | None = None,
     offset: int = 0,
+    words: bool = False,
 ) -> list[Hit]:
     """Return k groups behind the first `offset`, as their best hits; arguments as `search_table`.
 
@@ -34,8 +36,8 @@ def search_grouped(
     wanted = offset + k
     count = _FIRST * wanted
     while True:
-        hits = search_table(dataset, query, count, rank_by, where)
-        groups = group(hits, _whole(dataset, hits))
+        hits = search_table(snapshot, query, count, rank_by, where, words=words)
+        groups = group(hits, _whole(snapshot.dataset, hits))
         if len(groups) >= wanted or len(hits) < count:
             return groups[offset:wanted]
         count *= 2

@@ -96,3 +96,9 @@ def unpack_whole(column: pa.FixedSizeListArray) -> np.ndarray:
     """Return the vectors (n, d) of a column with one an image."""
     flat = column.flatten().to_numpy(zero_copy_only=False)
     return flat.reshape(len(column), column.type.list_size)
+
+
+def rows_condition(row_ids: Iterable[int]) -> str:
+    """Return the SQL condition that a row is one of some; Lance reads no others."""
+    ids = ", ".join(str(int(each)) for each in row_ids)
+    return f"_rowid IN ({ids})" if ids else "false"

@@ -1,8 +1,8 @@
 """Ranks the rows of a table for one query, batch by batch."""
 
 import heapq
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import lance
@@ -10,8 +10,11 @@ import numpy as np
 import pyarrow as pa
 
 from finesight.collection.asking import QueryVectors
-from finesight.collection.schema import unpack, unpack_whole
-from finesight.scoring import max_over_regions, mean_over_regions
+from finesight.collection.candidates import nearest_by_fused
+from finesight.collection.schema import rows_condition, unpack, unpack_whole
+from finesight.collection.snapshot import Snapshot
+from finesight.collection.words import find_words
+from finesight.scoring import cosines, max_over_regions, mean_over_regions, reciprocal_ranks
 from finesight.types import WHOLE, Box, Float32, Hit, Match, Why
 
 # Images whose regions are scored: at least so many, and so many times the hits asked for.
@@ -21,47 +24,87 @@ _BATCH = 512  # rows scored at a time: what bounds the memory of a search
 
 
 @dataclass(frozen=True)
-class _Row:
-    """One image's answer: its score, and each part's cosine and best vector."""
+class Scored:
+    """One image's answer: its score, and each part's cosine and best vector.
+
+    by_words: whether its caption or name brought it further up than what is in it.
+    """
 
     score: float
     path: str
     row_id: int
     cosines: tuple[float, ...]
     regions: tuple[int, ...]
+    by_words: bool = False
 
 
 def search_table(
-    dataset: lance.LanceDataset,
+    snapshot: Snapshot,
     query: QueryVectors,
     k: int,
     rank_by: str,
     where: str | None = None,
     offset: int = 0,
+    words: bool = False,
 ) -> list[Hit]:
     """Return the k best images for a query behind the first `offset`; ties go by path.
 
     An image scores by the weighted mean of its cosines with the query's parts. rank_by: one of
-    `finesight.scoring.RANKINGS`. All but "regions" score every image; "regions" scores the regions
-    of those whose fused vectors come nearest, several times as many as asked. where: a condition
-    in SQL that images must meet.
+    `finesight.scoring.RANKINGS`. All but "regions" and "fused" score every image; these score the
+    images whose fused vectors come nearest, several times as many as asked. where: a condition
+    in SQL that images must meet. words: that ranking and the one by captions and file names are
+    merged by their reciprocal ranks, whose sum is the score.
     """
-    column = {"whole": "whole", "fused": "fused"}.get(rank_by, "regions")
-    if rank_by == "regions" and "fused" in dataset.schema.names:
-        count = candidates(offset + k)
-        if dataset.count_rows() > count:
-            found = {row.row_id for row in _best(dataset, query, count, "fused", "fused", where)}
+    ranked = rank_with_words if words else rank
+    best = ranked(snapshot, query, offset + k, rank_by, where)[offset:]
+    return as_hits(snapshot.dataset, query, best, offset, rank_by)
+
+
+def rank(
+    snapshot: Snapshot, query: QueryVectors, k: int, rank_by: str, where: str | None = None
+) -> list[Scored]:
+    """Return the k best images, best first; arguments as `search_table`."""
+    wanted = k + len(query.left_out)
+    if rank_by in ("regions", "fused"):
+        near = nearest_by_fused(snapshot, query, candidates(wanted), where)
+        if near is not None:
+            chosen = near.tolist()
             if query.detail < 1:  # fused vectors were made to find regions, not wholes
-                wholes = _best(dataset, query, count, "whole", "whole", where)
-                found |= {row.row_id for row in wholes}
-            where = _is_one_of(found)
-    how = rank_by if rank_by in ("mean", "fused") else "regions"
-    best = _best(dataset, query, offset + k, column, how, where)[offset:]
-    return _hits(dataset, query, best, offset, column)
+                wholes = _best(snapshot.dataset, query, candidates(wanted), "whole", where)
+                chosen += [row.row_id for row in wholes]
+            where = rows_condition(chosen)
+    best = _best(snapshot.dataset, query, wanted, rank_by, where)
+    return [row for row in best if row.path not in query.left_out][:k]
+
+
+def rank_with_words(
+    snapshot: Snapshot, query: QueryVectors, k: int, rank_by: str, where: str | None = None
+) -> list[Scored]:
+    """Return the k best by what is in them and by their words; arguments as `search_table`."""
+    count = candidates(k)
+    named = find_words(snapshot.dataset, query.text, count, where)
+    seen = rank(snapshot, query, count, rank_by, where)
+    missing = {row_id for row_id, _ in named} - {row.row_id for row in seen}
+    seen += _best(snapshot.dataset, query, len(named), rank_by, rows_condition(missing))
+    seen = sorted((row for row in seen if row.path not in query.left_out), key=_order)
+    by_content = [row.row_id for row in seen]
+    known = set(by_content)
+    by_words = [row_id for row_id, _ in named if row_id in known]
+    scores = reciprocal_ranks([by_content, by_words])
+    places = {row_id: place for place, row_id in enumerate(by_words)}
+    merged = [
+        replace(row, score=scores[row.row_id], by_words=places.get(row.row_id, place + 1) < place)
+        for place, row in enumerate(seen)
+    ]
+    return sorted(merged, key=_order)[:k]
+
+
+def _order(row: Scored) -> tuple[float, str]:
+    return -row.score, row.path
 
 
 def candidates(wanted: int) -> int:
-    """Return how many images have their regions scored where `wanted` hits are asked for.
+    """Return how many images are scored where `wanted` hits are asked for.
 
     It grows by doubling, so that most pages of one query are cut from the same ranking.
     """
@@ -72,104 +115,93 @@ def candidates(wanted: int) -> int:
 
 
 def _best(
-    dataset: lance.LanceDataset,
-    query: QueryVectors,
-    k: int,
-    column: str,
-    how: str,
-    where: str | None,
-) -> list[_Row]:
-    """Return the k best of the images that meet a condition, best first.
-
-    how: an image answers a part by the best of its vectors in the column ("fused"), by their mean
-    ("mean"), or by the best or the first, whichever the part is compared with ("regions").
-    """
-    best: list[_Row] = []
+    dataset: lance.LanceDataset, query: QueryVectors, k: int, rank_by: str, where: str | None
+) -> list[Scored]:
+    """Return the k best of the images that meet a condition, best first."""
+    column = {"whole": "whole", "fused": "fused"}.get(rank_by, "regions")
+    best: list[Scored] = []
     batches = dataset.to_batches(
         columns=["path", column], filter=where, with_row_id=True, batch_size=_BATCH
     )
     for batch in batches:
         if batch.num_rows == 0:
             continue
-        cosines, regions = _scores(batch[column], query, how)
-        score = query.shares @ cosines
-        few = np.argpartition(-score, k - 1)[:k] if len(score) > k else np.arange(len(score))
-        if len(few) < len(score):  # equals of the last one may be first by their path
-            few = np.flatnonzero(score >= score[few].min())
+        found, regions = _scores(batch[column], query, rank_by)
+        score = query.shares @ found
+        few = np.arange(len(score))
+        if len(score) > k:  # equals of the last one may come first by their path
+            few = np.flatnonzero(score >= np.partition(score, -k)[-k])
         names, ids = batch["path"].take(few).to_pylist(), batch["_rowid"].take(few).to_pylist()
-        found = [
-            _Row(float(score[i]), name, id_, (*cosines[:, i].tolist(),), (*regions[:, i].tolist(),))
-            for i, name, id_ in zip(few.tolist(), names, ids, strict=True)
+        rows = [
+            Scored(float(score[i]), name, id_, tuple(found[:, i].tolist()), tuple(which))
+            for i, name, id_, which in zip(few, names, ids, regions[:, few].T.tolist(), strict=True)
         ]
-        best = heapq.nsmallest(k, [*best, *found], key=lambda row: (-row.score, row.path))
+        best = heapq.nsmallest(k, [*best, *rows], key=_order)
     return best
 
 
-def _scores(column: pa.Array, query: QueryVectors, how: str) -> tuple[Float32, np.ndarray]:
-    """Return the parts' cosines (m, n) with n images, and the vectors that have them (m, n)."""
+def _scores(column: pa.Array, query: QueryVectors, rank_by: str) -> tuple[Float32, np.ndarray]:
+    """Return the parts' cosines (m, n) with n images, and the vectors that have them (m, n).
+
+    An image answers a part by the mean of its vectors, or by the best, or, where the part is to be
+    compared with wholes, by its first region.
+    """
     if pa.types.is_fixed_size_list(column.type):
-        whole = unpack_whole(column).astype(np.float32)
-        return query.vectors @ whole.T, np.zeros((len(query.vectors), len(whole)), int)
+        found = cosines(query.vectors, unpack_whole(column))
+        return found, np.zeros(found.shape, int)
     seen, counts = unpack(column)
-    seen = seen.astype(np.float32)
-    cosines, regions = [], []
-    for vector, whole_alone in zip(query.vectors, query.whole, strict=True):
-        score, region = max_over_regions(vector, seen, counts)
-        if how == "regions" and (whole_alone or query.detail < 1):
-            whole = seen[np.cumsum(counts) - counts] @ vector
-            share = 0.0 if whole_alone else query.detail
-            score = np.float32(share) * score + np.float32(1 - share) * whole
+    scores, regions = [], []
+    for each, whole_alone in zip(cosines(query.vectors, seen), query.whole, strict=True):
+        score, region = max_over_regions(each, counts)
+        if rank_by == "mean":
+            score = mean_over_regions(each, counts)
+        elif rank_by != "fused" and (whole_alone or query.detail < 1):
+            share = np.float32(0 if whole_alone else query.detail)
+            whole = each[np.cumsum(counts) - counts]
+            score = share * score + (1 - share) * whole
             region = np.zeros_like(region) if whole_alone else region
-        elif how == "mean":
-            score = mean_over_regions(vector, seen, counts)
-        cosines.append(score)
+        scores.append(score)
         regions.append(region)
-    return np.stack(cosines), np.stack(regions)
+    return np.stack(scores), np.stack(regions)
 
 
-def _is_one_of(row_ids: Iterable[int]) -> str:
-    return f"_rowid IN ({', '.join(map(str, row_ids))})"
-
-
-def _hits(
+def as_hits(
     dataset: lance.LanceDataset,
     query: QueryVectors,
-    best: list[_Row],
+    best: Sequence[Scored],
     offset: int,
-    column: str,
+    rank_by: str,
 ) -> list[Hit]:
+    """Return scored images as hits, whose ranks begin behind `offset`, with their boxes."""
     if not best:
         return []
-    columns = ["id", "path", "width", "height", *(["boxes"] if column == "regions" else [])]
-    table = dataset.to_table(columns=columns, filter=_is_one_of([row.row_id for row in best]))
-    rows = {row["path"]: row for row in table.to_pylist()}
+    with_boxes = rank_by not in ("whole", "fused")
+    columns = ["id", "path", "width", "height", *(["boxes"] if with_boxes else [])]
+    table = dataset.to_table(columns=columns, filter=rows_condition(row.row_id for row in best))
+    places = {path: i for i, path in enumerate(table["path"].to_pylist())}
     hits = []
-    for rank, found in enumerate(best, offset + 1):
-        row = rows[found.path]
-        boxes = [_box(row["boxes"][i]) if i and "boxes" in row else WHOLE for i in found.regions]
+    for rank_, found in enumerate(best, offset + 1):
+        place = places[found.path]
+        boxes = [WHOLE] * len(found.regions)
+        if with_boxes:
+            seen = table["boxes"][place]
+            boxes = [_box(seen[i].as_py()) if i else WHOLE for i in found.regions]
         matches = tuple(
-            Match(name, weight, cosine, box)
-            for name, weight, cosine, box in zip(
-                query.names, query.weights.tolist(), found.cosines, boxes, strict=True
-            )
+            Match(*each)
+            for each in zip(query.names, query.weights.tolist(), found.cosines, boxes, strict=True)
         )
         first = max(matches, key=lambda match: match.weight * match.score)
-        why: Why = "fused" if column == "fused" else "whole" if first.box == WHOLE else "region"
+        why: Why = "words" if found.by_words else _why(rank_by, first.box)
+        id_, width, height = (table[name][place].as_py() for name in ("id", "width", "height"))
+        path = Path(found.path)
         hits.append(
-            Hit(
-                rank,
-                found.score,
-                Path(found.path),
-                first.box,
-                row["id"],
-                row["width"],
-                row["height"],
-                why,
-                first.part,
-                matches,
-            )
+            Hit(rank_, found.score, path, first.box, id_, width, height, why, first.part, matches)
         )
     return hits
+
+
+def _why(rank_by: str, box: Box) -> Why:
+    return "fused" if rank_by == "fused" else "whole" if box == WHOLE else "region"
 
 
 def _box(edges: Sequence[float]) -> Box:
