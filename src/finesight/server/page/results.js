@@ -6,7 +6,7 @@ import { RegionDrawer } from "./region.js";
 
 const CARD = 512; // pixels of a card's picture, enough for dense screens
 const INSET = 224;
-const SMALL = 0.4; // share of the image up to which a region is also shown enlarged
+const SMALL = 0.16; // share of the image up to which a region is also shown enlarged
 
 export class Grid {
   constructor(list, { opened, drew }) {
@@ -120,8 +120,8 @@ function region(hit, collection) {
   place(outline, hit.box);
   const [x0, y0, x1, y1] = hit.box;
   if ((x1 - x0) * (y1 - y0) > SMALL) return [outline];
-  const side = (x0 + x1) / 2 < 0.5 ? "right" : "left";
-  const end = (y0 + y1) / 2 < 0.5 ? "bottom" : "top";
+  const side = (x0 + x1) / 2 < 0.5 ? "at-right" : "at-left";
+  const end = (y0 + y1) / 2 < 0.5 ? "at-bottom" : "at-top";
   const enlarged = make("img", { alt: "", decoding: "async", loading: "lazy", draggable: "false", src: picture(hit.id, INSET, squared(hit), collection) });
   return [outline, make("span", { class: `inset ${side} ${end}` }, enlarged)];
 }
@@ -165,7 +165,8 @@ export function placed([x0, y0, x1, y1]) {
   const words = (value, low, high) => (value < 1 / 3 ? low : value > 2 / 3 ? high : "");
   const rows = words((y0 + y1) / 2, "top", "bottom");
   const columns = words((x0 + x1) / 2, "left", "right");
-  return [rows, columns].filter(Boolean).join(" ") || "in the middle";
+  const where = [rows, columns].filter(Boolean).join(" ");
+  return where ? `at the ${where}` : "in the middle";
 }
 
 function below(shots, here, direction) {

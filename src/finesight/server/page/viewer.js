@@ -91,7 +91,7 @@ function found(hit) {
   if (!hit.box || isWhole(hit.box)) return "the image as a whole";
   const [x0, y0, x1, y1] = hit.box;
   const share = (x1 - x0) * (y1 - y0) * 100;
-  return `a part ${placed(hit.box)}, ${share < 1 ? share.toFixed(1) : Math.round(share)} % of it`;
+  return `a part ${placed(hit.box)}, ${share < 1 ? share.toFixed(1) : Math.round(share)} % of the image`;
 }
 
 function bar(match) {
