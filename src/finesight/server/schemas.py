@@ -139,7 +139,7 @@ class HitAnswer(BaseModel):
     why: str = Field(description="What it was found by: whole, region, fused or words.")
     part: str = Field(description="The part of the query that the box belongs to.")
     matches: list[MatchAnswer]
-    similar: int = Field(description="Near-duplicates that stand behind it.")
+    similar: list[str] = Field(description="Paths of near-duplicates that stand behind it.")
     whole_rank: int | None = Field(
         None, description="Its rank by the whole image alone; null if beyond the first 200."
     )

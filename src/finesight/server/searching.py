@@ -150,7 +150,7 @@ def _hit(hit: Hit, outline: Outline, whole_ranks: dict[str, int]) -> HitAnswer:
             )
             for match in hit.matches
         ],
-        similar=len(hit.similar),
+        similar=[outline.shown(path) for path in hit.similar],
         whole_rank=whole_ranks.get(hit.id),
     )
 

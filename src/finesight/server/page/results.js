@@ -76,7 +76,7 @@ export class Grid {
   update(card, hit) {
     card.hit = hit;
     const frame = card.querySelector(".frame");
-    const key = JSON.stringify([hit.box, hit.why]);
+    const key = JSON.stringify([hit.box, hit.matches?.map((match) => [match.part, match.box])]);
     if (frame.dataset.box !== key) {
       frame.dataset.box = key;
       frame.querySelectorAll(".region, .inset").forEach((old) => old.remove());
@@ -118,12 +118,24 @@ export class Grid {
 function region(hit, collection) {
   const outline = make("span", { class: "region" });
   place(outline, hit.box);
+  const outlines = [...others(hit), outline];
   const [x0, y0, x1, y1] = hit.box;
-  if ((x1 - x0) * (y1 - y0) > SMALL) return [outline];
+  if ((x1 - x0) * (y1 - y0) > SMALL) return outlines;
   const side = (x0 + x1) / 2 < 0.5 ? "at-right" : "at-left";
   const end = (y0 + y1) / 2 < 0.5 ? "at-bottom" : "at-top";
   const enlarged = make("img", { alt: "", decoding: "async", loading: "lazy", draggable: "false", src: picture(hit.id, INSET, squared(hit), collection) });
-  return [outline, make("span", { class: `inset ${side} ${end}` }, enlarged)];
+  return [...outlines, make("span", { class: `inset ${side} ${end}` }, enlarged)];
+}
+
+// Where the other wanted parts of the query were found.
+function others(hit) {
+  return hit.matches
+    .filter((match) => match.weight > 0 && match.part !== hit.part && !isWhole(match.box))
+    .map((match) => {
+      const outline = make("span", { class: "region other" });
+      place(outline, match.box);
+      return outline;
+    });
 }
 
 // The region with a little around it, as a square in pixels, inside the image.
@@ -141,7 +153,7 @@ function caption(hit) {
   return [
     make("span", { class: "rank" }, String(hit.rank)),
     make("span", { class: "name", title: hit.path }, name),
-    hit.similar ? make("span", { class: "alike", title: "Near-duplicates behind it" }, `+${hit.similar} alike`) : null,
+    hit.similar.length ? make("span", { class: "alike", title: `Near-duplicates behind it: ${hit.similar.join(", ")}` }, `+${hit.similar.length} alike`) : null,
     was ? make("span", { class: "was", title: "Where the image as a whole would stand" }, was) : null,
     make("span", { class: "score", title: "Score" }, hit.score.toFixed(2)),
   ].filter(Boolean);
