@@ -93,7 +93,7 @@ class Bounded:
                     503, f"No answer within {self._limits.answer_seconds:g} s: try again."
                 ) from None
         except Exception:
-            # The person gets a problem document, the log what happened.
+            # Who asked got a problem document from the app; the log gets what happened.
             logging.getLogger("finesight.server").exception("%s %s", scope["method"], scope["path"])
             if not started:
                 raise Problem(500, "Something went wrong; the server's log says what.") from None

@@ -146,7 +146,11 @@ def install(app: FastAPI) -> None:
         assert isinstance(error, FinesightError)
         return explain(error).response()
 
+    async def on_failure(_: Request, error: Exception) -> Response:
+        return problem_response(500, "Something went wrong; the server's log says what.")
+
     app.add_exception_handler(Problem, on_problem)
+    app.add_exception_handler(Exception, on_failure)
     app.add_exception_handler(RequestValidationError, on_invalid)
     app.add_exception_handler(ValidationError, on_invalid)
     app.add_exception_handler(HTTPException, on_http)

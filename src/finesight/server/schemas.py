@@ -18,7 +18,7 @@ MAX_PARTS = 8
 Edge = Annotated[float, Field(ge=0, le=1)]
 Id = Annotated[str, Field(pattern="^[0-9a-f]{16}$", description="An image of the collection.")]
 # Unicode's noncharacters and controls say nothing to a model; \\x00 ends strings in the store.
-Text = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"^[^\x00]*\S[^\x00]*$")]
+Text = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"^[^\x00]*[^\x00\s][^\x00]*$")]
 
 
 def _has_an_area(box: Box) -> Box:
