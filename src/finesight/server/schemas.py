@@ -39,7 +39,7 @@ Rank = Literal["regions", "exact", "fused", "whole", "mean"]
 class _Strict(BaseModel):
     """A request in which an unknown field is an error, probably a typo."""
 
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, strict=True)
 
 
 class QueryPart(_Strict):
@@ -87,6 +87,8 @@ class Filters(_Strict):
 
 class Listing(Filters):
     """Which images to list, of which collection."""
+
+    model_config = ConfigDict(strict=False)  # numbers come as text in an address
 
     collection: Name | None = Field(None, description="One of /collections; else the first.")
     k: int = Field(60, ge=1, le=MAX_HITS, description="Images in the answer.")
