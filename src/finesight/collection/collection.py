@@ -250,7 +250,7 @@ class Collection:
         """Return the images as they stand: a snapshot that later writes do not change."""
         if not self.exists:
             raise InputError(f"there is no collection in {self.directory}")
-        return self._table()
+        return self._latest().dataset
 
     def _table(self) -> lance.LanceDataset:
         path = self.directory / self._settings["table"]

@@ -58,7 +58,7 @@ class Metrics:
     def text(self) -> bytes:
         """Return all numbers as Prometheus reads them."""
         for shelved in self._shelf:
-            self._images.labels(shelved.name).set(len(shelved.collection()))
+            self._images.labels(shelved.name).set(shelved.outline().images)
             if shelved.encoder is not None:
                 self._encoded.labels(shelved.name).set(shelved.encoder.encoded)
                 self._batches.labels(shelved.name).set(shelved.encoder.batches)

@@ -36,10 +36,11 @@ def token_for(host: str, given: str | None) -> str | None:
 def bind(host: str, port: int) -> socket.socket:
     """Return a socket that listens on an address; raises InputError where that cannot be."""
     try:
-        family, kind, _, _, address = socket.getaddrinfo(
+        # With its protocol: asyncio sends small answers at once only on sockets that say TCP.
+        family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        listening = socket.socket(family, kind)
+        listening = socket.socket(family, kind, protocol)
     except (OSError, UnicodeError) as error:
         raise InputError(f"there is no address {host}: give another --host ({error})") from error
     try:

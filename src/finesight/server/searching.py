@@ -59,7 +59,7 @@ def answer(
         shelved.remember(ImageRow(hit.id, hit.path, hit.width, hit.height))
     return SearchAnswer(
         collection=shelved.name,
-        images=len(collection),
+        images=outline.images,
         hits=[_hit(hit, outline, ranks) for hit in hits],
         offset=request.offset,
         more=len(found) > request.k,

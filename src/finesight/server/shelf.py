@@ -36,11 +36,12 @@ class ImageRow:
 
 @dataclass(frozen=True)
 class Outline:
-    """What the paths of a collection have in common, and its largest folders.
+    """How many images a collection has, and where: their common folder, and those below it.
 
     folders: (path below the root, images in it and below), the largest first.
     """
 
+    images: int
     root: str
     folders: tuple[tuple[str, int], ...]
 
@@ -54,6 +55,9 @@ class Outline:
     def start_of(self, folder: str) -> str:
         """Return how the paths of all images in a folder below the root begin."""
         return os.path.join(self.root, *PurePosixPath(folder).parts, "")  # noqa: PTH118
+
+
+_NOTHING = Outline(0, "", ())
 
 
 class Shelved:
@@ -79,18 +83,21 @@ class Shelved:
         with self._lock:
             if self._opened is None or self._opened[0] != state:
                 self._opened = (state, Collection.open(self.directory))
-            return self._opened[1]
+            opened = self._opened[1]
+            # With its model it is the same collection, and one snapshot is enough.
+            known = self._searched is not None and self._searched[0] is opened
+            return self._searched[1] if known and self._searched else opened
 
     def searchable(self) -> Collection:
         """Return the collection with its model, whose encoder all threads share.
 
         Raises Problem where nothing was indexed yet.
         """
-        opened = self.collection()
-        if not opened.exists:
-            raise Problem(404, f"Nothing has been indexed into {self.name} yet.")
         with self._loading:
-            if self._searched is None or self._searched[0] is not opened:
+            opened = self.collection()
+            if not opened.exists:
+                raise Problem(404, f"Nothing has been indexed into {self.name} yet.")
+            if self._searched is None or self._searched[1] is not opened:
                 fingerprint = opened.status()["fingerprint"]
                 if self._model is None or self._model.fingerprint != fingerprint:
                     model = opened.model
@@ -133,7 +140,7 @@ class Shelved:
     def outline(self) -> Outline:
         """Return what the images' paths have in common; computed again when images came or went."""
         if not self.collection().exists:
-            return Outline("", ())
+            return _NOTHING
         table = self.collection().table()
         with self._lock:
             if self._outlined is not None and self._outlined[0] == table.version:
@@ -180,7 +187,7 @@ def image_row(row: Mapping[str, Any]) -> ImageRow:
 def outline_of(paths: Sequence[str]) -> Outline:
     """Return the common folder of absolute paths, and the folders below it with their counts."""
     if not paths:
-        return Outline("", ())
+        return _NOTHING
     first, last = min(paths), max(paths)  # what these two share, all share
     root = os.path.commonpath([os.path.dirname(first), os.path.dirname(last)])  # noqa: PTH120
     counts: Counter[str] = Counter()
@@ -189,7 +196,7 @@ def outline_of(paths: Sequence[str]) -> Outline:
         for part in (below, *below.parents):
             counts[part.as_posix()] += images
     counts.pop(".", None)
-    return Outline(root, tuple(counts.most_common(_FOLDERS)))
+    return Outline(len(paths), root, tuple(counts.most_common(_FOLDERS)))
 
 
 def _name(directory: Path, taken: Container[str]) -> str:
