@@ -108,19 +108,6 @@ def test_filters_that_leave_few_and_many(tmp_path, random_model, few, path):
     assert recall(made(tmp_path, random_model), path=path) > 0.8
 
 
-def test_a_table_of_many_small_parts_is_merged(tmp_path, random_model, monkeypatch):
-    monkeypatch.setattr(upkeep, "_MANY", 3)
-    for seed in range(6):
-        rng = np.random.default_rng(seed)
-        make_table(tmp_path / "c", random_model, rng, 5, 2, f"{seed}-{{}}.png")
-    collection = Collection.open(tmp_path / "c", random_model)
-    before = collection.search("query", 30)
-    assert len(collection._table().get_fragments()) == 6
-    upkeep.keep_fast(collection._table(), collection._made_of)
-    assert len(collection._table().get_fragments()) == 1
-    assert collection.search("query", 30) == before
-
-
 def test_hex_numbers():
     texts = ["0123456789abcdef", "ffffffffffffffff" + "0" * 48, "0" * 64]
     expected = [int(text[:16], 16) for text in texts]

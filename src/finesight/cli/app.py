@@ -10,6 +10,7 @@ from finesight.cli import render, train
 from finesight.cli.demo import demo
 from finesight.cli.evaluate import evaluate
 from finesight.cli.export import export
+from finesight.cli.export_vectors import export_vectors
 from finesight.cli.features import features
 from finesight.cli.index import index
 from finesight.cli.models import models
@@ -28,9 +29,10 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-commands = (index, search, serve, status, models, export, features, evaluate, stats)
-for command in (*commands, optimize, demo):
+for command in (index, search, serve, status, models, export, features, evaluate, stats, demo):
     app.command()(command)
+for upkeep in (optimize, export_vectors):
+    app.command()(upkeep)
 app.add_typer(render.app, name="render")
 app.add_typer(train.app, name="train")
 

@@ -25,6 +25,16 @@ def optimize(
         float,
         typer.Option(min=0.5, max=1.0, help="Share of the exact ten best that is to be found."),
     ] = 0.98,
+    storage: Annotated[
+        str | None,
+        typer.Option(help="Keep regions as float16, or as int8: half the space, read faster."),
+    ] = None,
+    distinct: Annotated[
+        float | None,
+        typer.Option(
+            help="Leave out regions as near as this cosine to a larger one, such as 0.98."
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Merge small files, bring the indexes in step, tune them for texts, and measure recall.
@@ -33,10 +43,13 @@ def optimize(
 
     Example: finesight optimize --collection ~/pictures.finesight --queries my-queries.txt
     """
-    from finesight.collection import Collection
+    from finesight.collection import Collection, Storage
 
     store = Collection.open(collection_folder(collection))
-    report = store.optimize(_texts(queries), recall, say)
+    kept = store.storage
+    if storage is not None or distinct is not None:
+        kept = Storage(storage or kept.kind, distinct or kept.distinct)
+    report = store.optimize(_texts(queries), recall, say, kept)
     if as_json:
         typer.echo(json.dumps(asdict(report)))
         return

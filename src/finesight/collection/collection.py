@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from finesight.collection.asking import Asked, as_query, encode_query
+from finesight.collection.exporting import export_vectors, read_rows
 from finesight.collection.filtering import condition
 from finesight.collection.grouping import search_grouped
 from finesight.collection.indexing import look_at_files
@@ -29,6 +30,7 @@ from finesight.collection.schema import (
 )
 from finesight.collection.search import search_table
 from finesight.collection.snapshot import Snapshot
+from finesight.collection.storage import Storage, rewrite
 from finesight.collection.tuning import Optimized, some_texts, tune, two_stage_recall
 from finesight.collection.upkeep import keep_fast
 from finesight.collection.walking import Skipped, find_images
@@ -105,6 +107,11 @@ class Collection:
                 "give the old version with --model DIR, or index into another collection"
             )
         return model
+
+    @property
+    def storage(self) -> Storage:
+        """How the regions of the images are kept."""
+        return Storage.of(self._settings)
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -188,11 +195,7 @@ class Collection:
             raise InputError("there are no words in the query to look for in captions and names")
         if rank_by not in RANKINGS:
             raise InputError(f"rank by one of {', '.join(RANKINGS)}, got {rank_by!r}")
-        if not self.exists:
-            raise InputError(
-                f"there is no collection in {self.directory}: make one with "
-                f"`finesight index FOLDER --collection {self.directory}`"
-            )
+        self._need_images()
         snapshot = self._latest()
         if rank_by == "fused" and not snapshot.has_fused:
             raise InputError(
@@ -210,8 +213,12 @@ class Collection:
         texts: Sequence[str] | None = None,
         recall: float = 0.98,
         say: Callable[[str], None] = lambda message: None,
+        storage: Storage | None = None,
     ) -> Optimized:
         """Bring the indexes in step, tune them for texts, and measure what a search finds.
+
+        storage: how regions are to be kept from now on; those that are there are kept anew, and
+        what is left out of them comes back only when the images are looked at again.
 
         texts: what to measure with; the captions, where there are any, else everyday words.
         recall: the share of the exact ten best by their fused vectors that the index is to find.
@@ -220,6 +227,12 @@ class Collection:
         if not self.exists or not len(self):
             raise InputError(f"there is nothing to optimize in {self.directory}: index images")
         with only_writer(self.directory):
+            if storage is not None and storage != self.storage:
+                say(f"keeping the regions of {len(self):,} images anew")
+                # The settings first: a run that is killed between is one that has to be repeated.
+                self._settings = {**self._settings, "storage": asdict(storage)}
+                self._write_settings()
+                rewrite(self._table(), storage)
             keep_fast(self._table(), self._made_of, say)
             snapshot = self._latest()
             asked = list(texts or some_texts(snapshot.dataset))
@@ -229,6 +242,46 @@ class Collection:
             self._snapshot = None  # the next search asks as many partitions as were chosen
             found = two_stage_recall(self._latest(), queries)
         return Optimized(snapshot.images, snapshot.vectors, len(asked), settings, chosen, found)
+
+    def read(
+        self,
+        columns: Sequence[str] | None = None,
+        *,
+        where: str | None = None,
+        path: str | None = None,
+    ) -> pa.RecordBatchReader:
+        """Return the images as Arrow, batch by batch: paths, sizes, captions, boxes, vectors.
+
+        columns: all where not given; boxes are lists of normalised xyxy, one a region. where and
+        path: as in `search`. Raises InputError for a column or a condition that cannot be read.
+        """
+        self._need_images()
+        table = self._table()
+        return read_rows(table, columns, condition(table, where, path))
+
+    def export_vectors(
+        self,
+        out: Path | str,
+        vectors: str = "fused",
+        *,
+        where: str | None = None,
+        path: str | None = None,
+    ) -> tuple[int, int]:
+        """Write vectors to a .parquet or .npz file, one row a vector; returns (images, vectors).
+
+        vectors: "fused", "regions" or "whole". where and path: as in `search`.
+        """
+        self._need_images()
+        table = self._table()
+        file = Path(out).expanduser()
+        return export_vectors(table, file, vectors, condition(table, where, path))
+
+    def _need_images(self) -> None:
+        if not self.exists:
+            raise InputError(
+                f"there is no collection in {self.directory}: make one with "
+                f"`finesight index FOLDER --collection {self.directory}`"
+            )
 
     def status(self) -> dict[str, Any]:
         """Return what the collection holds: images, regions, model and format version."""
@@ -374,6 +427,7 @@ class Collection:
     def _commit(self, records: list[Record]) -> None:
         """Write records in one atomic step; a path that is there already is replaced."""
         rows = to_table(((_id(r.path), r) for r in records), self.model.encoder.width)
+        rows = self.storage.fit(rows)
         merge = self._table().merge_insert("path")
         merge.when_matched_update_all().when_not_matched_insert_all().execute(rows)
 

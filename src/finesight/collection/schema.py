@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from finesight.scoring import normalise
 from finesight.types import Float32, ImageVectors
 
 
@@ -85,7 +86,16 @@ def lists(parts: list[np.ndarray]) -> pa.Array:
 
 
 def unpack(column: pa.ListArray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rows of a list column (sum of counts, d) and their counts (n,)."""
+    """Return the rows of a list column (sum of counts, d) and their counts (n,).
+
+    What is kept in int8 comes in float32, of length 1.
+    """
+    rows, counts = unpack_stored(column)
+    return (normalise(rows) if rows.dtype == np.int8 else rows), counts
+
+
+def unpack_stored(column: pa.ListArray) -> tuple[np.ndarray, np.ndarray]:
+    """Return rows and counts as `unpack`, without a copy, in the type in which they are kept."""
     offsets = column.offsets.to_numpy()
     inner = column.flatten()
     flat = inner.flatten().to_numpy(zero_copy_only=False)

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from finesight.collection.asking import QueryVectors
 from finesight.collection.candidates import nearest_by_fused
-from finesight.collection.schema import rows_condition, unpack, unpack_whole
+from finesight.collection.schema import rows_condition, unpack_stored, unpack_whole
 from finesight.collection.snapshot import Snapshot
 from finesight.collection.words import find_words
 from finesight.scoring import cosines, max_over_regions, mean_over_regions, reciprocal_ranks
@@ -149,7 +149,7 @@ def _scores(column: pa.Array, query: QueryVectors, rank_by: str) -> tuple[Float3
     if pa.types.is_fixed_size_list(column.type):
         found = cosines(query.vectors, unpack_whole(column))
         return found, np.zeros(found.shape, int)
-    seen, counts = unpack(column)
+    seen, counts = unpack_stored(column)
     scores, regions = [], []
     for each, whole_alone in zip(cosines(query.vectors, seen), query.whole, strict=True):
         score, region = max_over_regions(each, counts)

@@ -9,7 +9,7 @@ import lance
 import numpy as np
 import pyarrow as pa
 
-from finesight.collection.schema import rows_condition, unpack
+from finesight.collection.schema import rows_condition, unpack_stored
 from finesight.collection.vector_index import (
     Keys,
     asked_of,
@@ -42,7 +42,7 @@ class FlatVectors:
         """Return those of rows with the columns `fused` and `_rowid`."""
         column = batch["fused"]
         chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
-        parts = [unpack(chunk) for chunk in chunks if len(chunk)]
+        parts = [unpack_stored(chunk) for chunk in chunks if len(chunk)]
         if not parts:
             return FlatVectors(np.zeros((0, 1), np.float16), np.zeros(0, int), np.zeros(0, int))
         vectors = np.concatenate([vectors for vectors, _ in parts])

@@ -13,7 +13,7 @@ import numpy as np
 
 from finesight.collection.asking import QueryVectors
 from finesight.collection.candidates import nearest_by_fused, vectors_asked
-from finesight.collection.schema import unpack
+from finesight.collection.schema import unpack_stored
 from finesight.collection.search import candidates
 from finesight.collection.snapshot import IndexedVectors, Snapshot
 from finesight.collection.vector_index import PARTITIONS_ASKED, nearest, partitions_of
@@ -146,7 +146,7 @@ def _scored(
 ) -> Iterator[tuple[Float32, np.ndarray]]:
     for batch in dataset.to_batches(columns=[column], with_row_id=True, batch_size=_BATCH):
         if batch.num_rows:
-            vectors, counts = unpack(batch[column])
+            vectors, counts = unpack_stored(batch[column])
             best = np.maximum.reduceat(
                 cosines(queries, vectors), np.cumsum(counts) - counts, axis=1
             )
