@@ -67,7 +67,8 @@ def serve(
         token=token_for(host, token),
     )
     for folder in settings.collections:
-        _check(folder)
+        if not (folder / "collection.json").exists():
+            say(f"nothing is in {folder} yet: finesight index FOLDER --collection {folder}")
     listening = bind(host, port)
     url = url_of(listening, settings)
 
@@ -80,11 +81,3 @@ def serve(
 
     run(settings, listening, ready)
     say("stopped")
-
-
-def _check(folder: Path) -> None:
-    """Refuse what is damaged before anyone asks; say where nothing is indexed yet."""
-    from finesight.collection import Collection
-
-    if not Collection.open(folder).exists:
-        say(f"nothing is in {folder} yet: finesight index FOLDER --collection {folder}")

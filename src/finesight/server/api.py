@@ -9,7 +9,6 @@ from fastapi.responses import Response
 from PIL import Image
 from starlette.datastructures import UploadFile
 
-from finesight.collection.progress import read_progress
 from finesight.images import ImageError, decode_image
 from finesight.server.contract import SEARCH_BODY
 from finesight.server.metrics import CONTENT_TYPE
@@ -219,6 +218,8 @@ def _described(shelved: Shelved) -> CollectionAnswer:
 
 
 def _status(shelved: Shelved) -> StatusAnswer:
+    from finesight.collection.progress import read_progress
+
     collection = shelved.collection()
     progress = read_progress(shelved.directory)
     facts: dict[str, Any] = collection.status() if collection.exists else {}

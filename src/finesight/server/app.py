@@ -1,6 +1,7 @@
 """Puts the server together: the API, the page, and around them what keeps both safe."""
 
 import contextlib
+import logging
 import threading
 from collections.abc import AsyncIterator
 
@@ -58,9 +59,10 @@ async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
     state: State = api.state.finesight
 
     def warm() -> None:
-        # Whoever searches is told what is wrong.
-        with contextlib.suppress(FinesightError, problems.Problem):
+        try:
             state.shelf.get().warm()
+        except FinesightError as error:  # whoever searches is told as well
+            logging.getLogger("finesight.server").error("%s", error)
 
     threading.Thread(target=warm, daemon=True, name="warm").start()
     yield

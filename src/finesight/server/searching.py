@@ -2,11 +2,10 @@
 
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from finesight.collection import Collection
-from finesight.collection.filtering import condition
 from finesight.server.problems import Problem
 from finesight.server.schemas import (
     Filters,
@@ -21,6 +20,9 @@ from finesight.server.schemas import (
 )
 from finesight.server.shelf import ImageRow, Outline, Shelved, image_row
 from finesight.types import Box, Hit, Part, Query
+
+if TYPE_CHECKING:
+    from finesight.collection import Collection
 
 COMPARED = 200
 """Ranks by the whole image that are told apart; further behind is 'beyond'."""
@@ -121,7 +123,7 @@ def _part(shelved: Shelved, part: QueryPart, uploads: Sequence[Image.Image]) -> 
 
 
 def _whole_ranks(
-    collection: Collection, query: Query, request: SearchRequest, where: str | None
+    collection: "Collection", query: Query, request: SearchRequest, where: str | None
 ) -> dict[str, int]:
     """Return the ranks that whole-image search gives, by id, of its first `COMPARED` hits."""
     hits = collection.search(
@@ -157,6 +159,8 @@ def _hit(hit: Hit, outline: Outline, whole_ranks: dict[str, int]) -> HitAnswer:
 
 def list_images(shelved: Shelved, listing: Listing) -> ImagesAnswer:
     """Return images that meet the filters, in the table's order."""
+    from finesight.collection.filtering import condition
+
     if not shelved.collection().exists:
         return ImagesAnswer(images=[], offset=listing.offset, more=False)
     outline = shelved.outline()

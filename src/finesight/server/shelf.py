@@ -8,18 +8,21 @@ from collections import Counter, OrderedDict
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from finesight.collection import Collection
-from finesight.collection.collection import MANIFEST
-from finesight.models import Model
-from finesight.server.batching import BatchingEncoder
 from finesight.server.problems import Problem
+
+# What a collection needs takes a quarter of a second to import: the page is there before that.
+if TYPE_CHECKING:
+    from finesight.collection import Collection
+    from finesight.models import Model
+    from finesight.server.batching import BatchingEncoder
 
 ID = re.compile(r"[0-9a-f]{16}")
 """What the id of an image looks like; nothing else reaches a filter."""
 
 _REMEMBERED = 50_000  # images whose rows are kept, so that a thumbnail needs no query
+_DESCRIPTION = "collection.json"  # replaced whenever what a collection is changes
 _FOLDERS = 200  # named in an outline
 _COLUMNS = ["id", "path", "width", "height"]
 
@@ -74,11 +77,14 @@ class Shelved:
         self._opened: tuple[object, Collection] | None = None
         self._searched: tuple[Collection, Collection] | None = None
         self._model: Model | None = None
+        self._encoder: BatchingEncoder | None = None
         self._rows: OrderedDict[str, ImageRow] = OrderedDict()
         self._outlined: tuple[object, Outline] | None = None
 
-    def collection(self) -> Collection:
+    def collection(self) -> "Collection":
         """Return the collection, opened anew where its description changed; may not exist yet."""
+        from finesight.collection import Collection
+
         state = self._state()
         with self._lock:
             if self._opened is None or self._opened[0] != state:
@@ -88,11 +94,14 @@ class Shelved:
             known = self._searched is not None and self._searched[0] is opened
             return self._searched[1] if known and self._searched else opened
 
-    def searchable(self) -> Collection:
+    def searchable(self) -> "Collection":
         """Return the collection with its model, whose encoder all threads share.
 
         Raises Problem where nothing was indexed yet.
         """
+        from finesight.collection import Collection
+        from finesight.server.batching import BatchingEncoder
+
         with self._loading:
             opened = self.collection()
             if not opened.exists:
@@ -101,15 +110,15 @@ class Shelved:
                 fingerprint = opened.status()["fingerprint"]
                 if self._model is None or self._model.fingerprint != fingerprint:
                     model = opened.model
-                    self._model = replace(model, encoder=BatchingEncoder(model.encoder))
+                    self._encoder = BatchingEncoder(model.encoder)
+                    self._model = replace(model, encoder=self._encoder)
                 self._searched = (opened, Collection.open(self.directory, self._model))
             return self._searched[1]
 
     @property
-    def encoder(self) -> BatchingEncoder | None:
+    def encoder(self) -> "BatchingEncoder | None":
         """The encoder that all searches share, once one was needed."""
-        found = None if self._model is None else self._model.encoder
-        return found if isinstance(found, BatchingEncoder) else None
+        return self._encoder
 
     def warm(self) -> None:
         """Load what a first search would wait for."""
@@ -152,7 +161,7 @@ class Shelved:
 
     def _state(self) -> object:
         try:
-            stat = (self.directory / MANIFEST).stat()
+            stat = (self.directory / _DESCRIPTION).stat()
         except OSError:
             return None
         return stat.st_mtime_ns, stat.st_size, stat.st_ino
