@@ -1,5 +1,6 @@
 """Puts the server together: the API, the page, and around them what keeps both safe."""
 
+import asyncio
 import contextlib
 import logging
 import threading
@@ -19,6 +20,8 @@ from finesight.server.metrics import Measured
 from finesight.server.sessions import TokenCheck
 from finesight.server.settings import Settings
 from finesight.server.state import State
+
+_STOP_SECONDS = 10.0  # a server that is told to stop waits so long for its model
 
 
 def create_app(settings: Settings) -> ASGIApp:
@@ -64,6 +67,9 @@ async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
         except FinesightError as error:  # whoever searches is told as well
             logging.getLogger("finesight.server").error("%s", error)
 
-    threading.Thread(target=warm, daemon=True, name="warm").start()
+    warming = threading.Thread(target=warm, daemon=True, name="warm")
+    warming.start()
     yield
+    # Native libraries must not be cut off while they are loaded; a download may be.
+    await asyncio.to_thread(warming.join, _STOP_SECONDS)
     state.close()
