@@ -200,6 +200,32 @@ def test_what_is_indexed_meanwhile_is_found(served, spots, collection):
         extra.unlink()
 
 
+def test_what_left_the_collection_is_not_served(served, collection):
+    (hit,) = served.search(text="red", k=1)["hits"]
+    assert served.ask(f"/images/{hit['id']}").status == 200
+    collection.table().delete(f"id = '{hit['id']}'")
+    assert served.ask(f"/images/{hit['id']}").status == 404
+    assert served.ask("/status").json()["images"] == 5
+
+
+def test_searching_goes_on_while_another_writes(served, spots, collection, tmp_path):
+    def index():
+        for number in range(6):
+            spotted(tmp_path / "more" / f"{number}.png", "green", spot=30 + number)
+            collection.add([tmp_path / "more"])
+
+    writer = threading.Thread(target=index)
+    writer.start()
+    seen = []
+    while writer.is_alive() or len(seen) < 5:
+        found = served.search(text="green", k=100)
+        assert len(found["hits"]) >= found["images"]  # what came since it was counted is there too
+        seen.append(found["images"])
+    writer.join()
+    assert seen == sorted(seen)
+    assert served.search(text="green", k=100)["images"] == 12
+
+
 def test_metrics_count_what_was_asked(served):
     for _ in range(3):
         served.search(text="red")

@@ -39,6 +39,8 @@ router = APIRouter()
 _NUMBER = r"(?:[01]|[01]?\.[0-9]{1,9})"
 _BOX = re.compile(rf"^{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}$")
 
+_UPLOAD_SIDE = 3072  # pixels of an uploaded image that are kept; a box of it is cut from these
+
 ImageId = Annotated[str, PathParameter(pattern="^[0-9a-f]{16}$")]
 CollectionName = Annotated[Name | None, Query(description="One of /collections; else the first.")]
 
@@ -196,7 +198,9 @@ def _decoded(files: list[bytes], most_pixels: int) -> list[Image.Image]:
     decoded = []
     for number, data in enumerate(files):
         try:
-            decoded.append(decode_image(data, max_pixels=most_pixels))
+            image = decode_image(data, max_pixels=most_pixels)
+            image.thumbnail((_UPLOAD_SIDE, _UPLOAD_SIDE))  # one large one at a time in memory
+            decoded.append(image)
         except ImageError as error:
             raise Problem(422, f"Image {number} cannot be read: {error}.") from error
     return decoded

@@ -79,6 +79,7 @@ class Shelved:
         self._model: Model | None = None
         self._encoder: BatchingEncoder | None = None
         self._rows: OrderedDict[str, ImageRow] = OrderedDict()
+        self._version: int | None = None  # of the table that the rows are from
         self._outlined: tuple[object, Outline] | None = None
 
     def collection(self) -> "Collection":
@@ -135,11 +136,14 @@ class Shelved:
 
     def image(self, id_: str) -> ImageRow:
         """Return the image with an id; raises Problem where the collection has none."""
-        with self._lock:
-            if id_ in self._rows:
-                return self._rows[id_]
         if ID.fullmatch(id_) and self.collection().exists:
             table = self.collection().table()
+            with self._lock:
+                if self._version != table.version:  # images went, or moved
+                    self._rows.clear()
+                    self._version = table.version
+                if id_ in self._rows:
+                    return self._rows[id_]
             found = table.to_table(columns=_COLUMNS, filter=f"id = '{id_}'", limit=1).to_pylist()
             if found:
                 self.remember(image_row(found[0]))

@@ -6,7 +6,7 @@ import { RegionDrawer } from "./region.js";
 
 const CARD = 512; // pixels of a card's picture, enough for dense screens
 const INSET = 224;
-const SMALL = 0.16; // share of the image up to which a region is also shown enlarged
+const SMALL = 0.2; // share of the image up to which a region is also shown enlarged
 
 export class Grid {
   constructor(list, { opened, drew }) {
