@@ -19,6 +19,7 @@ from finesight.cli.optimize import optimize
 from finesight.cli.output import say
 from finesight.cli.remove import remove
 from finesight.cli.search import search
+from finesight.cli.serve import serve
 from finesight.cli.stats import stats
 from finesight.cli.status import status
 from finesight.cli.switch import switch
@@ -31,7 +32,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (index, search, status, models, export, features, evaluate, stats, demo):
+for command in (index, search, serve, status, models, export, features, evaluate, stats, demo):
     app.command()(command)
 for upkeep in (remove, duplicates, switch, optimize, export_vectors):
     app.command()(upkeep)

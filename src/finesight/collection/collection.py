@@ -5,6 +5,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ from finesight.collection.manifest import (
     write_settings,
 )
 from finesight.collection.migration import add_details, fuse_anew
+from finesight.collection.progress import shown_progress
 from finesight.collection.reports import IndexReport, Skipped, SwitchReport
 from finesight.collection.rows import tidy
 from finesight.collection.schema import table_schema
@@ -154,7 +156,8 @@ class Collection:
                 self._create(looked, kept)
             self._bring_up_to_date(kept)
             way = Way(self.model, looked, kept, max_pixels, raw)
-            return self._add(findings, way, progress, prune)
+            with shown_progress(self.directory, progress) as shown:
+                return self._add(findings, way, shown, prune)
 
     def _add(
         self,
@@ -305,6 +308,7 @@ class Collection:
         offset: int = 0,
         group: bool = False,
         words: bool = False,
+        detail: float = 1.0,
     ) -> list[Hit]:
         """Return the k images that answer a query best, best first.
 
@@ -318,13 +322,16 @@ class Collection:
         are taken. offset: how many of the best to pass over, for paging. group: near-duplicates
         stand behind the best of them, as its `similar`. words: captions and file names count as
         well; the two rankings are merged, and the score is the sum of reciprocal ranks.
-        Raises InputError, with what to do, for whatever cannot be answered.
+        detail: where regions rank, how much the best one counts, from 0 (the whole image alone) to
+        1. Raises InputError, with what to do, for whatever cannot be answered.
         """
         asked = as_query(query, near)
         if k < 1:
             raise InputError(f"ask for at least one hit, got {k}")
         if offset < 0:
             raise InputError(f"the offset is how many hits to pass over, got {offset}")
+        if not 0 <= detail <= 1:
+            raise InputError(f"detail is between 0 (the whole image) and 1, got {detail}")
         if words and not any(part.text and part.weight > 0 for part in asked.parts):
             raise InputError("there are no words in the query to look for in captions and names")
         if rank_by not in RANKINGS:
@@ -338,6 +345,7 @@ class Collection:
             )
         allowed = condition(snapshot.dataset, where, path)
         vectors = encode_query(asked, lambda: self.model.encoder, snapshot.dataset)
+        vectors = replace(vectors, detail=detail)
         answer = search_grouped if group else search_table
         return answer(snapshot, vectors, k, rank_by, allowed, offset, words)
 
@@ -442,6 +450,11 @@ class Collection:
     def _per_model(self) -> list[dict[str, Any]]:
         """Return what the settings say of each model's table, the active one's first."""
         return [self._settings, *self._settings.get("others", {}).values()]
+
+    def table(self) -> lance.LanceDataset:
+        """Return the images as they stand: a snapshot that later writes do not change."""
+        self._need()
+        return self._latest().dataset
 
     def _table(self, name: str | None = None) -> lance.LanceDataset:
         """Open the newest version of the active table, or of another one."""
