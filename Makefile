@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SAMPLE := data/sample
 
-.PHONY: demo test lint bench
+.PHONY: demo test lint bench soak
 
 .venv/core: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -12,7 +12,7 @@ SAMPLE := data/sample
 
 .venv/dev: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install -q -c constraints.txt -e '.[torch,render,dev]'
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[torch,render,large,raw,watch,server,dev]'
 	touch $@
 
 demo: .venv/core  ## index the sample, search it, evaluate, write demo/index.html
@@ -27,7 +27,11 @@ lint: .venv/dev  ## style, types, and the arrows between the rooms
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+soak: .venv/dev  ## kill indexing 200 times, with readers beside it; nothing may be lost
+	$(BIN)/python benchmarks/index_soak.py 200
+
 bench: .venv/dev  ## the time a search takes, and how fast indexing is
 	$(BIN)/python benchmarks/search_start.py
 	$(BIN)/python benchmarks/index_throughput.py
+	$(BIN)/python benchmarks/reindex.py
 	$(BIN)/python benchmarks/query_latency.py --quick

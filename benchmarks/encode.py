@@ -21,7 +21,8 @@ import transformers
 from PIL import Image
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from finesight.collection.indexing import look_at_files
+from finesight.collection.indexing import Source, look_at_files
+from finesight.collection.walking import find_images
 from finesight.models import Model, load_model
 from finesight.training.bundle_export import export_model
 
@@ -97,7 +98,8 @@ def _bare(model: Model, count: int) -> None:
 
 
 def _ours(model: Model, images: Sequence[Path], regions: str) -> None:
-    for _ in look_at_files(images, model, regions, model.vectors, lambda digest: None):
+    sources = [Source(found) for found in find_images(images).images]
+    for _ in look_at_files(sources, model, regions, model.vectors, lambda digest: False):
         pass
 
 

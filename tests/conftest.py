@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from finesight.collection import Collection
+from finesight.collection.rows import insert_rows
 from finesight.collection.schema import Record
 from finesight.encoders import Preprocessing
 from finesight.models import Model
@@ -64,9 +65,10 @@ def make_table(directory, model, rng, images=40, most=6, names="{:03d}.png"):
         digest = hashlib.sha256(regions.tobytes()).hexdigest()
         seen = ImageVectors(boxes, regions)
         fused = regions if most == 2 else model.fuse(seen, 2)
-        records.append(Record(path, digest, 1, 1, 10, 10, "cc5", seen, fused))
+        name = hashlib.sha256(str(path).encode()).hexdigest()[:16]
+        records.append(Record(name, path, digest, 1, 1, 10, 10, "cc5", seen, fused))
         embeddings[path.name] = regions
-    collection._commit(records)
+    insert_rows(collection._table(), records, 8)
     return embeddings
 
 

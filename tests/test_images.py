@@ -1,10 +1,12 @@
 import io
+import zipfile
+from datetime import datetime
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from finesight.images import ImageError, decode_image, image_size, read_image
+from finesight.images import ImageError, decode_image, image_size, read_header, read_image
 
 
 def encoded(image, kind="PNG", **options):
@@ -119,3 +121,75 @@ def test_a_jpeg_file_may_come_smaller_and_shows_the_same(tmp_path, suffix):
     small = decode_image(data, shrink=4)
     assert small.size == ((100, 50) if suffix == "jpg" else (400, 200))
     assert np.abs(np.asarray(small.resize((8, 4)), int)[:, 5:] - (200, 100, 50)).max() < 12
+
+
+@pytest.mark.parametrize("kind", ["AVIF", "JPEG2000", "HEIF"])
+def test_newer_formats(kind):
+    if kind == "HEIF":
+        pillow_heif = pytest.importorskip("pillow_heif", reason="writing HEIC needs pillow-heif")
+        buffer = io.BytesIO()
+        pillow_heif.from_pillow(Image.new("RGB", (64, 48), RED)).save(buffer)
+        data = buffer.getvalue()
+    else:
+        data = encoded(Image.new("RGB", (64, 48), RED), kind)
+    image = decode_image(data)
+    assert (image_size(data), image.size, image.mode) == ((64, 48), (64, 48), "RGB")
+    assert np.abs(np.array(image.getpixel((9, 9))) - RED).max() < 12
+
+
+def test_heic_without_its_package_says_how_to_read_it(monkeypatch):
+    monkeypatch.setattr("finesight.images._heif_is_there", lambda: False)
+    with pytest.raises(ImageError, match="pip install pi-heif"):
+        decode_image(b"\0\0\0\x1cftypheic" + bytes(100))
+
+
+def test_formats_that_run_other_programs_are_not_opened():
+    with pytest.raises(ImageError, match="not supported"):
+        decode_image(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n")
+
+
+def test_the_limit_can_be_raised_beyond_pillows_own(monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    data = encoded(Image.new("1", (300, 200)))
+    assert decode_image(data).size == (300, 200)
+    assert Image.MAX_IMAGE_PIXELS == 1000
+
+
+@pytest.mark.parametrize(
+    ("make", "model", "camera"),
+    [
+        ("NIKON CORPORATION", "NIKON D90", "NIKON CORPORATION NIKON D90"),
+        ("Apple", "iPhone 12", "Apple iPhone 12"),
+        ("Canon", "Canon EOS R5\0\0", "Canon EOS R5"),
+        ("", "", None),
+        ("\x07\x1b[31m", "", "[31m"),
+    ],
+)
+def test_the_camera(make, model, camera):
+    exif = Image.Exif()
+    exif[0x010F], exif[0x0110] = make, model
+    header = read_header(encoded(Image.new("RGB", (9, 9)), "JPEG", exif=exif))
+    assert header.camera == camera
+
+
+@pytest.mark.parametrize("date", ["0000:00:00 00:00:00", "yesterday", "", "2020:13:01 00:00:00"])
+def test_a_date_that_is_none(date):
+    exif = Image.Exif()
+    exif[0x0132] = date
+    assert read_header(encoded(Image.new("RGB", (9, 9)), "JPEG", exif=exif)).taken is None
+
+
+def test_the_second_date_is_taken_where_the_first_is_none():
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0x9003] = "    :  :     :  :  "
+    exif[0x0132] = "2020:01:02 03:04:05"
+    header = read_header(encoded(Image.new("RGB", (9, 9)), "JPEG", exif=exif))
+    assert header.taken == datetime(2020, 1, 2, 3, 4, 5)
+
+
+def test_an_image_in_an_archive(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("in/b.png", encoded(Image.new("RGB", (7, 5), RED)))
+    assert read_image(tmp_path / "a.zip" / "in" / "b.png").size == (7, 5)
+    with pytest.raises(ImageError, match="holds no such file"):
+        read_image(tmp_path / "a.zip" / "c.png")

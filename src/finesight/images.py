@@ -5,25 +5,46 @@ import io
 import threading
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
+from finesight.archives import ArchiveError, read_member
 from finesight.errors import DataError
 
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".tif", ".tiff", ".bmp", ".ppm"}
+    | {".heic", ".heif", ".hif", ".avif", ".jp2", ".j2k"}
 )
 """File name endings that are taken for images, in lower case."""
 
 MAX_PIXELS = 178_956_970
 """Largest width x height that is decoded: Pillow's own limit for a decompression bomb."""
 
-_ORIENTATION = 0x0112  # EXIF's tag; 5 to 8 lay the image on its side
+# Pillow knows more, but some of them run other programs, or are documents rather than images.
+_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "DIB", "PPM", "JPEG2000", "AVIF")
+_HEIF = "HEIF"
 
-# Pillow warns about large files while it reads the header. The limit below is ours, so the
-# warning is hidden; the filters of `warnings` are shared by all threads, hence the lock.
+_ORIENTATION, _MAKE, _MODEL, _CHANGED = 0x0112, 0x010F, 0x0110, 0x0132  # EXIF's tags
+_EXIF_IFD, _TAKEN, _DIGITISED = 0x8769, 0x9003, 0x9004
+
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+# Pillow warns about large files while it reads the header, and refuses larger ones. The limit
+# below is ours, so both are set aside there; the filters of `warnings` and Pillow's limit are
+# shared by all threads, hence the lock.
 _header_lock = threading.Lock()
 
 
@@ -31,53 +52,116 @@ class ImageError(DataError):
     """A file that is not a readable image; the message is the reason, without the path."""
 
 
+@dataclass(frozen=True)
+class Header:
+    """What an image file says of itself: the upright size in pixels, camera and its local time."""
+
+    width: int
+    height: int
+    orientation: int
+    taken: datetime | None
+    camera: str | None
+
+
 def read_image(path: Path, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """Return the first frame of an image file: RGB, upright by its EXIF orientation.
 
-    Transparency is laid on white, 16-bit and floating-point samples are scaled to 8 bits.
-    Raises ImageError with the reason where that cannot be done.
+    path: of a file, or of a member of a zip or tar file as if that were a folder. Transparency
+    is laid on white, 16-bit and floating-point samples are scaled to 8 bits. Raises ImageError
+    with the reason where that cannot be done.
     """
     try:
-        data = path.read_bytes()
+        member = read_member(path)
+        data = path.read_bytes() if member is None else member
+    except ArchiveError as error:
+        raise ImageError(str(error)) from error
     except OSError as error:
         raise ImageError(f"cannot be read: {error.strerror or error}") from error
     return decode_image(data, max_pixels)
 
 
-def image_size(data: bytes) -> tuple[int, int]:
+def image_size(data: bytes | Path, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
     """Return width and height of an image file's upright first frame, from its header alone."""
-    with _reasons(MAX_PIXELS):
-        image = _open(data, MAX_PIXELS)
-        turned = image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
-        return (image.height, image.width) if turned else image.size
+    header = read_header(data, max_pixels)
+    return header.width, header.height
 
 
-def decode_image(data: bytes, max_pixels: int = MAX_PIXELS, shrink: int = 1) -> Image.Image:
-    """Decode the bytes of an image file, as `read_image` does.
+def read_header(data: bytes | Path, max_pixels: int = MAX_PIXELS) -> Header:
+    """Return what an image file (its bytes or its path) says of itself, without decoding it."""
+    with _reasons(max_pixels), _open(data, max_pixels) as image:
+        exif = _exif(image)
+        orientation = _orientation(exif)
+        size = image.size[::-1] if orientation in (5, 6, 7, 8) else image.size
+        return Header(*size, orientation, _taken(exif), _camera(exif))
+
+
+def decode_image(data: bytes | Path, max_pixels: int = MAX_PIXELS, shrink: int = 1) -> Image.Image:
+    """Decode an image file (its bytes or its path), as `read_image` does.
 
     shrink: 2, 4 or 8 where the image may come that many times smaller; a JPEG file then does, in a
     fraction of the time, other files do not.
     """
-    with _reasons(max_pixels):
-        image = _open(data, max_pixels)
+    with _reasons(max_pixels), _open(data, max_pixels) as image:
         if shrink > 1:
             image.draft("RGB", (image.width // shrink, image.height // shrink))
         image.load()
-        return _to_rgb(ImageOps.exif_transpose(image))
+        turn = _UPRIGHT.get(_orientation(_exif(image)))
+        return _to_rgb(image if turn is None else image.transpose(turn))
 
 
-def _open(data: bytes, max_pixels: int) -> Image.Image:
-    if not data:
+def decoders() -> str:
+    """Name the decoders that may be missing and are there: what a refused file was tried with."""
+    return "heif" if _heif_is_there() else ""
+
+
+def _open(data: bytes | Path, max_pixels: int) -> Image.Image:
+    if isinstance(data, bytes) and not data:
         raise ImageError("empty file")
+    formats = [*_FORMATS, _HEIF] if _heif_is_there() else list(_FORMATS)
     with _header_lock, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        image = Image.open(io.BytesIO(data))
-        width, height = image.size
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            image = Image.open(io.BytesIO(data) if isinstance(data, bytes) else data, "r", formats)
+        except UnidentifiedImageError as error:
+            raise ImageError(_why_not_known(data)) from error
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+    width, height = image.size
     if width * height > max_pixels:
+        image.close()
         raise ImageError(
             f"too large: {width} x {height} pixels, the limit is {max_pixels:,} pixels"
         )
     return image
+
+
+def _heif_is_there() -> bool:
+    """Teach Pillow HEIC, once, if its reader is installed."""
+    if _HEIF in Image.OPEN:
+        return True
+    try:
+        import pi_heif
+    except ImportError:
+        return False
+    Image.preinit()
+    pi_heif.register_heif_opener()
+    return True
+
+
+def _why_not_known(data: bytes | Path) -> str:
+    if isinstance(data, Path):
+        with data.open("rb") as file:
+            start = file.read(32)
+    else:
+        start = data[:32]
+    if not start:
+        return "empty file"
+    if start[4:8] == b"ftyp" and start[8:12] in (b"heic", b"heix", b"mif1", b"hevc", b"msf1"):
+        if not _heif_is_there():
+            return "HEIC, which needs one more package: pip install pi-heif"
+        return "damaged or truncated: no HEIC image in it"
+    return "not an image, or of a format that is not supported"
 
 
 @contextlib.contextmanager
@@ -87,8 +171,6 @@ def _reasons(max_pixels: int) -> Iterator[None]:
         yield
     except ImageError:
         raise
-    except UnidentifiedImageError as error:
-        raise ImageError("not an image, or of a format that is not supported") from error
     except Image.DecompressionBombError as error:
         raise ImageError(f"too large: over the limit of {max_pixels:,} pixels") from error
     except MemoryError as error:
@@ -96,7 +178,51 @@ def _reasons(max_pixels: int) -> Iterator[None]:
     # Pillow's decoders raise many kinds of exception on damaged data: OSError, SyntaxError,
     # ValueError, struct.error, IndexError and more. Whichever it is, the file is damaged.
     except Exception as error:
-        raise ImageError(f"damaged or truncated: {error}") from error
+        raise ImageError(f"damaged or truncated: {_one_line(error)}") from error
+
+
+def _one_line(error: Exception) -> str:
+    """Return a decoder's message as it can be shown in a list; some have none, or bytes."""
+    what = error.args[0] if error.args else type(error).__name__
+    text = what.decode(errors="replace") if isinstance(what, bytes) else str(error)
+    return _printable(" ".join(text.split()))
+
+
+def _exif(image: Image.Image) -> dict[int, Any]:
+    """Return the EXIF tags that matter here; none where they are damaged: pixels are what counts.
+
+    Pillow raises as many kinds of exception on damaged tags as on damaged pixels.
+    """
+    try:
+        exif = image.getexif()
+        return {**exif, **exif.get_ifd(_EXIF_IFD)}
+    except Exception:
+        return {}
+
+
+def _orientation(exif: dict[int, Any]) -> int:
+    value = exif.get(_ORIENTATION)
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _taken(exif: dict[int, Any]) -> datetime | None:
+    for tag in (_TAKEN, _DIGITISED, _CHANGED):
+        with contextlib.suppress(TypeError, ValueError):
+            text = str(exif[tag]).strip("\0 ") if tag in exif else ""
+            return datetime.strptime(text[:19], "%Y:%m:%d %H:%M:%S")
+    return None
+
+
+def _camera(exif: dict[int, Any]) -> str | None:
+    """Return maker and model, the maker once: "Canon EOS R5"."""
+    make, model = (str(exif.get(tag, "")).strip("\0 ") for tag in (_MAKE, _MODEL))
+    name = model if model.lower().startswith(make.lower()) else f"{make} {model}"
+    return _printable(name) or None
+
+
+def _printable(text: str) -> str:
+    """Return a text of a file as it may be stored and shown: short, without controls."""
+    return "".join(c for c in text if c.isprintable()).strip()[:100]
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -1,14 +1,17 @@
 import json
 import os
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import filelock
 import lance
 import pytest
 from conftest import ColorEncoder, spotted
+from PIL import Image
 
 from finesight.collection import Collection, search
+from finesight.collection.schema import DETAILS, table_schema
 from finesight.errors import DataError, InputError
 from finesight.models import Model
 
@@ -58,12 +61,13 @@ def test_images_are_fused_anew_without_being_looked_at(folder, tmp_path, color_m
     collection = Collection.open(tmp_path / "c", color_model)
     collection.add([folder], vectors=3)
     settings = json.loads((tmp_path / "c" / "collection.json").read_text())
-    assert (settings["version"], settings["fusion"], settings["vectors"]) == (2, "salient", 3)
+    assert (settings["version"], settings["fusion"], settings["vectors"]) == (3, "salient", 3)
+    lance.dataset(str(tmp_path / "c" / settings["table"])).drop_columns(DETAILS.names)
     if version == 1:
         lance.dataset(str(tmp_path / "c" / settings["table"])).drop_columns(["fused"])
         for key in ("fusion", "vectors"):
             del settings[key]
-        (tmp_path / "c" / "collection.json").write_text(json.dumps({**settings, "version": 1}))
+    (tmp_path / "c" / "collection.json").write_text(json.dumps({**settings, "version": version}))
     encoded = color_model.encoder.encoded
     reopened = Collection.open(tmp_path / "c", color_model)
     assert reopened.search("red", k=1)[0].path.stem == "red"
@@ -76,8 +80,10 @@ def test_images_are_fused_anew_without_being_looked_at(folder, tmp_path, color_m
     assert color_model.encoder.encoded - encoded == 39  # cc5 of the new image alone
     assert {hit.path.stem for hit in reopened.search("red", 2, "fused")} == {"red", "new"}
     assert reopened.status()["vectors"] == 2
-    rows = lance.dataset(str(tmp_path / "c" / settings["table"])).to_table(["fused"]).to_pylist()
-    assert [len(row["fused"]) for row in rows] == [2, 2, 2, 2]
+    table = lance.dataset(str(tmp_path / "c" / settings["table"]))
+    assert [len(row["fused"]) for row in table.to_table(["fused"]).to_pylist()] == [2, 2, 2, 2]
+    assert set(table.schema.names) == set(table_schema(4).names)
+    assert reopened.status()["version"] == 3
 
 
 def test_an_empty_collection_takes_another_number_of_vectors(folder, tmp_path, color_model):
@@ -251,8 +257,8 @@ def test_a_newer_collection_is_refused(folder, tmp_path, color_model):
 def test_what_was_indexed_stays_when_a_run_is_interrupted(tmp_path, color_model, monkeypatch):
     for i in range(6):
         spotted(tmp_path / "pictures" / f"{i}.png", "red", spot=10 + i)
-    monkeypatch.setattr("finesight.collection.collection._COMMIT", 2)
-    monkeypatch.setattr("finesight.collection.indexing._CROPS", 1)
+    monkeypatch.setattr("finesight.collection.adding._COMMIT", 2)
+    monkeypatch.setattr("finesight.looking.ahead._CROPS", 1)
     collection = Collection.open(tmp_path / "c", color_model)
 
     def interrupt(done, total):
@@ -265,3 +271,49 @@ def test_what_was_indexed_stays_when_a_run_is_interrupted(tmp_path, color_model,
     assert len(again) == 4
     report = again.add([tmp_path / "pictures"])
     assert (report.indexed, report.unchanged) == (2, 4)
+
+
+def test_older_collections_learn_dates_from_the_files(tmp_path, color_model):
+    exif = Image.Exif()
+    exif[0x0132], exif[0x0110] = "2019:07:31 23:59:58", "Camera One"
+    path = spotted(tmp_path / "p" / "a.jpg", "red")
+    Image.open(path).save(path, exif=exif)
+    spotted(tmp_path / "p" / "gone.png", "green")
+    collection = Collection.open(tmp_path / "c", color_model)
+    collection.add([tmp_path / "p"])
+    (tmp_path / "p" / "gone.png").unlink()
+    manifest = tmp_path / "c" / "collection.json"
+    settings = json.loads(manifest.read_text())
+    lance.dataset(str(tmp_path / "c" / settings["table"])).drop_columns(DETAILS.names)
+    manifest.write_text(json.dumps({**settings, "version": 2}))
+    encoded = color_model.encoder.encoded
+    reopened = Collection.open(tmp_path / "c", color_model)
+    reopened.add([tmp_path / "p"])
+    assert color_model.encoder.encoded == encoded
+    rows = reopened._table().to_table(columns=["taken", "camera"]).to_pylist()
+    assert {"taken": datetime(2019, 7, 31, 23, 59, 58), "camera": "Camera One"} in rows
+    assert {"taken": None, "camera": None} in rows
+
+
+def test_a_very_large_image_is_looked_at_in_tiles(tmp_path, color_model, monkeypatch):
+    monkeypatch.setattr("finesight.regions.tiles.TILE", 64)
+    monkeypatch.setattr("finesight.regions.tiles.LARGE", 128)
+    spotted(tmp_path / "p" / "scan.png", "red", size=(300, 300), spot=4)
+    collection = Collection.open(tmp_path / "c", color_model)
+    assert collection.add([tmp_path / "p"], "cc5", vectors=2).indexed == 1
+    (hit,) = collection.search("red", k=1)
+    x0, y0, x1, y1 = hit.box
+    assert x0 <= 122 / 300 <= x1
+    assert y0 <= 102 / 300 <= y1
+    assert x1 - x0 < 0.1  # smaller than any region of the whole image
+    row = collection._table().to_table(columns=["regions", "fused"]).to_pylist()[0]
+    assert len(row["regions"]) == 39 * 37
+    assert len(row["fused"]) == 2 * 3  # two for each run of 512 regions
+
+
+def test_a_damaged_large_image_is_skipped(tmp_path, color_model, monkeypatch):
+    monkeypatch.setattr("finesight.regions.tiles.LARGE", 128)
+    path = spotted(tmp_path / "p" / "a.png", "red", size=(300, 300))
+    (tmp_path / "p" / "b.png").write_bytes(path.read_bytes()[:-90])
+    report = Collection.open(tmp_path / "c", color_model).add([tmp_path / "p"])
+    assert (report.indexed, [s.path.name for s in report.skipped]) == (1, ["b.png"])

@@ -120,6 +120,17 @@ def test_saved_hits(collection, tmp_path):
 def test_status(collection):
     facts = json.loads(finesight("status", "--collection", collection, "--json").stdout)
     assert (facts["images"], facts["model"], facts["regions"]) == (12, "mini", "cc10")
+    assert facts["skipped"] == 1
+
+
+def test_what_was_skipped(collection):
+    plain = finesight("status", "--skipped", "--collection", collection).stdout
+    path, reason = plain.rstrip("\n").split("\t")
+    assert Path(path) == collection.parent.resolve() / "broken.jpg"
+    listed = json.loads(
+        finesight("status", "--skipped", "--json", "--collection", collection).stdout
+    )
+    assert listed == [{"path": path, "reason": reason}]
 
 
 @pytest.mark.parametrize(

@@ -73,12 +73,11 @@ def _plain(folder: Path) -> "list[LabelledImage]":
     from finesight.datasets import LabelledImage
     from finesight.errors import DataError
 
-    found, skipped = find_images([folder])
-    if skipped:
-        raise DataError(
-            f"{skipped[0].path} {skipped[0].reason}: mend it or take it out of {folder}"
-        )
-    return [LabelledImage(path, *_size(path), ()) for path in found]
+    found = find_images([folder])
+    if found.skipped:
+        first = found.skipped[0]
+        raise DataError(f"{first.path} {first.reason}: mend it or take it out of {folder}")
+    return [LabelledImage(image.path, *_size(image.path), ()) for image in found.images]
 
 
 def _size(path: Path) -> tuple[int, int]:

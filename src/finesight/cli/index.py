@@ -1,48 +1,180 @@
 """`finesight index`: look at images and keep what was seen."""
 
+import os
+import sys
 from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from finesight.cli.options import CollectionOption, ModelOption, collection_folder
 from finesight.cli.output import progress_bar, say
 
+if TYPE_CHECKING:
+    from finesight.collection import Collection, IndexReport
+
+_SHOWN = 20  # skipped files that are named one by one
+
 
 def index(
-    paths: Annotated[list[Path], typer.Argument(help="Folders and image files.")],
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Folders, image files, zip and tar archives, patterns in quotes; - reads a list "
+            "of paths from the standard input."
+        ),
+    ],
     collection: CollectionOption = None,
     model: ModelOption = None,
     regions: Annotated[
         str | None,
-        typer.Option(help="Where to look: full, cc5, cc10, cc10-paper, grid10; else the model's."),
+        typer.Option(help="Exactly where to look: full, cc10, cc10-paper, grid10, cover24r4, …"),
+    ] = None,
+    effort: Annotated[
+        str | None,
+        typer.Option(
+            help="Passes of the encoder an image: low (at most 8), normal (16, the default) or "
+            "high (40)."
+        ),
+    ] = None,
+    smallest: Annotated[
+        float | None,
+        typer.Option(min=1, help="The smallest object that must be found, in pixels; costs more."),
     ] = None,
     vectors: Annotated[
         int | None,
         typer.Option(min=1, help="Fused vectors kept of each image, by which it is found; 8."),
     ] = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(help="Leave out what matches a pattern, as a line of .finesightignore does."),
+    ] = None,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Remove images of these folders whose files are gone.")
+    ] = False,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Also the previews in cameras' raw files.")
+    ] = False,
+    max_pixels: Annotated[
+        int | None,
+        typer.Option(min=1, help="Skip images of more pixels, as decompression bombs; 178956970."),
+    ] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on, and index what is added or changed, until ^C.")
+    ] = False,
 ) -> None:
     """Index images so that they can be searched; again, only what is new or changed.
 
-    Example: finesight index ~/Pictures --collection ~/pictures.finesight --model mini
+    Examples:
+
+      finesight index ~/Pictures --collection ~/pictures.finesight --model mini
+
+      find . -name '*.jpg' -newer last-week | finesight index - --collection pics
     """
     from finesight.collection import Collection
+    from finesight.errors import FinesightError
+    from finesight.images import MAX_PIXELS
 
     store = Collection.open(collection_folder(collection), model)
-    with progress_bar("indexing", "images") as advance:
-        report = store.add(paths, regions, advance, vectors)
-    for item in report.skipped:
+    looked = _way_of_looking(store, regions, effort, smallest)
+    listed = paths == [Path("-")]
+    chosen = _read_list() if listed else paths
+
+    def run() -> None:
+        with progress_bar("indexing", "images") as advance:
+            report = store.add(
+                chosen,
+                looked,
+                advance,
+                vectors,
+                listed=listed,
+                exclude=exclude or (),
+                prune=prune,
+                raw=raw,
+                max_pixels=max_pixels or MAX_PIXELS,
+            )
+        _tell(report)
+
+    changes = _changes(chosen, store.directory) if watch else iter(())
+    run()
+    for _ in changes:
+        try:
+            run()
+        except FinesightError as error:  # such as a folder that is empty for a moment
+            say(f"finesight: {error}")
+
+
+def _way_of_looking(
+    store: "Collection", regions: str | None, effort: str | None, smallest: float | None
+) -> str | None:
+    """Return the one way that the options name, None for the collection's or the model's own."""
+    from finesight.errors import InputError
+    from finesight.looking.schemes import EFFORTS, cover_for
+
+    given = [option for option in (regions, effort, smallest) if option is not None]
+    if len(given) > 1:
+        raise InputError("give one of --regions, --effort and --smallest, not several")
+    if effort is not None and effort not in EFFORTS:
+        raise InputError(f"unknown effort {effort!r}: use one of {', '.join(EFFORTS)}")
+    if smallest is not None:
+        return cover_for(smallest, store.model.effective_scale)
+    return regions or effort
+
+
+def _read_list() -> list[Path]:
+    """Return the paths on the standard input: one a line, or ended by zero bytes (find -print0)."""
+    data = sys.stdin.buffer.read()
+    parts = data.split(b"\0" if b"\0" in data else b"\n")
+    return [Path(os.fsdecode(part.rstrip(b"\r"))) for part in parts if part.strip()]
+
+
+def _changes(paths: list[Path], collection: Path) -> Iterator[object]:
+    """Return an iterator that gives something whenever files below the paths have changed.
+
+    Raises MissingDependencyError at once where the package that watches is missing.
+    """
+    from finesight.errors import MissingDependencyError
+
+    try:
+        import watchfiles
+    except ImportError as error:
+        raise MissingDependencyError(
+            "watching needs one more package: pip install 'finesight[watch]'"
+        ) from error
+    inside = f"{collection.resolve()}{os.sep}"
+    wanted: Callable[[object, str], bool] = lambda kind, path: not path.startswith(inside)  # noqa: E731
+
+    def changes() -> Iterator[object]:
+        say("watching for changes; stop with ^C")
+        yield from watchfiles.watch(
+            *paths, watch_filter=wanted, raise_interrupt=False, ignore_permission_denied=True
+        )
+
+    return changes()
+
+
+def _tell(report: "IndexReport") -> None:
+    """Say what a run did: new failures one by one, the sums in one line."""
+    fresh = [item for item in report.skipped if not item.remembered]
+    for item in fresh[:_SHOWN]:
         say(f"skipped {item.path}: {item.reason}")
-    say(
-        f"{report.indexed} indexed, {report.unchanged} unchanged, {len(report.skipped)} skipped"
-        + _reasons(report.skipped)
-    )
+    if len(fresh) > _SHOWN:
+        say(f"... and {len(fresh) - _SHOWN} more: finesight status --skipped lists them")
+    parts = [f"{report.indexed} indexed", f"{report.unchanged} unchanged"]
+    if report.moved:
+        parts.append(f"{report.moved} moved")
+    if report.removed:
+        parts.append(f"{report.removed} removed")
+    elif report.gone:
+        parts.append(f"{report.gone} gone (--prune removes them)")
+    say(", ".join([*parts, f"{len(report.skipped)} skipped"]) + _reasons(report))
 
 
-def _reasons(skipped: tuple[Any, ...]) -> str:
+def _reasons(report: "IndexReport") -> str:
     """Return the reasons with their numbers, the most frequent first."""
-    counts = Counter(item.reason.split(":")[0] for item in skipped)
+    counts = Counter(item.reason.split(":")[0] for item in report.skipped)
     return (
         ": " + ", ".join(f"{reason} ({n})" for reason, n in counts.most_common()) if counts else ""
     )

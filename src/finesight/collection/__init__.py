@@ -1,7 +1,7 @@
 """Collections: a stored, searchable set of images."""
 
-from finesight.collection.collection import Collection, IndexReport
+from finesight.collection.collection import Collection
+from finesight.collection.reports import IndexReport, Skipped
 from finesight.collection.storage import Storage
-from finesight.collection.walking import Skipped
 
 __all__ = ["Collection", "IndexReport", "Skipped", "Storage"]

@@ -28,6 +28,7 @@ class QueryVectors:
 
     whole: which parts (m,) are compared with whole images alone, not with the best region;
     left_out: the paths of the images that these are. text: the wanted texts, for their words.
+    detail: how much the best region counts, from 0 to 1; the rest counts the whole image.
     """
 
     vectors: Float32
@@ -36,6 +37,7 @@ class QueryVectors:
     whole: tuple[bool, ...]
     left_out: frozenset[str] = frozenset()
     text: str = ""
+    detail: float = 1.0
 
     @property
     def shares(self) -> Float32:

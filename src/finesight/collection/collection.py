@@ -1,59 +1,54 @@
 """The collection on disk: which table is active, who may write, what it answers."""
 
-import hashlib
 import json
-import os
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import filelock
 import lance
-import numpy as np
-import pyarrow as pa
 
 from finesight.collection.asking import Asked, as_query, encode_query
-from finesight.collection.exporting import export_vectors, read_rows
 from finesight.collection.filtering import condition
+from finesight.collection.fusing import fuse
 from finesight.collection.grouping import search_grouped
-from finesight.collection.indexing import look_at_files
-from finesight.collection.schema import (
-    Record,
-    fused_field,
-    lists,
-    table_schema,
-    to_table,
-    unpack,
+from finesight.collection.manifest import (
+    FORMAT,
+    VERSION,
+    activate,
+    read_settings,
+    write_settings,
 )
+from finesight.collection.migration import add_details, fuse_anew
+from finesight.collection.progress import shown_progress
+from finesight.collection.reports import IndexReport, Skipped, SwitchReport
+from finesight.collection.rows import tidy
+from finesight.collection.schema import table_schema
 from finesight.collection.search import search_table
 from finesight.collection.snapshot import Snapshot
-from finesight.collection.storage import Storage, rewrite
-from finesight.collection.tuning import Optimized, some_texts, tune, two_stage_recall
-from finesight.collection.upkeep import keep_fast
-from finesight.collection.walking import Skipped, find_images
-from finesight.collection.writing import only_writer
+from finesight.collection.storage import Storage
 from finesight.errors import DataError, InputError
+from finesight.images import MAX_PIXELS
+from finesight.looking.schemes import carried_over, parse_looking, resolve_effort
 from finesight.models import DEFAULT, Model, load_model
-from finesight.regions import parse_regions
+from finesight.raw_previews import SUFFIXES as RAW_SUFFIXES
+from finesight.raw_previews import need_rawpy
 from finesight.scoring import RANKINGS
-from finesight.types import Hit, ImageVectors
+from finesight.types import Hit
 
-MANIFEST = "collection.json"
-FORMAT = "finesight-collection"
-VERSION = 2
+# What only writers need is imported where it is used: a search starts faster without.
+if TYPE_CHECKING:
+    import pyarrow as pa
 
-_COMMIT = 64  # images a commit: what a kill can cost at most
-
-
-@dataclass(frozen=True)
-class IndexReport:
-    """What one run of indexing did; indexed counts new and changed images."""
-
-    indexed: int
-    unchanged: int
-    skipped: tuple[Skipped, ...]
+    from finesight.collection.adding import Way
+    from finesight.collection.duplicates import Duplicates
+    from finesight.collection.tuning import Optimized
+    from finesight.collection.walking import Findings
 
 
 class Collection:
@@ -77,12 +72,13 @@ class Collection:
         made with another model.
         """
         directory = Path(directory).expanduser()
-        settings = _read_settings(directory)
+        settings = read_settings(directory)
         loaded = load_model(model) if isinstance(model, str) else model
         if settings and loaded and loaded.fingerprint != settings["model"]["fingerprint"]:
             raise InputError(
                 f"{directory} was made with the model {settings['model']['source']}, and "
-                f"{loaded.source} is another: leave --model out, or index into another collection"
+                f"{loaded.source} is another: leave --model out, or have it look at the images "
+                f"too and switch to it: {_switch(directory, loaded.source)}"
             )
         return Collection(directory, loaded, settings)
 
@@ -103,14 +99,15 @@ class Collection:
         if model.fingerprint != wanted["fingerprint"]:
             raise DataError(
                 f"{self.directory} was made with another version of the model {model.source}: "
-                "give the old version with --model DIR, or index into another collection"
+                "give the old version with --model DIR, or have the new one look at the images and "
+                f"switch to it: {_switch(self.directory, model.source)}"
             )
         return model
 
     @property
     def storage(self) -> Storage:
         """How the regions of the images are kept."""
-        self._need_images()
+        self._need()
         return Storage.of(self._table())
 
     def __len__(self) -> int:
@@ -123,28 +120,71 @@ class Collection:
         regions: str | None = None,
         progress: Callable[[int, int], None] = lambda done, total: None,
         vectors: int | None = None,
+        *,
+        listed: bool = False,
+        exclude: Sequence[str] = (),
+        prune: bool = False,
+        raw: bool = False,
+        max_pixels: int = MAX_PIXELS,
     ) -> IndexReport:
-        """Index the images of folders and files; only what is new or changed is looked at.
+        """Index the images of folders, files and archives; only what is new or changed.
 
-        regions: a name for `parse_regions`; the collection's, else the model's where not given.
-        progress: called with (images done, images in all); vectors: k, how many fused vectors are
-        kept of each image, the collection's, else the model's where not given; where they or the
-        model's fusion changed, all images are fused anew. Raises InputError where there is
-        nothing to index, the folder cannot be written, or another run is writing to it.
+        paths: also patterns such as "photos/**/*.jpg"; listed: they come from a list, of which
+        some may be gone. regions: a name for `parse_looking`; the collection's, else the model's
+        where not given. progress: called with (images done, images in all); vectors: k, how many
+        fused vectors are kept of each image, the collection's, else the model's where not given;
+        where they or the model's fusion changed, all images are fused anew. exclude: patterns as
+        in `.finesightignore`; prune: remove images below the given folders that are not there any
+        more; raw: look at the previews of raw files; max_pixels: larger images are skipped.
+        Raises InputError where there is nothing to index, the folder cannot be written, or
+        another run is writing to it.
         """
+        from finesight.collection.adding import Way
+        from finesight.collection.walking import find_images
+
         looked = regions or self._settings.get("regions") or self.model.regions
-        parse_regions(looked)
+        looked = resolve_effort(looked, self.model.dense)
+        parse_looking(looked, self.model.dense)
         kept = vectors or self._settings.get("vectors") or self.model.vectors
         if kept < 1:
             raise InputError(f"keep at least one vector an image, got {kept}")
-        files, unreadable = find_images(Path(path).expanduser() for path in paths)
+        if raw:
+            need_rawpy()
+        findings = find_images(paths, listed=listed, exclude=exclude, raw=raw)
+        with self._writing():
+            if not self.exists:
+                self._create(looked, kept)
+            self._bring_up_to_date(kept)
+            way = Way(self.model, looked, kept, max_pixels, raw)
+            with shown_progress(self.directory, progress) as shown:
+                return self._add(findings, way, shown, prune)
+
+    def _add(
+        self,
+        findings: "Findings",
+        way: "Way",
+        progress: Callable[[int, int], None],
+        prune: bool,
+    ) -> IndexReport:
+        from finesight.collection.adding import Adding
+        from finesight.collection.ledger import Ledger
+        from finesight.collection.upkeep import keep_fast
+
+        adding = Adding(self._table, Ledger(self.directory), way, progress)
+        report = adding.run(findings, prune)
+        if report.indexed or report.moved or report.removed:
+            keep_fast(self._table(), self._made_of)
+            tidy(self._table())
+        return report
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Hold the collection's lock and know its newest settings; raises InputError."""
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
             with filelock.FileLock(self.directory / ".lock", timeout=0):
-                self._settings = _read_settings(self.directory) or self._create(looked, kept)
-                self._fuse_anew(kept)
-                report = self._add(files, looked, kept, progress)
-                return replace(report, skipped=(*unreadable, *report.skipped))
+                self._settings = read_settings(self.directory)
+                yield
         except filelock.Timeout as error:
             raise InputError(
                 f"another run is indexing into {self.directory}: wait until it has ended"
@@ -153,6 +193,108 @@ class Collection:
             raise InputError(
                 f"cannot write to {self.directory}: {error.strerror or error}"
             ) from error
+
+    def remove(self, paths: Iterable[Path | str]) -> int:
+        """Take images out of the collection, by file, folder, archive or pattern; return how many.
+
+        Their files stay, and come back when they are indexed again. Raises InputError where
+        nothing in the collection has such a path.
+        """
+        from finesight.collection.ledger import Ledger
+        from finesight.collection.removing import forget, remove_rows
+
+        self._need()
+        given = list(paths)
+        with self._writing():
+            tables = [self._table(entry["table"]) for entry in self._per_model()]
+            counts = [remove_rows(table, given) for table in tables]
+            forgotten = forget(Ledger(self.directory), given)
+        if not (any(counts) or forgotten):
+            names = ", ".join(map(str, given))
+            raise InputError(f"{self.directory} holds no image of {names}")
+        return counts[0]
+
+    def skipped(self) -> list[Skipped]:
+        """Return the files that could not be indexed, and why."""
+        from finesight.collection.ledger import Ledger
+
+        self._need()
+        return Ledger(self.directory).skipped()
+
+    def duplicates(
+        self,
+        near: float | None = 0.98,
+        progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> "list[Duplicates]":
+        """Return groups of images of the same bytes, the same pixels, or alike embeddings.
+
+        near: the least cosine of embeddings that are alike; None leaves these out.
+        """
+        from finesight.collection.duplicates import find_duplicates
+
+        self._need()
+        if near is not None and not 0 < near <= 1:
+            raise InputError(f"near is a cosine above 0 and at most 1, got {near}")
+        return find_duplicates(self._table(), near, progress)
+
+    def switch(
+        self,
+        model: Model | str,
+        progress: Callable[[int, int], None] = lambda done, total: None,
+        without_missing: bool = False,
+    ) -> SwitchReport:
+        """Have another model look at the collection's images, then make it the active one.
+
+        Searches go on with the old one until all is done; its vectors stay, and switching back
+        looks at new and changed images alone. Interrupted, it goes on when it is called again.
+        without_missing: also where files are not there any more, which then leave the
+        collection; otherwise nothing is switched, and the report names them.
+        """
+        from finesight.collection.adding import Way
+        from finesight.collection.ledger import Ledger
+        from finesight.collection.switching import build_beside, rows_of
+        from finesight.collection.upkeep import keep_fast
+
+        self._need()
+        other = load_model(model) if isinstance(model, str) else model
+        with self._writing():
+            if other.fingerprint == self._settings["model"]["fingerprint"]:
+                raise InputError(f"{self.directory} already answers with {other.source}")
+            target = self._beside(other)
+            wanted = rows_of(self._table())
+            raw = any(Path(path).suffix.lower() in RAW_SUFFIXES for path in wanted)
+            way = Way(other, target["regions"], target["vectors"], sys.maxsize, raw)
+            report, missing = build_beside(
+                wanted, lambda: self._table(target["table"]), Ledger(self.directory), way, progress
+            )
+            keep_fast(self._table(target["table"]), _of_what(target))
+            tidy(self._table(target["table"]))
+            switched = without_missing or not missing
+            if switched:
+                self._settings = activate(self._settings, other.fingerprint)
+                write_settings(self.directory, self._settings)
+                self._given = other
+                self.__dict__.pop("model", None)
+        return SwitchReport(report.indexed, tuple(map(Path, missing)), switched)
+
+    def forget(self, model: str) -> None:
+        """Remove the vectors of a model that is not the active one; model: its source."""
+        self._need()
+        with self._writing():
+            others = self._settings.get("others", {})
+            found = [key for key, entry in others.items() if entry["model"]["source"] == model]
+            if not found:
+                names = ", ".join(entry["model"]["source"] for entry in others.values())
+                raise InputError(
+                    f"{self.directory} keeps no vectors of {model} beside the active model's"
+                    + (f", but of {names}" if names else "")
+                )
+            gone = {key: others[key] for key in found}
+            kept = {key: entry for key, entry in others.items() if key not in gone}
+            self._settings = {**self._settings, "others": kept}
+            write_settings(self.directory, self._settings)
+            for entry in gone.values():
+                shutil.rmtree(self.directory / entry["table"])
 
     def search(
         self,
@@ -166,6 +308,7 @@ class Collection:
         offset: int = 0,
         group: bool = False,
         words: bool = False,
+        detail: float = 1.0,
     ) -> list[Hit]:
         """Return the k images that answer a query best, best first.
 
@@ -179,18 +322,21 @@ class Collection:
         are taken. offset: how many of the best to pass over, for paging. group: near-duplicates
         stand behind the best of them, as its `similar`. words: captions and file names count as
         well; the two rankings are merged, and the score is the sum of reciprocal ranks.
-        Raises InputError, with what to do, for whatever cannot be answered.
+        detail: where regions rank, how much the best one counts, from 0 (the whole image alone) to
+        1. Raises InputError, with what to do, for whatever cannot be answered.
         """
         asked = as_query(query, near)
         if k < 1:
             raise InputError(f"ask for at least one hit, got {k}")
         if offset < 0:
             raise InputError(f"the offset is how many hits to pass over, got {offset}")
+        if not 0 <= detail <= 1:
+            raise InputError(f"detail is between 0 (the whole image) and 1, got {detail}")
         if words and not any(part.text and part.weight > 0 for part in asked.parts):
             raise InputError("there are no words in the query to look for in captions and names")
         if rank_by not in RANKINGS:
             raise InputError(f"rank by one of {', '.join(RANKINGS)}, got {rank_by!r}")
-        self._need_images()
+        self._need()
         snapshot = self._latest()
         if rank_by == "fused" and not snapshot.has_fused:
             raise InputError(
@@ -199,6 +345,7 @@ class Collection:
             )
         allowed = condition(snapshot.dataset, where, path)
         vectors = encode_query(asked, lambda: self.model.encoder, snapshot.dataset)
+        vectors = replace(vectors, detail=detail)
         answer = search_grouped if group else search_table
         return answer(snapshot, vectors, k, rank_by, allowed, offset, words)
 
@@ -208,7 +355,7 @@ class Collection:
         recall: float = 0.98,
         say: Callable[[str], None] = lambda message: None,
         storage: Storage | None = None,
-    ) -> Optimized:
+    ) -> "Optimized":
         """Bring the indexes in step, tune them for texts, and measure what a search finds.
 
         storage: how regions are to be kept from now on; those that are there are kept anew, and
@@ -218,9 +365,13 @@ class Collection:
         recall: the share of the exact ten best by their fused vectors that the index is to find.
         say: is told of what may take minutes.
         """
+        from finesight.collection.storage import rewrite
+        from finesight.collection.tuning import Optimized, some_texts, tune, two_stage_recall
+        from finesight.collection.upkeep import keep_fast
+
         if not self.exists or not len(self):
             raise InputError(f"there is nothing to optimize in {self.directory}: index images")
-        with only_writer(self.directory):
+        with self._writing():
             if storage is not None and storage != self.storage:
                 say(f"keeping the regions of {len(self):,} images anew")
                 rewrite(self._table(), storage)
@@ -240,13 +391,15 @@ class Collection:
         *,
         where: str | None = None,
         path: str | None = None,
-    ) -> pa.RecordBatchReader:
+    ) -> "pa.RecordBatchReader":
         """Return the images as Arrow, batch by batch: paths, sizes, captions, boxes, vectors.
 
         columns: all where not given; boxes are lists of normalised xyxy, one a region. where and
         path: as in `search`. Raises InputError for a column or a condition that cannot be read.
         """
-        self._need_images()
+        from finesight.collection.exporting import read_rows
+
+        self._need()
         table = self._table()
         return read_rows(table, columns, condition(table, where, path))
 
@@ -262,36 +415,50 @@ class Collection:
 
         vectors: "fused", "regions" or "whole". where and path: as in `search`.
         """
-        self._need_images()
+        from finesight.collection import exporting
+
+        self._need()
         table = self._table()
         file = Path(out).expanduser()
-        return export_vectors(table, file, vectors, condition(table, where, path))
+        return exporting.export_vectors(table, file, vectors, condition(table, where, path))
 
-    def _need_images(self) -> None:
+    def status(self) -> dict[str, Any]:
+        """Return what the collection holds: images, regions, model and format version."""
+        self._need()
+        others = [entry["model"]["source"] for entry in self._per_model()[1:]]
+        return {
+            "collection": str(self.directory),
+            "images": len(self),
+            "skipped": len(self.skipped()),
+            "regions": self._settings["regions"],
+            "fusion": self._settings.get("fusion"),
+            "vectors": self._settings.get("vectors"),
+            "model": self._settings["model"]["source"],
+            "fingerprint": self._settings["model"]["fingerprint"],
+            "others": ", ".join(others) or None,
+            "version": self._settings["version"],
+            "bytes": sum(p.stat().st_size for p in self.directory.rglob("*") if p.is_file()),
+        }
+
+    def _need(self) -> None:
         if not self.exists:
             raise InputError(
                 f"there is no collection in {self.directory}: make one with "
                 f"`finesight index FOLDER --collection {self.directory}`"
             )
 
-    def status(self) -> dict[str, Any]:
-        """Return what the collection holds: images, regions, model and format version."""
-        if not self.exists:
-            raise InputError(f"there is no collection in {self.directory}")
-        return {
-            "collection": str(self.directory),
-            "images": len(self),
-            "regions": self._settings["regions"],
-            "fusion": self._settings.get("fusion"),
-            "vectors": self._settings.get("vectors"),
-            "model": self._settings["model"]["source"],
-            "fingerprint": self._settings["model"]["fingerprint"],
-            "version": self._settings["version"],
-            "bytes": sum(p.stat().st_size for p in self.directory.rglob("*") if p.is_file()),
-        }
+    def _per_model(self) -> list[dict[str, Any]]:
+        """Return what the settings say of each model's table, the active one's first."""
+        return [self._settings, *self._settings.get("others", {}).values()]
 
-    def _table(self) -> lance.LanceDataset:
-        path = self.directory / self._settings["table"]
+    def table(self) -> lance.LanceDataset:
+        """Return the images as they stand: a snapshot that later writes do not change."""
+        self._need()
+        return self._latest().dataset
+
+    def _table(self, name: str | None = None) -> lance.LanceDataset:
+        """Open the newest version of the active table, or of another one."""
+        path = self.directory / (name or self._settings["table"])
         try:
             return lance.dataset(str(path))
         except (ValueError, OSError) as error:
@@ -304,173 +471,73 @@ class Collection:
         snapshot = self._snapshot
         if snapshot is None or not snapshot.is_latest:
             # Another run may have fused the images anew.
-            self._settings = _read_settings(self.directory) or self._settings
+            self._settings = read_settings(self.directory) or self._settings
             snapshot = self._snapshot = Snapshot(self._table(), self._made_of)
         return snapshot
 
     @property
     def _made_of(self) -> str:
-        """What the fused vectors are, by which their index is known."""
-        return json.dumps([self._settings.get(key) for key in ("fusion", "vectors", "regions")])
+        return _of_what(self._settings)
 
-    def _fuse_anew(self, vectors: int) -> None:
-        """Fuse the images that are there, where they were fused otherwise or not at all.
-
-        What version 1 left out is added here.
-        """
+    def _bring_up_to_date(self, vectors: int) -> None:
+        """Add the columns of newer versions; fuse anew what was fused otherwise or not at all."""
         wanted = {"fusion": self.model.fusion_name, "vectors": vectors, "version": VERSION}
         table = self._table()
         there = "fused" in table.schema.names
         if there and all(self._settings.get(key) == value for key, value in wanted.items()):
             return
-        if there:
-            table.drop_columns(["fused"])
-        field = fused_field(self.model.encoder.width)
-
-        @lance.batch_udf(output_schema=pa.schema([field]))
-        def fuse(batch: pa.RecordBatch) -> pa.RecordBatch:
-            boxes, counts = unpack(batch["boxes"])
-            regions, _ = unpack(batch["regions"])
-            ends = np.cumsum(counts)[:-1]
-            parts = zip(np.split(boxes, ends), np.split(regions, ends), strict=True)
-            seen = [ImageVectors(box, region.astype(np.float32)) for box, region in parts]
-            fused = [self.model.fuse(each, vectors).astype(np.float16) for each in seen]
-            return pa.RecordBatch.from_arrays([lists(fused).cast(field.type)], ["fused"])
-
-        table.add_columns(fuse, read_columns=["boxes", "regions"])
+        if self._settings["version"] < VERSION:
+            add_details(table)
+        fusion = (self._settings.get("fusion"), self._settings.get("vectors"))
+        if not there or fusion != (self.model.fusion_name, vectors):
+            fuse_anew(
+                self._table(),
+                lambda seen: fuse(self.model, seen, vectors),
+                self.model.encoder.width,
+            )
         self._settings = {**self._settings, **wanted}
-        self._write_settings()
+        write_settings(self.directory, self._settings)
 
-    def _write_settings(self) -> None:
-        temporary = self.directory / f"{MANIFEST}.new"
-        temporary.write_text(json.dumps(self._settings, indent=2) + "\n", encoding="utf-8")
-        temporary.replace(self.directory / MANIFEST)
-
-    def _create(self, regions: str, vectors: int) -> dict[str, Any]:
+    def _create(self, regions: str, vectors: int) -> None:
         """Make an empty table and, last, the file that names it."""
-        model = self.model
-        settings = {
-            "format": FORMAT,
-            "version": VERSION,
-            "table": f"images-{model.fingerprint}.lance",
+        entry = self._new_table(self.model, regions, vectors)
+        self._settings = {"format": FORMAT, "version": VERSION, **entry}
+        write_settings(self.directory, self._settings)
+
+    def _beside(self, model: Model) -> dict[str, Any]:
+        """Return what the settings say of another model's table, made if there is none."""
+        others = self._settings.get("others", {})
+        entry = others.get(model.fingerprint)
+        if entry is None or entry["fusion"] != model.fusion_name:
+            regions, vectors = self._settings["regions"], self._settings.get("vectors")
+            regions = carried_over(regions, model.dense)
+            entry = self._new_table(model, regions, vectors or model.vectors)
+            others = {**others, model.fingerprint: entry}
+            self._settings = {**self._settings, "others": others}
+            write_settings(self.directory, self._settings)
+        return entry
+
+    def _new_table(self, model: Model, regions: str, vectors: int) -> dict[str, Any]:
+        """Make an empty table for a model; return what the settings are to say of it."""
+        name = f"images-{model.fingerprint}.lance"
+        path = self.directory / name
+        # A table without a file that names it is what a killed first run left behind.
+        mode = "overwrite" if path.exists() else "create"
+        lance.write_dataset(table_schema(model.encoder.width).empty_table(), str(path), mode=mode)
+        return {
+            "table": name,
             "regions": regions,
             "model": {"source": model.source, "fingerprint": model.fingerprint},
             "fusion": model.fusion_name,
             "vectors": vectors,
         }
-        schema = table_schema(model.encoder.width)
-        path = self.directory / str(settings["table"])
-        # A table without a file that names it is what a killed first run left behind.
-        mode = "overwrite" if path.exists() else "create"
-        lance.write_dataset(schema.empty_table(), str(path), mode=mode)
-        self._settings = settings
-        self._write_settings()
-        return settings
-
-    def _add(
-        self,
-        files: Sequence[Path],
-        looked: str,
-        vectors: int,
-        progress: Callable[[int, int], None],
-    ) -> IndexReport:
-        columns = ["path", "sha256", "size", "mtime_ns", "looked"]
-        rows = self._table().to_table(columns=columns).to_pylist()
-        seen = {row["path"]: (row["size"], row["mtime_ns"], row["looked"]) for row in rows}
-        hashes = {row["sha256"] for row in rows if row["looked"] == looked}
-        new = [path for path in files if not _unchanged(path, seen, looked)]
-        unchanged, total = len(files) - len(new), len(files)
-        progress(unchanged, total)
-
-        recent: dict[str, Record] = {}
-
-        def known(digest: str) -> Record | None:
-            if digest in hashes:
-                return self._stored(digest, looked)
-            return recent.get(digest)
-
-        pending: list[Record] = []
-        skipped: list[Skipped] = []
-        indexed = 0
-        for item in look_at_files(new, self.model, looked, vectors, known):
-            if isinstance(item, Skipped):
-                skipped.append(item)
-            else:
-                pending.append(item)
-                recent[item.sha256] = item
-                indexed += 1
-            if len(pending) >= _COMMIT:
-                self._commit(pending)
-                hashes.update(recent)
-                pending, recent = [], {}
-            progress(unchanged + indexed + len(skipped), total)
-        if pending:
-            self._commit(pending)
-        keep_fast(self._table(), self._made_of)
-        return IndexReport(indexed, unchanged, tuple(skipped))
-
-    def _commit(self, records: list[Record]) -> None:
-        """Write records in one atomic step; a path that is there already is replaced."""
-        rows = to_table(((_id(r.path), r) for r in records), self.model.encoder.width)
-        table = self._table()
-        rows = Storage.of(table).fit(rows)
-        merge = table.merge_insert("path")
-        merge.when_matched_update_all().when_not_matched_insert_all().execute(rows)
-
-    def _stored(self, digest: str, looked: str) -> Record | None:
-        """Return the row of identical bytes, looked at in the same way."""
-        rows = self._table().to_table(
-            filter=f"sha256 = '{digest}' AND looked = '{looked}'", limit=1
-        )
-        if rows.num_rows == 0:
-            return None
-        row = rows.select(["path", "size", "mtime_ns", "width", "height"]).to_pylist()[0]
-        embeddings, _ = unpack(rows["regions"].combine_chunks())
-        boxes, _ = unpack(rows["boxes"].combine_chunks())
-        fused, _ = unpack(rows["fused"].combine_chunks())
-        vectors = ImageVectors(boxes, embeddings.astype(np.float32))
-        return Record(
-            path=Path(row["path"]),
-            sha256=digest,
-            looked=looked,
-            vectors=vectors,
-            fused=fused.astype(np.float32),
-            size=row["size"],
-            mtime_ns=row["mtime_ns"],
-            width=row["width"],
-            height=row["height"],
-        )
 
 
-def _read_settings(directory: Path) -> dict[str, Any]:
-    """Return what `collection.json` says, or nothing where there is none."""
-    path = directory / MANIFEST
-    if not path.exists():
-        if directory.exists() and not directory.is_dir():
-            raise InputError(f"{directory} is a file: name a folder for the collection")
-        return {}
-    try:
-        settings: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if settings["format"] != FORMAT or settings["version"] > VERSION:
-            raise DataError(
-                f"{path} has format {settings['format']!r} version {settings['version']}; this "
-                f"finesight reads up to version {VERSION}: update finesight"
-            )
-        settings["model"]["source"], settings["model"]["fingerprint"], settings["table"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f"{path} is damaged ({error!r}): remove {directory} and index again"
-        ) from error
-    return settings
+def _of_what(settings: dict[str, Any]) -> str:
+    """What the fused vectors of a table are, by which their index is known."""
+    return json.dumps([settings.get(key) for key in ("fusion", "vectors", "regions")])
 
 
-def _unchanged(path: Path, seen: dict[str, tuple[int, int, str]], looked: str) -> bool:
-    try:
-        stat = path.stat()
-    except OSError:
-        return False  # it is read later, where the reason is reported
-    return seen.get(str(path)) == (stat.st_size, stat.st_mtime_ns, looked)
-
-
-def _id(path: Path) -> str:
-    return hashlib.blake2b(os.fsencode(path), digest_size=8).hexdigest()
+def _switch(directory: Path, source: str) -> str:
+    """Return the command that makes a model the active one."""
+    return f"finesight switch {source} --collection {directory}"

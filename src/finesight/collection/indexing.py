@@ -1,146 +1,245 @@
-"""Turns image files into rows: decode and cut in threads, encode in batches, in order."""
+"""Turns image files into what was seen: decode and cut in threads, encode in batches, in order."""
 
 import hashlib
 import os
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from finesight.collection.schema import Record
-from finesight.collection.walking import Skipped
-from finesight.encoders import Encoder
-from finesight.images import ImageError, decode_image, image_size
-from finesight.looking.crops import encode_cut
+from PIL import Image
+
+from finesight.collection.annotations import Note
+from finesight.collection.fusing import fuse
+from finesight.collection.walking import Found
+from finesight.images import MAX_PIXELS, Header, ImageError, decode_image, read_header
+from finesight.large_images import open_tiles
+from finesight.looking.ahead import encode_ahead
+from finesight.looking.schemes import Looking, parse_looking
+from finesight.looking.tiles import look_in_tiles
 from finesight.models import Model
-from finesight.regions import parse_regions
+from finesight.raw_previews import SUFFIXES as RAW_SUFFIXES
+from finesight.raw_previews import NoPreviewError, read_preview
+from finesight.regions.tiles import is_large
 from finesight.types import Float32, ImageVectors, UInt8
 
-# Crops encoded in one go: enough to keep every core busy, few enough to stay in the caches.
-_CROPS = 512
+# Pixels that are decoded at the same time, in all threads together; one image may be larger.
+_PIXELS_AT_ONCE = 150_000_000
+# Bytes of archives' members that wait to be decoded, beside the one that is read last.
+_BYTES_AHEAD = 256 * 2**20
+# Larger files are hashed and decoded from disk instead of from memory.
+_IN_MEMORY = 64 * 2**20
 
 
 @dataclass(frozen=True)
-class _Prepared:
-    """A file that was read. known: the row of identical bytes, else `cut` holds the crops."""
+class Source:
+    """An image to look at. data: its bytes where it lies in an archive; note: found beside it."""
 
-    path: Path
+    found: Found
+    data: bytes | None = None
+    note: Note = field(default_factory=Note)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A file that was looked at: what its header says, what was seen, and the vectors kept."""
+
+    source: Source
     sha256: str
-    size: int
-    mtime_ns: int
-    known: Record | None = None
-    image_size: tuple[int, int] = (0, 0)
+    header: Header
+    pixels: str
+    vectors: ImageVectors
+    fused: Float32
+
+
+@dataclass(frozen=True)
+class Same:
+    """A file whose bytes were looked at before."""
+
+    source: Source
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A file that could not be looked at, and why. lasting: until it changes."""
+
+    source: Source
+    reason: str
+    lasting: bool = True
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """An image that waits to be encoded. large: the file itself where it is a very large one."""
+
+    source: Source
+    sha256: str
+    header: Header
+    pixels: str = ""
     boxes: Float32 | None = None
-    cut: UInt8 | None = None
+    large: bytes | Path | None = None
 
 
 def look_at_files(
-    paths: Sequence[Path],
+    sources: Iterable[Source],
     model: Model,
     regions: str,
     vectors: int,
-    known: Callable[[str], Record | None],
-) -> Iterator[Record | Skipped]:
-    """Yield a record or the reason for skipping for every file, in order.
+    known: Callable[[str], bool],
+    max_pixels: int = MAX_PIXELS,
+) -> Iterator[Seen | Same | Failed]:
+    """Yield what was seen in every file, or why it was not, in order.
 
     vectors: k, how many are kept of each image besides its regions;
-    known: gives the record of identical bytes (by sha256) where there is one, which spares
-    encoding them. Memory is bounded by the few images that are decoded ahead.
+    known: whether these bytes (by sha256) were looked at before, which spares encoding them.
+    Memory is bounded by the few images that are decoded ahead.
     """
-    workers = os.cpu_count() or 1
-    scheme = parse_regions(regions)
+    look = _Look(model, parse_looking(regions, model.dense), vectors, known, max_pixels)
+    for item, embeddings in encode_ahead(look.given(sources), look.prepare, model.encoder):
+        yield look.finish(item, embeddings)
 
-    def prepare(path: Path) -> _Prepared | Skipped:
-        return _prepare(path, model.encoder, scheme, known)
 
-    with ThreadPoolExecutor(workers) as pool:
-        ahead: deque[Future[_Prepared | Skipped]] = deque()
-        waiting: list[_Prepared | Skipped] = []
-        remaining = iter(paths)
+class _Look:
+    """How one run looks at images."""
+
+    def __init__(
+        self,
+        model: Model,
+        looking: Looking,
+        vectors: int,
+        known: Callable[[str], bool],
+        max_pixels: int,
+    ) -> None:
+        self.model, self.looking, self.vectors = model, looking, vectors
+        self.known, self.max_pixels = known, max_pixels
+        self.room = _Room(_PIXELS_AT_ONCE)
+        self._bytes = 0  # that were read from archives and are not decoded yet
+        self._counting = threading.Lock()
+
+    def given(self, sources: Iterable[Source]) -> Iterator[Source | None]:
+        """Yield the sources; None while too many bytes wait to be decoded."""
+        for source in sources:
+            self._count(len(source.data or b""))
+            yield source
+            while self._bytes > _BYTES_AHEAD:
+                yield None
+
+    def _count(self, more: int) -> None:
+        with self._counting:
+            self._bytes += more
+
+    def prepare(self, source: Source) -> tuple[_Cut | Same | Failed, UInt8 | None]:
+        """Read, decode and cut one file, in whichever thread; the crops are what to encode."""
         try:
-            while True:
-                while len(ahead) < 4 * workers and (path := next(remaining, None)) is not None:
-                    ahead.append(pool.submit(prepare, path))
-                if not ahead:
-                    break
-                waiting.append(ahead.popleft().result())
-                if _crops(waiting) >= _CROPS:
-                    yield from _encode(waiting, model, regions, vectors)
-                    waiting = []
-            yield from _encode(waiting, model, regions, vectors)
+            return self._prepare(source)
         finally:
-            for future in ahead:
-                future.cancel()
+            self._count(-len(source.data or b""))
+
+    def _prepare(self, source: Source) -> tuple[_Cut | Same | Failed, UInt8 | None]:
+        path = source.found.path
+        try:
+            str(path).encode()
+        except UnicodeEncodeError:
+            return Failed(source, "its name is not valid UTF-8: rename it", lasting=False), None
+        try:
+            data, digest = _read(source)
+            source = replace(source, data=None)  # what waits to be encoded holds no files
+            if self.known(digest):
+                return Same(source, digest), None
+            if path.suffix.lower() in RAW_SUFFIXES:
+                data = read_preview(data)
+            return self._cut(source, data, digest)
+        except OSError as error:
+            reason = f"cannot be read: {error.strerror or error}"
+            return Failed(source, reason, lasting=False), None
+        except (ImageError, NoPreviewError) as error:
+            return Failed(source, str(error)), None
+
+    def _cut(self, source: Source, data: bytes | Path, digest: str) -> tuple[_Cut, UInt8 | None]:
+        header = read_header(data, self.max_pixels)
+        size = (header.width, header.height)
+        if is_large(*size):
+            return _Cut(source, digest, header, large=data), None
+        preprocessing = self.model.encoder.preprocessing
+        shrink = preprocessing.shrink(size, self.looking.finest(*size))
+        with self.room.take(size[0] * size[1]):
+            image = decode_image(data, self.max_pixels, shrink)
+            if shrink == 1 and image.size != size:  # turned by what stands behind the pixels
+                size = image.size
+                header = replace(header, width=image.width, height=image.height)
+            boxes = self.looking.windows(image, size)
+            crops = preprocessing.cut(image, boxes)
+            return _Cut(source, digest, header, _pixel_hash(image), boxes), crops
+
+    def finish(
+        self, item: _Cut | Same | Failed, embeddings: Float32 | None
+    ) -> Seen | Same | Failed:
+        """Fuse what was encoded; look at a very large image here, one at a time."""
+        if not isinstance(item, _Cut):
+            return item
+        if item.large is not None:
+            return self._look_in_tiles(item, item.large)
+        assert item.boxes is not None and embeddings is not None
+        return self._seen(item, ImageVectors(item.boxes, embeddings), item.pixels)
+
+    def _look_in_tiles(self, item: _Cut, data: bytes | Path) -> Seen | Failed:
+        size = (item.header.width, item.header.height)
+        try:
+            with self.room.take(size[0] * size[1]):
+                read = open_tiles(data, size, self.max_pixels)
+                seen, pixels = look_in_tiles(read, size, self.model.encoder, self.looking)
+        except ImageError as error:
+            return Failed(item.source, str(error))
+        return self._seen(item, seen, pixels)
+
+    def _seen(self, item: _Cut, seen: ImageVectors, pixels: str) -> Seen:
+        fused = fuse(self.model, seen, self.vectors)
+        return Seen(item.source, item.sha256, item.header, pixels, seen, fused)
 
 
-def _prepare(
-    path: Path,
-    encoder: Encoder,
-    scheme: Callable[[int, int], Float32],
-    known: Callable[[str], Record | None],
-) -> _Prepared | Skipped:
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        return Skipped(path, "its name is not valid UTF-8: rename it")
-    try:
-        stat = path.stat()
-        data = path.read_bytes()
-    except OSError as error:
-        return Skipped(path, f"cannot be read: {error.strerror or error}")
-    digest = hashlib.sha256(data).hexdigest()
-    same = known(digest)
-    if same is not None:
-        return _Prepared(path, digest, stat.st_size, stat.st_mtime_ns, known=same)
-    try:
-        size = image_size(data)
-        boxes = scheme(*size)
-        shrink = encoder.preprocessing.shrink(size, boxes)
-        image = decode_image(data, shrink=shrink)
-        if shrink == 1 and image.size != size:  # turned by what stands behind the pixels
-            size, boxes = image.size, scheme(*image.size)
-    except ImageError as error:
-        return Skipped(path, str(error))
-    cut = encoder.preprocessing.cut(image, boxes)
-    return _Prepared(path, digest, stat.st_size, stat.st_mtime_ns, None, size, boxes, cut)
+class _Room:
+    """How many pixels may be decoded at the same time; who wants more waits."""
+
+    def __init__(self, pixels: int) -> None:
+        self._pixels = pixels
+        self._taken = 0
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def take(self, pixels: int) -> Iterator[None]:
+        """Wait until there is room; an image that is larger than all of it has it alone."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._taken or self._taken + pixels <= self._pixels)
+            self._taken += pixels
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._taken -= pixels
+                self._changed.notify_all()
 
 
-def _crops(waiting: list[_Prepared | Skipped]) -> int:
-    return sum(len(p.cut) for p in waiting if isinstance(p, _Prepared) and p.cut is not None)
+def _read(source: Source) -> tuple[bytes | Path, str]:
+    """Return a file's bytes, or its path where it is large, and the sha256 of them."""
+    path = source.found.path
+    if source.data is None and source.found.size > _IN_MEMORY:
+        with path.open("rb") as file:
+            return path, hashlib.file_digest(file, "sha256").hexdigest()
+    data = path.read_bytes() if source.data is None else source.data
+    return data, hashlib.sha256(data).hexdigest()
 
 
-def _encode(
-    waiting: list[_Prepared | Skipped], model: Model, regions: str, vectors: int
-) -> Iterator[Record | Skipped]:
-    cuts = [p.cut for p in waiting if isinstance(p, _Prepared) and p.cut is not None]
-    embeddings = iter(encode_cut(model.encoder, cuts) if cuts else [])
-    for item in waiting:
-        if isinstance(item, Skipped):
-            yield item
-        elif item.known is not None:
-            same = item.known
-            yield Record(
-                item.path,
-                item.sha256,
-                item.size,
-                item.mtime_ns,
-                same.width,
-                same.height,
-                regions,
-                same.vectors,
-                same.fused,
-            )
-        else:
-            assert item.boxes is not None
-            seen = ImageVectors(item.boxes, next(embeddings))
-            yield Record(
-                item.path,
-                item.sha256,
-                item.size,
-                item.mtime_ns,
-                *item.image_size,
-                regions,
-                seen,
-                model.fuse(seen, vectors),
-            )
+def _pixel_hash(image: Image.Image) -> str:
+    """Return what two images have in common whose decoded pixels are the same."""
+    digest = hashlib.blake2b(f"{image.width}x{image.height}".encode(), digest_size=16)
+    for top in range(0, image.height, 256):  # in strips: a copy of the whole may be large
+        strip = image.crop((0, top, image.width, min(top + 256, image.height)))
+        digest.update(strip.tobytes())
+    return digest.hexdigest()
+
+
+def image_id(path: Path) -> str:
+    """Return the id of a path that is new to a collection."""
+    return hashlib.blake2b(os.fsencode(path), digest_size=8).hexdigest()

@@ -1,7 +1,8 @@
 """What a collection keeps of an image: one row of a Lance table a path."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +11,28 @@ import pyarrow as pa
 from finesight.scoring import normalise
 from finesight.types import Float32, ImageVectors
 
+DETAILS = pa.schema(
+    [
+        pa.field("pixels", pa.string()),
+        pa.field("taken", pa.timestamp("s")),
+        pa.field("camera", pa.string()),
+        pa.field("caption", pa.string()),
+        pa.field("metadata", pa.json_()),
+    ]
+)
+"""The columns that came with version 3; each may be null."""
+
 
 @dataclass(frozen=True)
 class Record:
     """One looked-at image.
 
-    sha256: of the file's bytes; looked: the name of the regions; fused: the vectors (k, d) that
-    stand for them all.
+    id: stays when the file moves; sha256: of the file's bytes; looked: the name of the regions;
+    fused: the vectors (k, d) that stand for them all; pixels: the hash of the decoded pixels;
+    taken: the camera's local time; caption: words about the image; metadata: a JSON object.
     """
 
+    id: str
     path: Path
     sha256: str
     size: int
@@ -28,6 +42,14 @@ class Record:
     looked: str
     vectors: ImageVectors
     fused: Float32
+    pixels: str | None = None
+    taken: datetime | None = None
+    camera: str | None = None
+    caption: str | None = None
+    metadata: str | None = None
+
+
+_PLAIN = ("id", "sha256", "size", "mtime_ns", "width", "height", "looked", *DETAILS.names)
 
 
 def table_schema(width: int) -> pa.Schema:
@@ -46,6 +68,7 @@ def table_schema(width: int) -> pa.Schema:
             pa.field("regions", pa.list_(pa.list_(pa.float16(), width))),
             pa.field("boxes", pa.list_(pa.list_(pa.float32(), 4))),
             fused_field(width),
+            *DETAILS,
         ]
     )
 
@@ -55,25 +78,21 @@ def fused_field(width: int) -> pa.Field:
     return pa.field("fused", pa.list_(pa.list_(pa.float16(), width)))
 
 
-def to_table(records: Iterable[tuple[str, Record]], width: int) -> pa.Table:
-    """Return rows (id, record) as an Arrow table of `table_schema(width)`."""
-    rows = list(records)
+def to_table(records: Sequence[Record], width: int) -> pa.Table:
+    """Return records as an Arrow table of `table_schema(width)`."""
     schema = table_schema(width)
-    vectors = [record.vectors for _, record in rows]
+    vectors = [record.vectors for record in records]
     whole = np.stack([v.embeddings[0] for v in vectors]).astype(np.float16)
-    plain = {
-        name: [getattr(record, name) for _, record in rows]
-        for name in ("sha256", "size", "mtime_ns", "width", "height", "looked")
-    }
     columns = {
-        "id": [id_ for id_, _ in rows],
-        "path": [str(record.path) for _, record in rows],
-        **plain,
+        "path": [str(record.path) for record in records],
         "whole": pa.FixedSizeListArray.from_arrays(pa.array(whole.ravel()), width),
         "regions": lists([v.embeddings.astype(np.float16) for v in vectors]),
         "boxes": lists([v.boxes.astype(np.float32) for v in vectors]),
-        "fused": lists([record.fused.astype(np.float16) for _, record in rows]),
+        "fused": lists([record.fused.astype(np.float16) for record in records]),
     }
+    for name in _PLAIN:
+        values = [getattr(record, name) for record in records]
+        columns[name] = pa.array(values, schema.field(name).type)
     return pa.table({name: columns[name] for name in schema.names}, schema=schema)
 
 

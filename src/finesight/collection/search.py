@@ -104,7 +104,12 @@ def _chosen(
     near = None
     if rank_by in ("regions", "fused"):
         near = nearest_by_fused(snapshot, query, count, where)
-    return where if near is None else rows_condition(near)
+    if near is None:
+        return where
+    rows = near.tolist()
+    if query.detail < 1:  # fused vectors were made to find regions, not wholes
+        rows += [row.row_id for row in _best(snapshot.dataset, query, count, "whole", where)]
+    return rows_condition(rows)
 
 
 def candidates(wanted: int) -> int:
@@ -159,8 +164,11 @@ def _scores(column: pa.Array, query: QueryVectors, rank_by: str) -> tuple[Float3
         score, region = max_over_regions(each, counts)
         if rank_by == "mean":
             score = mean_over_regions(each, counts)
-        elif whole_alone and rank_by != "fused":
-            score, region = each[np.cumsum(counts) - counts], np.zeros_like(region)
+        elif rank_by != "fused" and (whole_alone or query.detail < 1):
+            share = np.float32(0 if whole_alone else query.detail)
+            whole = each[np.cumsum(counts) - counts]
+            score = share * score + (1 - share) * whole
+            region = np.zeros_like(region) if whole_alone else region
         scores.append(score)
         regions.append(region)
     return np.stack(scores), np.stack(regions)

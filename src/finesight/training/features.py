@@ -7,10 +7,8 @@ images in their order: `embeddings.npy` (rows, d) float16, `boxes.npy` (rows, 4)
 
 import itertools
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,10 +18,11 @@ import numpy as np
 from finesight.datasets import LabelledImage
 from finesight.errors import DataError, InputError
 from finesight.images import ImageError, decode_image, image_size
-from finesight.looking.crops import encode_cut
+from finesight.looking.ahead import encode_ahead
+from finesight.looking.schemes import parse_looking
 from finesight.models import Model
-from finesight.regions import parse_regions, square_around
-from finesight.types import WHOLE, Float32, ImageVectors
+from finesight.regions import square_around
+from finesight.types import WHOLE, Float32, ImageVectors, UInt8
 
 ANNOTATED = "annotated"
 """The regions that are the squares around an image's annotated objects, in their order."""
@@ -32,7 +31,6 @@ FORMAT = "finesight-features"
 VERSION = 1
 
 _SHARD = 128  # images: a kill loses at most the last of them
-_CROPS = 512  # encoded in one go, as in indexing
 
 
 @dataclass(frozen=True)
@@ -163,7 +161,7 @@ def write_features(
     something else, DataError for an image that cannot be read.
     """
     if regions != ANNOTATED:
-        parse_regions(regions)
+        parse_looking(regions, model.dense)
     settings = {
         "format": FORMAT,
         "version": VERSION,
@@ -203,32 +201,32 @@ def _look(
     before: int,
     progress: Callable[[int], None],
 ) -> Iterator[ImageVectors]:
-    """Yield what is seen in every image, in order: cut in threads, encoded in batches."""
-    done = before
-    waiting: list[tuple[Float32, np.ndarray]] = []
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        for item in pool.map(lambda image: _cut(image, model, regions), images):
-            waiting.append(item)
-            done += 1
-            if sum(len(boxes) for boxes, _ in waiting) >= _CROPS or done == before + len(images):
-                encoded = encode_cut(model.encoder, [crops for _, crops in waiting])
-                for (boxes, _), embeddings in zip(waiting, encoded, strict=True):
-                    yield ImageVectors(boxes, embeddings)
-                waiting = []
-                progress(done)
+    """Yield what is seen in every image, in order."""
+
+    def cut(image: LabelledImage) -> tuple[Float32, UInt8]:
+        return _cut(image, model, regions)
+
+    looked = encode_ahead(images, cut, model.encoder)
+    for done, (boxes, embeddings) in enumerate(looked, before + 1):
+        assert embeddings is not None
+        yield ImageVectors(boxes, embeddings)
+        progress(done)
 
 
-def _cut(image: LabelledImage, model: Model, regions: str) -> tuple[Float32, np.ndarray]:
+def _cut(image: LabelledImage, model: Model, regions: str) -> tuple[Float32, UInt8]:
     try:
         data = image.path.read_bytes()
         size = image_size(data)
         if regions == ANNOTATED:
             squares = [square_around(thing.box, *size) for thing in image.objects]
-            boxes = np.array([WHOLE, *squares], np.float32)
+            boxes = finest = np.array([WHOLE, *squares], np.float32)
         else:
-            boxes = parse_regions(regions)(*size)
+            looking = parse_looking(regions, model.dense)
+            finest = looking.finest(*size)
         preprocessing = model.encoder.preprocessing
-        pixels = decode_image(data, shrink=preprocessing.shrink(size, boxes))
+        pixels = decode_image(data, shrink=preprocessing.shrink(size, finest))
+        if regions != ANNOTATED:
+            boxes = looking.windows(pixels, size)
     except OSError as error:
         raise DataError(f"{image.path} cannot be read: {error.strerror or error}") from error
     except ImageError as error:

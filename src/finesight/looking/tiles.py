@@ -1,0 +1,49 @@
+"""Look at a very large image tile by tile, each as at an image of its own."""
+
+import hashlib
+from collections.abc import Callable
+
+import numpy as np
+from PIL import Image
+
+from finesight.encoders import Encoder
+from finesight.large_images import PixelBox
+from finesight.looking.crops import look_at
+from finesight.looking.schemes import Looking
+from finesight.regions.tiles import overview_factor, tiles
+from finesight.types import Float32, ImageVectors
+
+
+def look_in_tiles(
+    read: Callable[[PixelBox], Image.Image],
+    size: tuple[int, int],
+    encoder: Encoder,
+    looking: Looking,
+) -> tuple[ImageVectors, str]:
+    """Return the regions of the whole image, then of each tile; and a hash of the pixels.
+
+    read: gives the pixels of a box; size: of the image. One tile is in memory at a time, and
+    the overview, which has at most a tile's side.
+    """
+    width, height = size
+    factor = overview_factor(width, height)
+    overview = Image.new("RGB", (-(-width // factor), -(-height // factor)))
+    digest = hashlib.blake2b(f"{width}x{height}".encode(), digest_size=16)
+    boxes: list[Float32] = []
+    embeddings: list[Float32] = []
+    for x0, y0, x1, y1 in tiles(width, height):
+        tile = read((x0, y0, x1, y1))
+        digest.update(tile.tobytes())
+        overview.paste(tile.reduce(factor), (x0 // factor, y0 // factor))
+        seen = look_at(tile, encoder, looking.windows(tile))
+        scale = np.array([x1 - x0, y1 - y0] * 2)
+        placed = (seen.boxes * scale + (x0, y0, x0, y0)) / np.array([width, height] * 2)
+        boxes.append(np.clip(placed, 0, 1).astype(np.float32))
+        embeddings.append(seen.embeddings)
+    whole = look_at(overview, encoder, looking.windows(overview))
+    return (
+        ImageVectors(
+            np.concatenate([whole.boxes, *boxes]), np.concatenate([whole.embeddings, *embeddings])
+        ),
+        digest.hexdigest(),
+    )

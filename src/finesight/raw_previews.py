@@ -1,0 +1,75 @@
+"""The preview that a camera puts into its raw files: a JPEG, read by LibRaw."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from finesight.errors import DataError, MissingDependencyError
+
+SUFFIXES = frozenset(
+    {".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf", ".pef", ".srw"}
+)
+"""File name endings of raw files, in lower case."""
+
+# LibRaw's codes of how the camera was held -> EXIF's orientation.
+_ORIENTATION = {3: 3, 5: 8, 6: 6}
+
+
+class NoPreviewError(DataError):
+    """A raw file without a readable preview; the message is the reason, without the path."""
+
+
+def need_rawpy() -> None:
+    """Raise MissingDependencyError, with the command that mends it, where LibRaw is missing."""
+    try:
+        import rawpy  # noqa: F401
+    except ImportError as error:
+        raise MissingDependencyError(
+            "reading raw files needs one more package: pip install 'finesight[raw]'"
+        ) from error
+
+
+def read_preview(data: bytes | Path) -> bytes:
+    """Return the largest preview in a raw file (its bytes or its path), as an image file.
+
+    It says by its EXIF orientation how it is turned. Raises NoPreviewError.
+    """
+    try:
+        import rawpy
+    except ImportError as error:
+        raise NoPreviewError(
+            "a raw file, which needs one more package: pip install 'finesight[raw]'"
+        ) from error
+    try:
+        source = io.BytesIO(data) if isinstance(data, bytes) else str(data)
+        with rawpy.imread(source) as raw:
+            preview = raw.extract_thumb()
+            turned = _ORIENTATION.get(raw.sizes.flip, 1)
+    except rawpy.LibRawNoThumbnailError as error:
+        raise NoPreviewError("the raw file holds no preview") from error
+    except (rawpy.LibRawError, OSError, ValueError) as error:
+        raise NoPreviewError(f"damaged or truncated raw file: {_text(error)}") from error
+    if preview.format == rawpy.ThumbFormat.JPEG:
+        return _turned(bytes(preview.data), turned)
+    buffer = io.BytesIO()
+    exif = Image.Exif()
+    exif[0x0112] = turned
+    Image.fromarray(np.asarray(preview.data)).save(buffer, "PNG", exif=exif)
+    return buffer.getvalue()
+
+
+def _turned(jpeg: bytes, orientation: int) -> bytes:
+    """Put the orientation into a JPEG that does not say one: an EXIF segment behind its start."""
+    if orientation == 1 or not jpeg.startswith(b"\xff\xd8") or b"Exif\0\0" in jpeg[:65_536]:
+        return jpeg
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    content = exif.tobytes()
+    return jpeg[:2] + b"\xff\xe1" + (len(content) + 2).to_bytes(2, "big") + content + jpeg[2:]
+
+
+def _text(error: Exception) -> str:
+    first = error.args[0] if error.args else error
+    return first.decode(errors="replace") if isinstance(first, bytes) else str(first)
