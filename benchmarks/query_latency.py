@@ -1,7 +1,7 @@
 """Latency, recall, memory and size of searches for fused vectors, beside other ways, in one run.
 
     python benchmarks/query_latency.py --quick                 # 20,000 images; a few minutes
-    python benchmarks/query_latency.py --work latency --out docs/results/query_latency.txt   # up to 1,000,000
+    python benchmarks/query_latency.py --work data --out table.txt    # up to 1,000,000 vectors
 
 Each way runs in a process of its own, whose memory is measured while it serves; what is finished
 is kept in the folder given with --work, so that an interrupted run goes on. faiss takes part where
