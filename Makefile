@@ -12,7 +12,7 @@ SAMPLE := data/sample
 
 .venv/dev: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install -q -c constraints.txt -e '.[torch,render,large,raw,watch,dev]'
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[torch,render,large,raw,watch,server,dev]'
 	touch $@
 
 demo: .venv/core  ## index the sample, search it, evaluate, write demo/index.html

@@ -1,14 +1,19 @@
-"""A tiny encoder without training, and images, for tests that need no real model."""
+"""Tiny encoders without training, images and tables, for tests that need no real model."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from finesight.collection import Collection
+from finesight.collection.rows import insert_rows
+from finesight.collection.schema import Record
 from finesight.encoders import Preprocessing
 from finesight.models import Model
 from finesight.scoring import normalise
+from finesight.types import ImageVectors
 
 COLORS = {"red": (220, 20, 20), "green": (20, 200, 20), "blue": (20, 20, 220)}
 
@@ -30,6 +35,46 @@ class ColorEncoder:
     def encode_texts(self, texts):
         known = [next((c for n, c in COLORS.items() if n in t), (128, 128, 128)) for t in texts]
         return normalise(np.concatenate([np.array(known) / 255, np.zeros((len(texts), 1))], axis=1))
+
+
+class RandomEncoder:
+    """Embeds a text as a vector that its letters decide."""
+
+    preprocessing = None
+    width = 8
+
+    def encode_texts(self, texts):
+        seeds = [sum(map(ord, text)) for text in texts]
+        return np.stack([normalise(np.random.default_rng(s).normal(size=8)) for s in seeds])
+
+
+def make_table(directory, model, rng, images=40, most=6, names="{:03d}.png"):
+    """Write a collection of 2 to `most` random regions an image; returns them (p, 8) by its name.
+
+    Two vectors are kept of each: with two regions, these.
+    """
+    collection = Collection.open(directory, model)
+    if not collection.exists:
+        directory.mkdir(parents=True)
+        collection._create("cc5", 2)
+    records, embeddings = [], {}
+    for number in range(images):
+        regions = normalise(rng.normal(size=(int(rng.integers(2, most + 1)), 8)))
+        boxes = np.tile(np.float32([0, 0, 1, 1]), (len(regions), 1))
+        path = directory / names.format(number)
+        digest = hashlib.sha256(regions.tobytes()).hexdigest()
+        seen = ImageVectors(boxes, regions)
+        fused = regions if most == 2 else model.fuse(seen, 2)
+        name = hashlib.sha256(str(path).encode()).hexdigest()[:16]
+        records.append(Record(name, path, digest, 1, 1, 10, 10, "cc5", seen, fused))
+        embeddings[path.name] = regions
+    insert_rows(collection._table(), records, 8)
+    return embeddings
+
+
+@pytest.fixture
+def random_model():
+    return Model("random", "random", RandomEncoder(), "{}", "cc5", "f" * 16)
 
 
 @pytest.fixture

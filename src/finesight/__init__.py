@@ -9,13 +9,13 @@
 from typing import TYPE_CHECKING, Any
 
 from finesight.errors import FinesightError
-from finesight.types import Hit
+from finesight.types import Hit, Match, Part, Query
 
 if TYPE_CHECKING:
     from finesight.collection import Collection
     from finesight.models import Model, load_model
 
-__all__ = ["Collection", "FinesightError", "Hit", "Model", "load_model"]
+__all__ = ["Collection", "FinesightError", "Hit", "Match", "Model", "Part", "Query", "load_model"]
 
 _ROOMS = {
     "Collection": "finesight.collection",

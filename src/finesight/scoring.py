@@ -1,12 +1,18 @@
 """How well an image answers a query: pure functions on arrays, higher is better."""
 
+from collections.abc import Hashable, Sequence
+from typing import TypeVar
+
 import numpy as np
+import simsimd
 
 from finesight.types import Float32
 
 RANKINGS = ("regions", "exact", "fused", "whole", "mean")
 """Ways to rank: by the best region, of the images whose fused vectors come nearest or of all
 images; by the fused vectors alone; by the whole image alone; by the mean over all regions."""
+
+_Item = TypeVar("_Item", bound=Hashable)
 
 
 def normalise(vectors: np.ndarray) -> Float32:
@@ -16,16 +22,52 @@ def normalise(vectors: np.ndarray) -> Float32:
     return vectors / np.maximum(length, np.finfo(np.float32).tiny)
 
 
-def max_over_regions(
-    query: Float32, regions: Float32, counts: np.ndarray
-) -> tuple[Float32, np.ndarray]:
-    """Return each image's best cosine (n,) and the region that has it (n,).
+def cosines(queries: Float32, stored: np.ndarray) -> Float32:
+    """Return the cosines (m, n) of queries (m, d) with stored vectors (n, d), as they are stored.
 
-    query: (d,); regions: (sum of counts, d), the regions of n images one after another;
-    counts: (n,), each at least 1. Of equal regions the first wins.
+    stored: L2-normalised in float16 or float32, or in int8, scaled row by row as
+    `to_int8` does. Float16 and int8 are compared as they are, without a copy in float32; the
+    queries are rounded alike.
     """
-    scores = regions @ query
-    starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
+    if stored.dtype == np.float32 or len(stored) == 0:
+        return queries @ stored.astype(np.float32, copy=False).T
+    stored = np.ascontiguousarray(stored)
+    if stored.dtype == np.int8:
+        far = simsimd.cdist(to_int8(queries), stored, metric="cosine", out_dtype="float32")
+        return np.float32(1) - np.asarray(far)
+    near = simsimd.cdist(queries.astype(np.float16), stored, metric="dot", out_dtype="float32")
+    return np.asarray(near)
+
+
+def to_int8(vectors: np.ndarray) -> np.ndarray:
+    """Round vectors (n, d) to int8, each scaled so that its largest entry is 127.
+
+    The scale need not be kept: what is stored is of length 1 in truth.
+    """
+    vectors = np.asarray(vectors, np.float32)
+    largest = np.abs(vectors).max(axis=-1, keepdims=True)
+    return np.rint(vectors / np.where(largest > 0, largest, 1) * 127).astype(np.int8)
+
+
+def reciprocal_ranks(rankings: Sequence[Sequence[_Item]], constant: int = 60) -> dict[_Item, float]:
+    """Return the sum of 1 / (constant + rank) of each item over rankings in which it stands.
+
+    Reciprocal rank fusion (Cormack, Clarke and Buettcher, SIGIR 2009); ranks begin with 1.
+    """
+    sums: dict[_Item, float] = {}
+    for ranking in rankings:
+        for rank, item in enumerate(ranking, 1):
+            sums[item] = sums.get(item, 0.0) + 1 / (constant + rank)
+    return sums
+
+
+def max_over_regions(scores: Float32, counts: np.ndarray) -> tuple[Float32, np.ndarray]:
+    """Return each image's best score (n,) and the region that has it (n,).
+
+    scores: (sum of counts,), of the regions of n images one after another; counts: (n,), each at
+    least 1. Of equal regions the first wins.
+    """
+    starts = np.cumsum(counts) - counts
     best = np.maximum.reduceat(scores, starts)
     is_best = np.flatnonzero(scores == np.repeat(best, counts))
     owner = np.repeat(np.arange(len(counts)), counts)[is_best]
@@ -33,7 +75,7 @@ def max_over_regions(
     return best, is_best[first] - starts
 
 
-def mean_over_regions(query: Float32, regions: Float32, counts: np.ndarray) -> Float32:
-    """Return each image's mean cosine over its regions (n,); arguments as `max_over_regions`."""
-    starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
-    return (np.add.reduceat(regions @ query, starts) / counts).astype(np.float32)
+def mean_over_regions(scores: Float32, counts: np.ndarray) -> Float32:
+    """Return each image's mean score over its regions (n,); arguments as `max_over_regions`."""
+    sums = np.add.reduceat(scores, np.cumsum(counts) - counts)
+    return (sums / counts).astype(np.float32)

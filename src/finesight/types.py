@@ -2,9 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Union
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 Float32 = npt.NDArray[np.float32]
 UInt8 = npt.NDArray[np.uint8]
@@ -29,8 +33,54 @@ class ImageVectors:
 
 
 @dataclass(frozen=True)
+class Part:
+    """One thing a query asks for: a text, an image (or a box of it), or an indexed image.
+
+    Exactly one of text, image (a file or pixels) and near is given. near: the path of an image of
+    the collection, with which wholes are compared, not regions; it is left out of the hits. box:
+    the part of `image` that is meant, normalised xyxy where all edges are at most 1, else in
+    pixels. weight: how much it counts; below 0, images that show it sink.
+    """
+
+    text: str | None = None
+    image: Union[Path, "Image", None] = None
+    near: Path | None = None
+    box: tuple[float, float, float, float] | None = None
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Query:
+    """What is looked for: an image scores by the weighted mean of its cosines with the parts."""
+
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True)
+class Match:
+    """How one part of a query fared in one image: the best region's cosine, and its box.
+
+    part: the part in words, such as 'red mug' or 'photo.jpg'.
+    """
+
+    part: str
+    weight: float
+    score: float
+    box: Box
+
+
+Why = Literal["whole", "region", "fused", "words"]
+"""What an image was found by: itself as a whole, a region, its fused vectors, or its words."""
+
+
+@dataclass(frozen=True)
 class Hit:
-    """One image that answers a query: its rank from 1, its score and its best region."""
+    """One image that answers a query: its rank from 1, its score and its best region.
+
+    why: what it was found by; part: the part of the query that box and why belong to, the one
+    that adds most; matches: all parts; similar: near-duplicates that stand behind it, best first,
+    where hits were grouped.
+    """
 
     rank: int
     score: float
@@ -39,3 +89,7 @@ class Hit:
     id: str
     width: int
     height: int
+    why: Why = "region"
+    part: str = ""
+    matches: tuple[Match, ...] = ()
+    similar: tuple[Path, ...] = ()

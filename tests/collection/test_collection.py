@@ -212,10 +212,12 @@ def test_a_second_writer_is_told(folder, tmp_path, color_model):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"text": ""}, "empty"),
-        ({"text": "  "}, "empty"),
-        ({"text": "red", "k": 0}, "at least one"),
-        ({"text": "red", "rank_by": "best"}, "regions, exact, fused, whole, mean"),
+        ({"query": ""}, "empty"),
+        ({"query": "  "}, "empty"),
+        ({}, "empty"),
+        ({"query": "red", "k": 0}, "at least one"),
+        ({"query": "red", "offset": -1}, "pass over"),
+        ({"query": "red", "rank_by": "best"}, "regions, exact, fused, whole, mean"),
     ],
 )
 def test_bad_queries(folder, tmp_path, color_model, arguments, message):

@@ -5,6 +5,7 @@ from PIL import Image
 
 from finesight.looking import tiles as looking
 from finesight.looking.crops import look
+from finesight.looking.schemes import FixedLooking
 from finesight.regions import parse_regions
 from finesight.regions import tiles as geometry
 
@@ -22,7 +23,7 @@ def image():
 
 def test_each_tile_is_looked_at_like_an_image(small_tiles, image):
     encoder, scheme = ColorEncoder(), parse_regions("grid2")
-    seen, _ = looking.look_in_tiles(image.crop, image.size, encoder, scheme)
+    seen, _ = looking.look_in_tiles(image.crop, image.size, encoder, FixedLooking(scheme))
     places = geometry.tiles(*image.size)
     assert len(seen.boxes) == 5 * (1 + len(places))
     np.testing.assert_allclose(seen.boxes[:5], scheme(*image.size))
@@ -38,7 +39,7 @@ def test_each_tile_is_looked_at_like_an_image(small_tiles, image):
 
 def test_the_overview_shows_the_whole_image(small_tiles, image):
     scheme = parse_regions("grid2")
-    seen, _ = looking.look_in_tiles(image.crop, image.size, ColorEncoder(), scheme)
+    seen, _ = looking.look_in_tiles(image.crop, image.size, ColorEncoder(), FixedLooking(scheme))
     exact = look(image, ColorEncoder(), scheme)
     cosines = (seen.embeddings[:5] * exact.embeddings).sum(axis=1)
     assert cosines.min() > 0.999
@@ -46,7 +47,7 @@ def test_the_overview_shows_the_whole_image(small_tiles, image):
 
 def test_the_hash_tells_pixels_apart(small_tiles, image):
     def hashed(pixels):
-        scheme = parse_regions("full")
+        scheme = FixedLooking(parse_regions("full"))
         return looking.look_in_tiles(pixels.crop, pixels.size, ColorEncoder(), scheme)[1]
 
     changed = image.copy()

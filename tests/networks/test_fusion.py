@@ -6,6 +6,7 @@ from finesight.networks.fusion import (  # noqa: E402
     KINDS,
     SIZES,
     FusionSettings,
+    ScoreTable,
     build_fusion,
     farthest,
 )
@@ -100,3 +101,26 @@ def test_farthest_regions_are_weighty_and_apart():
     image = torch.eye(D)[None, :5]
     chosen = farthest(image, torch.tensor([[0.0, 0.2, 0.9, 0.5, 0.1]]), 3)
     assert chosen[0].argmax(dim=1).tolist() == [2, 3, 1]
+
+
+def test_a_table_ranks_images_for_its_texts_as_the_best_region_does():
+    images, texts = regions(12, 9), regions(1, 6, seed=5)[0]
+    best = (images @ texts.T).amax(dim=1)
+    table = ScoreTable(FusionSettings("table", D, directions=(6, 0)))
+    middle = best.mean(dim=0)
+    table.begin(texts, torch.cat([best, middle + 2 * (best - middle)]))  # so that none is clipped
+    vectors = table(images, everywhere(12, 9), boxes(12, 9))
+    assert torch.allclose(vectors.norm(dim=-1), torch.ones(12, 1), atol=1e-5)
+    found = vectors[:, 0] @ texts.T
+    assert torch.equal(found.argsort(dim=0), best.argsort(dim=0))
+    # Not only the order: the scores are the same but for one scale and a shift per text.
+    slopes = (found[1:] - found[:1]) / (best[1:] - best[:1])
+    assert torch.allclose(slopes, slopes[0, 0].expand_as(slopes), rtol=1e-2)
+
+
+def test_an_image_beyond_the_table_stays_a_unit_vector():
+    images, texts = regions(12, 9), regions(1, 6, seed=5)[0]
+    table = ScoreTable(FusionSettings("table", D, directions=(6, 0)))
+    table.begin(texts, (images @ texts.T).amax(dim=1) * 0.01)
+    vectors = table(images, everywhere(12, 9), boxes(12, 9))
+    assert torch.allclose(vectors.norm(dim=-1), torch.ones(12, 1), atol=1e-5)

@@ -188,6 +188,29 @@ def test_the_command_trains_from_a_plain_folder_to_a_bundle(tmp_path, capsys):
             "--out", out)  # fmt: skip
 
 
+def test_the_command_fills_a_table_that_ranks_as_all_regions_do(tmp_path, capsys):
+    for number in range(20):
+        spotted(tmp_path / "photos" / f"{number}.png", list(COLORS)[number % 3], spot=8 + number)
+    run(capsys, "features", tmp_path / "photos", "--model", "mini", "--regions", "cc2",
+        "--out", tmp_path / "features")  # fmt: skip
+    (tmp_path / "words.txt").write_text("mug\ncar\n")
+    command = ("train", "fusion", "--features", tmp_path / "features", "--model", "mini",
+               "--kind", "table")  # fmt: skip
+    run(capsys, *command, "--vocabulary", tmp_path / "words.txt", "--out", tmp_path / "bundle")
+    from finesight.models import load_model
+
+    model = load_model(str(tmp_path / "bundle"))
+    assert model.vectors == 1
+    texts = model.encoder.encode_texts([model.prompt.format(word) for word in ("mug", "car")])
+    seen = list(join_features([tmp_path / "features"]))
+    best = np.stack([(one.embeddings @ texts.T).max(axis=0) for one in seen])
+    fused = np.stack([model.fuse(one)[0] @ texts.T for one in seen])
+    for column in range(2):
+        assert np.corrcoef(best[:, column], fused[:, column])[0, 1] > 0.99
+    with pytest.raises(InputError, match="a table needs words"):
+        run(capsys, *command, "--out", tmp_path / "other")
+
+
 def run(capsys, *arguments):
     app([*map(str, arguments), "--json"], standalone_mode=False)
     return json.loads(capsys.readouterr().out)

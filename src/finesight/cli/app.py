@@ -11,12 +11,15 @@ from finesight.cli.demo import demo
 from finesight.cli.duplicates import duplicates
 from finesight.cli.evaluate import evaluate
 from finesight.cli.export import export
+from finesight.cli.export_vectors import export_vectors
 from finesight.cli.features import features
 from finesight.cli.index import index
 from finesight.cli.models import models
+from finesight.cli.optimize import optimize
 from finesight.cli.output import say
 from finesight.cli.remove import remove
 from finesight.cli.search import search
+from finesight.cli.serve import serve
 from finesight.cli.stats import stats
 from finesight.cli.status import status
 from finesight.cli.switch import switch
@@ -29,9 +32,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (index, search, status, models, export, features, evaluate, stats, demo):
+for command in (index, search, serve, status, models, export, features, evaluate, stats, demo):
     app.command()(command)
-for upkeep in (remove, duplicates, switch):
+for upkeep in (remove, duplicates, switch, optimize, export_vectors):
     app.command()(upkeep)
 app.add_typer(render.app, name="render")
 app.add_typer(train.app, name="train")

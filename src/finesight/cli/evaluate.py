@@ -2,12 +2,16 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from finesight.cli.options import JsonOption, ModelOption
 from finesight.cli.output import progress_bar
+
+if TYPE_CHECKING:
+    from finesight.datasets import LabelledSet
+    from finesight.models import Model
 
 
 def evaluate(
@@ -28,6 +32,12 @@ def evaluate(
             "--verified", help="Rank only images in which a class was looked for (LVIS says)."
         ),
     ] = False,
+    scale: Annotated[
+        bool,
+        typer.Option(
+            "--scale", help="Measure instead how small a thing may be in a crop and be named."
+        ),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Print class-prompt Recall@k, overall and by object size, beside the paper's numbers.
@@ -37,6 +47,8 @@ def evaluate(
       finesight evaluate scenes/test --model mini
 
       finesight evaluate instances_val2017.json --images val2017 --json
+
+      finesight evaluate scenes/val --model mini --scale
     """
     from finesight.datasets import read_dataset
     from finesight.evaluation.class_prompts import evaluate_class_prompts
@@ -45,6 +57,30 @@ def evaluate(
 
     scenes = read_dataset(dataset, images)
     loaded = load_model(model or DEFAULT)
+    if scale:
+        _print_scale(scenes, loaded, as_json)
+        return
     with progress_bar("evaluating", "images", len(scenes.images)) as advance:
         rows = evaluate_class_prompts(scenes, loaded, advance, verified)
     typer.echo(json.dumps([row.plain() for row in rows]) if as_json else format_table(rows))
+
+
+def _print_scale(scenes: "LabelledSet", model: "Model", as_json: bool) -> None:
+    """Print the share of objects named at every size, keep the effective scale in the bundle."""
+    from finesight.cli.output import say
+    from finesight.evaluation.scale import FILLS, effective_scale
+    from finesight.models.bundle import keep_scale
+
+    with progress_bar("evaluating", "images", len(scenes.images)) as advance:
+        found = effective_scale(scenes, model, advance)
+    kept = model.directory is not None and keep_scale(model.directory, found.effective)
+    if as_json:
+        shares = dict(zip(map(str, FILLS), found.named, strict=True))
+        typer.echo(json.dumps({"effective_scale": found.effective, "named": shares}))
+    else:
+        typer.echo("side of the object over the crop's: named right (objects)")
+        for fill, share, count in zip(FILLS, found.named, found.objects, strict=True):
+            typer.echo(f"  {fill:<5} {100 * share:5.1f} %  ({count})" if count else f"  {fill:<5}")
+        typer.echo(f"effective scale {found.effective}: half of what fills a crop is still named")
+    if not kept:
+        say("not kept: only a bundle's finesight.json can hold it (see `finesight export`)")

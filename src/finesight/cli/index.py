@@ -13,7 +13,7 @@ from finesight.cli.options import CollectionOption, ModelOption, collection_fold
 from finesight.cli.output import progress_bar, say
 
 if TYPE_CHECKING:
-    from finesight.collection import IndexReport
+    from finesight.collection import Collection, IndexReport
 
 _SHOWN = 20  # skipped files that are named one by one
 
@@ -30,7 +30,18 @@ def index(
     model: ModelOption = None,
     regions: Annotated[
         str | None,
-        typer.Option(help="Where to look: full, cc5, cc10, cc10-paper, grid10; else the model's."),
+        typer.Option(help="Exactly where to look: full, cc10, cc10-paper, grid10, cover24r4, …"),
+    ] = None,
+    effort: Annotated[
+        str | None,
+        typer.Option(
+            help="Passes of the encoder an image: low (at most 8), normal (16, the default) or "
+            "high (40)."
+        ),
+    ] = None,
+    smallest: Annotated[
+        float | None,
+        typer.Option(min=1, help="The smallest object that must be found, in pixels; costs more."),
     ] = None,
     vectors: Annotated[
         int | None,
@@ -67,6 +78,7 @@ def index(
     from finesight.images import MAX_PIXELS
 
     store = Collection.open(collection_folder(collection), model)
+    looked = _way_of_looking(store, regions, effort, smallest)
     listed = paths == [Path("-")]
     chosen = _read_list() if listed else paths
 
@@ -74,7 +86,7 @@ def index(
         with progress_bar("indexing", "images") as advance:
             report = store.add(
                 chosen,
-                regions,
+                looked,
                 advance,
                 vectors,
                 listed=listed,
@@ -92,6 +104,23 @@ def index(
             run()
         except FinesightError as error:  # such as a folder that is empty for a moment
             say(f"finesight: {error}")
+
+
+def _way_of_looking(
+    store: "Collection", regions: str | None, effort: str | None, smallest: float | None
+) -> str | None:
+    """Return the one way that the options name, None for the collection's or the model's own."""
+    from finesight.errors import InputError
+    from finesight.looking.schemes import EFFORTS, cover_for
+
+    given = [option for option in (regions, effort, smallest) if option is not None]
+    if len(given) > 1:
+        raise InputError("give one of --regions, --effort and --smallest, not several")
+    if effort is not None and effort not in EFFORTS:
+        raise InputError(f"unknown effort {effort!r}: use one of {', '.join(EFFORTS)}")
+    if smallest is not None:
+        return cover_for(smallest, store.model.effective_scale)
+    return regions or effort
 
 
 def _read_list() -> list[Path]:

@@ -14,7 +14,13 @@ if TYPE_CHECKING:
 
 
 def search(
-    text: Annotated[str, typer.Argument(help='What to look for, such as "a photo of a red mug".')],
+    query: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help='Texts and images with + and - between them: "red mug" + photo.jpg - table. '
+            "FILE@x0,y0,x1,y1 is a box of an image, 2:TEXT counts twice."
+        ),
+    ] = None,
     collection: CollectionOption = None,
     model: ModelOption = None,
     k: Annotated[int, typer.Option("-k", help="How many hits.")] = 10,
@@ -25,19 +31,56 @@ def search(
             "(the kept vectors alone), whole (the whole image alone), or mean."
         ),
     ] = "regions",
+    near: Annotated[
+        Path | None, typer.Option(help="An indexed image: more like it, itself left out.")
+    ] = None,
+    where: Annotated[
+        str | None,
+        typer.Option(help='Only images that meet a condition: "width > 1000 AND height > 500".'),
+    ] = None,
+    path: Annotated[
+        str | None, typer.Option(help="Only images whose path matches a glob: 'holiday/**/*.jpg'.")
+    ] = None,
+    offset: Annotated[int, typer.Option(help="Pass over so many of the best, for paging.")] = 0,
+    group: Annotated[
+        bool, typer.Option("--group", help="Show one of near-duplicates, with how many it hides.")
+    ] = False,
+    words: Annotated[
+        bool, typer.Option("--words", help="Captions and file names count as well.")
+    ] = False,
     as_json: JsonOption = False,
     paths: Annotated[bool, typer.Option("--paths", help="Print paths alone, for pipes.")] = False,
     save: Annotated[
         Path | None, typer.Option(help="Save the hits with their boxes drawn, and a sheet of them.")
     ] = None,
 ) -> None:
-    """Search a collection; prints rank, score, path and the box of the best region in pixels.
+    """Search a collection; prints rank, score, path, box in pixels, and what was found by.
 
-    Example: finesight search "red mug" --collection ~/pictures.finesight -k 5
+    Examples:
+
+      finesight search red mug --collection ~/pictures.finesight -k 5
+
+      finesight search "red mug" + photo.jpg - table --where "width > 1000"
+
+      finesight search photo.jpg@0.2,0.1,0.5,0.6
+
+      finesight search --near ~/Pictures/beach.jpg --path "2024/**" --group
     """
     from finesight.collection import Collection
+    from finesight.queries import parse_query
 
-    hits = Collection.open(collection_folder(collection), model).search(text, k, rank_by)
+    asked = parse_query(query or []) if query or near is None else None
+    hits = Collection.open(collection_folder(collection), model).search(
+        asked,
+        k,
+        rank_by,
+        near=near,
+        where=where,
+        path=path,
+        offset=offset,
+        group=group,
+        words=words,
+    )
     if save is not None:
         from finesight.drawing import save_hits
 
@@ -50,7 +93,13 @@ def search(
             typer.echo(str(hit.path))
         else:
             box = ",".join(str(edge) for edge in _pixels(hit))
-            typer.echo(f"{hit.rank}\t{hit.score:.4f}\t{hit.path}\t{box}")
+            typer.echo(f"{hit.rank}\t{hit.score:.4f}\t{hit.path}\t{box}\t{_why(hit)}")
+
+
+def _why(hit: "Hit") -> str:
+    """Return what a hit was found by: region, or of several parts: region of red mug."""
+    part = f" of {hit.part}" if len(hit.matches) > 1 else ""
+    return hit.why + part + (f" (+{len(hit.similar)} alike)" if hit.similar else "")
 
 
 def _pixels(hit: "Hit") -> tuple[int, ...]:
@@ -66,4 +115,16 @@ def _plain(hit: "Hit") -> dict[str, object]:
         "box": [round(edge, 6) for edge in hit.box],
         "box_px": _pixels(hit),
         "id": hit.id,
+        "why": hit.why,
+        "part": hit.part,
+        "matches": [
+            {
+                "part": match.part,
+                "weight": match.weight,
+                "score": round(match.score, 6),
+                "box": [round(edge, 6) for edge in match.box],
+            }
+            for match in hit.matches
+        ],
+        "similar": [str(path) for path in hit.similar],
     }

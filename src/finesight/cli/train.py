@@ -14,6 +14,7 @@ import typer
 
 from finesight.cli.options import JsonOption
 from finesight.cli.train_fusion import fusion
+from finesight.cli.train_objectness import objectness
 from finesight.errors import MissingDependencyError
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 QUICK_STEPS = 120
 
-app = typer.Typer(no_args_is_help=True, help="Train encoders and fusions.")
+app = typer.Typer(no_args_is_help=True, help="Train encoders, fusions and objectness.")
 
 
 @app.callback()
@@ -33,6 +34,7 @@ def train() -> None:
 
 
 app.command()(fusion)
+app.command()(objectness)
 
 
 @app.command()
@@ -48,6 +50,10 @@ def encoder(
         int | None, typer.Option(min=1, help="Updates of 256 crops; about 2 a second on 2 cores.")
     ] = None,
     batch: Annotated[int, typer.Option(min=2, help="Crops in an update.")] = 256,
+    rate: Annotated[float, typer.Option(min=0, help="The highest learning rate.")] = 2e-3,
+    start: Annotated[
+        str | None, typer.Option(help="Go on from this bundle's weights, such as mini.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Decides the crops, words and weights.")] = 0,
     checkpoint: Annotated[
         Path | None,
@@ -56,7 +62,7 @@ def encoder(
     quick: Annotated[bool, typer.Option(help="A minute of training, to try it out.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Train a small CLIP-like model from scratch on rendered scenes and write it as a bundle.
+    """Train a small CLIP-like model on rendered scenes and write it as a bundle.
 
     A run that was interrupted goes on when the same command is given again.
 
@@ -65,13 +71,17 @@ def encoder(
       finesight train encoder --scenes objects --scenes train --validation val --out my-model
 
       finesight train encoder --scenes train --validation val --out my-model --quick
+
+      finesight train encoder --scenes mine --validation val --out better --start mini --rate 1e-3
     """
     load, train_encoder, export_small_clip, settings_type = _training()
-    from finesight.models.bundle import write_manifest
+    from finesight import load_model
+    from finesight.models.bundle import DEFAULT_REGIONS, write_manifest
 
     started = time.monotonic()
     chosen = steps or (QUICK_STEPS if quick else settings_type().steps)
-    settings: TrainingSettings = settings_type(steps=chosen, batch=batch, seed=seed)
+    settings: TrainingSettings = settings_type(steps=chosen, batch=batch, rate=rate, seed=seed)
+    begin = load_model(start).directory if start else None
     data = load(scenes, validation)
     kept = checkpoint or out.with_name(out.name + ".checkpoint")
     with _bar(chosen) as bar:
@@ -80,6 +90,7 @@ def encoder(
             data.validation,
             data.concepts,
             settings,
+            start=begin,
             checkpoint=kept,
             report=_reporter(bar, chosen, batch),
         )
@@ -90,10 +101,11 @@ def encoder(
         out,
         name=out.name,
         width=trained.network.settings.width,
-        looking={"kind": "crops", "regions": "cc10"},
+        looking={"kind": "effort", "regions": DEFAULT_REGIONS},
         prompt="a photo of a {}",
-        provenance=_provenance(data.sources, out, settings),
+        provenance=_provenance(data.sources, out, settings, begin),
         scores=scores,
+        stride=trained.network.settings.stride,
     )
     kept.unlink(missing_ok=True)
     result = {"bundle": str(out), "seconds": round(time.monotonic() - started), "scores": scores}
@@ -153,18 +165,25 @@ def _reporter(bar: Progress, steps: int, batch: int) -> Callable[[Step], None]:
 
 
 def _provenance(
-    sources: list[dict[str, Any]], out: Path, settings: TrainingSettings
+    sources: list[dict[str, Any]], out: Path, settings: TrainingSettings, start: Path | None
 ) -> dict[str, Any]:
     """How to make this model again; folders by name, as their paths mean nothing elsewhere."""
     import numpy
     import PIL
     import torch
 
+    from finesight.models.bundle import read_manifest
+
     command = ["finesight", "train", "encoder"]
     *training, validation = (source["name"] for source in sources)
     command += [word for name in training for word in ("--scenes", name)]
     command += ["--validation", validation, "--out", out.name]
     command += ["--steps", str(settings.steps), "--batch", str(settings.batch)]
+    command += ["--rate", str(settings.rate)]
+    earlier: dict[str, Any] = {}
+    if start is not None:
+        command += ["--start", start.name]
+        earlier = {"start": read_manifest(start).provenance}
     return {
         "command": shlex.join([*command, "--seed", str(settings.seed)]),
         "settings": asdict(settings),
@@ -175,4 +194,5 @@ def _provenance(
             "numpy": numpy.__version__,
             "pillow": PIL.__version__,
         },
+        **earlier,
     }

@@ -19,8 +19,9 @@ from finesight.errors import InputError, MissingDependencyError
 if TYPE_CHECKING:
     from finesight.datasets import LabelledSet
     from finesight.models import Model
+    from finesight.networks.fusion import FusionNetwork, FusionSettings
     from finesight.training.features import FeatureCache
-    from finesight.training.fusion import FusionProgress, Validate
+    from finesight.training.fusion import FusionProgress, FusionTraining, Validate
     from finesight.training.proxies import Proxies
 
 _HELD_OUT = 10  # without validation features, every tenth image validates
@@ -48,7 +49,7 @@ def fusion(
     ] = None,
     kind: Annotated[
         str,
-        typer.Option(help="clusters, transformer, attention, weights, linear or mlp."),
+        typer.Option(help="clusters, transformer, attention, weights, linear, mlp or table."),
     ] = "clusters",
     vectors: Annotated[int, typer.Option(min=1, max=64, help="Vectors kept per image.")] = 8,
     epochs: Annotated[int, typer.Option(min=1, help="Times through all images.")] = 30,
@@ -67,7 +68,7 @@ def fusion(
       finesight train fusion --features features/photos --vocabulary words.txt --model mini --out m
     """
     try:
-        import torch
+        import torch  # noqa: F401
     except ImportError as error:
         raise MissingDependencyError(
             "training needs PyTorch: pip install 'finesight[torch]'"
@@ -76,8 +77,9 @@ def fusion(
     from finesight.models.bundle import MANIFEST
     from finesight.networks.fusion import KINDS, FusionSettings
     from finesight.training.features import join_features
-    from finesight.training.fusion import FusionTraining, train_fusion
+    from finesight.training.fusion import FusionTraining
     from finesight.training.fusion_export import put_into_bundle
+    from finesight.training.score_table import fill_table
 
     started = time.monotonic()
     if kind not in KINDS:
@@ -91,38 +93,27 @@ def fusion(
     _same_model(cache, loaded, features[0])
     proxies = _proxies(loaded, dataset, vocabulary)
     cache, validate = _validation(cache, loaded, proxies, validation, validation_dataset)
-    clusters = kind == "clusters"
-    network = FusionSettings(
-        kind,
-        loaded.encoder.width,
-        vectors,
-        geometry=clusters,
-        directions=proxies.begin_with if clusters else (0, 0),
-    )
-    settings = FusionTraining(epochs=epochs, seed=seed, losses={"rank": 1.0})
     kept = out.with_name(out.name + ".checkpoint")
-    with progress_bar("training", "epochs", epochs) as advance:
-
-        def report(step: FusionProgress) -> None:
-            advance(step.epoch)
-            done = f"epoch {step.epoch}: loss {step.loss:.4f}" if step.epoch else "before training:"
-            say(f"{done}  validation {step.score:.4f}")
-
-        trained, score = train_fusion(
-            cache,
-            network,
-            settings,
-            proxies,
-            validate,
-            checkpoint=kept,
-            report=report,
-            device="cuda" if torch.cuda.is_available() else "cpu",
+    if kind == "table":
+        trained: FusionNetwork = fill_table(cache, proxies)
+        vectors, score, how = 1, validate(trained), {}
+    else:
+        clusters = kind == "clusters"
+        network = FusionSettings(
+            kind,
+            loaded.encoder.width,
+            vectors,
+            geometry=clusters,
+            directions=proxies.begin_with if clusters else (0, 0),
         )
+        settings = FusionTraining(epochs=epochs, seed=seed, losses={"rank": 1.0})
+        trained, score = _train(cache, network, settings, proxies, validate, kept)
+        how = asdict(settings)
     provenance = {
         "command": shlex.join(["finesight", *sys.argv[1:]]),
         "features": [{"name": path.name, "images": len(cache)} for path in features],
-        "network": asdict(network),
-        "settings": asdict(settings),
+        "network": asdict(trained.settings),
+        "settings": how,
         "validation": round(score, 4),
     }
     agreement = put_into_bundle(trained, loaded.directory, kind, vectors, provenance, out)
@@ -133,6 +124,38 @@ def fusion(
         typer.echo(json.dumps(result))
     else:
         typer.echo(f"{out}: fusion {kind} trained in {seconds} s, validation {score:.4f}")
+
+
+def _train(
+    cache: FeatureCache,
+    network: FusionSettings,
+    settings: FusionTraining,
+    proxies: Proxies,
+    validate: Validate,
+    kept: Path,
+) -> tuple[FusionNetwork, float]:
+    """Train with a progress bar and a line an epoch; `kept` is the checkpoint."""
+    import torch
+
+    from finesight.training.fusion import train_fusion
+
+    with progress_bar("training", "epochs", settings.epochs) as advance:
+
+        def report(step: FusionProgress) -> None:
+            advance(step.epoch)
+            done = f"epoch {step.epoch}: loss {step.loss:.4f}" if step.epoch else "before training:"
+            say(f"{done}  validation {step.score:.4f}")
+
+        return train_fusion(
+            cache,
+            network,
+            settings,
+            proxies,
+            validate,
+            checkpoint=kept,
+            report=report,
+            device="cuda" if torch.cuda.is_available() else "cpu",
+        )
 
 
 def _same_model(cache: FeatureCache, model: Model, folder: Path) -> None:

@@ -2,5 +2,6 @@
 
 from finesight.collection.collection import Collection
 from finesight.collection.reports import IndexReport, Skipped
+from finesight.collection.storage import Storage
 
-__all__ = ["Collection", "IndexReport", "Skipped"]
+__all__ = ["Collection", "IndexReport", "Skipped", "Storage"]

@@ -1,9 +1,11 @@
 """The collection on disk: which table is active, who may write, what it answers."""
 
+import json
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +13,10 @@ from typing import TYPE_CHECKING, Any
 import filelock
 import lance
 
+from finesight.collection.asking import Asked, as_query, encode_query
+from finesight.collection.filtering import condition
 from finesight.collection.fusing import fuse
+from finesight.collection.grouping import search_grouped
 from finesight.collection.manifest import (
     FORMAT,
     VERSION,
@@ -20,23 +25,29 @@ from finesight.collection.manifest import (
     write_settings,
 )
 from finesight.collection.migration import add_details, fuse_anew
+from finesight.collection.progress import shown_progress
 from finesight.collection.reports import IndexReport, Skipped, SwitchReport
 from finesight.collection.rows import tidy
 from finesight.collection.schema import table_schema
 from finesight.collection.search import search_table
+from finesight.collection.snapshot import Snapshot
+from finesight.collection.storage import Storage
 from finesight.errors import DataError, InputError
 from finesight.images import MAX_PIXELS
+from finesight.looking.schemes import carried_over, parse_looking, resolve_effort
 from finesight.models import DEFAULT, Model, load_model
 from finesight.raw_previews import SUFFIXES as RAW_SUFFIXES
 from finesight.raw_previews import need_rawpy
-from finesight.regions import parse_regions
 from finesight.scoring import RANKINGS
 from finesight.types import Hit
 
 # What only writers need is imported where it is used: a search starts faster without.
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from finesight.collection.adding import Way
     from finesight.collection.duplicates import Duplicates
+    from finesight.collection.tuning import Optimized
     from finesight.collection.walking import Findings
 
 
@@ -50,6 +61,7 @@ class Collection:
         self.directory = directory
         self._given = model
         self._settings = settings
+        self._snapshot: Snapshot | None = None
 
     @staticmethod
     def open(directory: Path | str, model: Model | str | None = None) -> "Collection":
@@ -92,6 +104,12 @@ class Collection:
             )
         return model
 
+    @property
+    def storage(self) -> Storage:
+        """How the regions of the images are kept."""
+        self._need()
+        return Storage.of(self._table())
+
     def __len__(self) -> int:
         """Return the number of images."""
         return int(self._table().count_rows()) if self.exists else 0
@@ -112,7 +130,7 @@ class Collection:
         """Index the images of folders, files and archives; only what is new or changed.
 
         paths: also patterns such as "photos/**/*.jpg"; listed: they come from a list, of which
-        some may be gone. regions: a name for `parse_regions`; the collection's, else the model's
+        some may be gone. regions: a name for `parse_looking`; the collection's, else the model's
         where not given. progress: called with (images done, images in all); vectors: k, how many
         fused vectors are kept of each image, the collection's, else the model's where not given;
         where they or the model's fusion changed, all images are fused anew. exclude: patterns as
@@ -125,7 +143,8 @@ class Collection:
         from finesight.collection.walking import find_images
 
         looked = regions or self._settings.get("regions") or self.model.regions
-        parse_regions(looked)
+        looked = resolve_effort(looked, self.model.dense)
+        parse_looking(looked, self.model.dense)
         kept = vectors or self._settings.get("vectors") or self.model.vectors
         if kept < 1:
             raise InputError(f"keep at least one vector an image, got {kept}")
@@ -137,7 +156,8 @@ class Collection:
                 self._create(looked, kept)
             self._bring_up_to_date(kept)
             way = Way(self.model, looked, kept, max_pixels, raw)
-            return self._add(findings, way, progress, prune)
+            with shown_progress(self.directory, progress) as shown:
+                return self._add(findings, way, shown, prune)
 
     def _add(
         self,
@@ -148,10 +168,12 @@ class Collection:
     ) -> IndexReport:
         from finesight.collection.adding import Adding
         from finesight.collection.ledger import Ledger
+        from finesight.collection.upkeep import keep_fast
 
         adding = Adding(self._table, Ledger(self.directory), way, progress)
         report = adding.run(findings, prune)
         if report.indexed or report.moved or report.removed:
+            keep_fast(self._table(), self._made_of)
             tidy(self._table())
         return report
 
@@ -231,6 +253,7 @@ class Collection:
         from finesight.collection.adding import Way
         from finesight.collection.ledger import Ledger
         from finesight.collection.switching import build_beside, rows_of
+        from finesight.collection.upkeep import keep_fast
 
         self._need()
         other = load_model(model) if isinstance(model, str) else model
@@ -244,6 +267,7 @@ class Collection:
             report, missing = build_beside(
                 wanted, lambda: self._table(target["table"]), Ledger(self.directory), way, progress
             )
+            keep_fast(self._table(target["table"]), _of_what(target))
             tidy(self._table(target["table"]))
             switched = without_missing or not missing
             if switched:
@@ -272,27 +296,131 @@ class Collection:
             for entry in gone.values():
                 shutil.rmtree(self.directory / entry["table"])
 
-    def search(self, text: str, k: int = 10, rank_by: str = "regions") -> list[Hit]:
-        """Return the k images that answer a text best, best first.
+    def search(
+        self,
+        query: Asked | None = None,
+        k: int = 10,
+        rank_by: str = "regions",
+        *,
+        near: Path | str | None = None,
+        where: str | None = None,
+        path: str | None = None,
+        offset: int = 0,
+        group: bool = False,
+        words: bool = False,
+        detail: float = 1.0,
+    ) -> list[Hit]:
+        """Return the k images that answer a query best, best first.
 
+        query: a text, encoded as typed; an image (a path, or pixels of Pillow); or several of both
+        with weights: a `Query`, such as `finesight.queries.parse_query` reads, or its parts.
+        near: an indexed image: more like it, itself left out.
         rank_by: "regions" (the best region, of the images whose fused vectors come nearest),
         "exact" (the best region of all images), "fused" (the fused vectors alone), "whole" (the
-        whole image alone) or "mean" (over all regions). The text is encoded as typed.
+        whole image alone) or "mean" (over all regions).
+        where: a condition in SQL on the columns; path: a glob on paths; both hold before the best
+        are taken. offset: how many of the best to pass over, for paging. group: near-duplicates
+        stand behind the best of them, as its `similar`. words: captions and file names count as
+        well; the two rankings are merged, and the score is the sum of reciprocal ranks.
+        detail: where regions rank, how much the best one counts, from 0 (the whole image alone) to
+        1. Raises InputError, with what to do, for whatever cannot be answered.
         """
-        if not text.strip():
-            raise InputError('the query is empty: say what to look for, such as "red mug"')
+        asked = as_query(query, near)
         if k < 1:
             raise InputError(f"ask for at least one hit, got {k}")
+        if offset < 0:
+            raise InputError(f"the offset is how many hits to pass over, got {offset}")
+        if not 0 <= detail <= 1:
+            raise InputError(f"detail is between 0 (the whole image) and 1, got {detail}")
+        if words and not any(part.text and part.weight > 0 for part in asked.parts):
+            raise InputError("there are no words in the query to look for in captions and names")
         if rank_by not in RANKINGS:
             raise InputError(f"rank by one of {', '.join(RANKINGS)}, got {rank_by!r}")
         self._need()
-        table = self._table()
-        if rank_by == "fused" and "fused" not in table.schema.names:
+        snapshot = self._latest()
+        if rank_by == "fused" and not snapshot.has_fused:
             raise InputError(
                 f"{self.directory} keeps no fused vectors yet: index its images again, which adds "
                 "them without looking"
             )
-        return search_table(table, self.model.encoder.encode_texts([text])[0], k, rank_by)
+        allowed = condition(snapshot.dataset, where, path)
+        vectors = encode_query(asked, lambda: self.model.encoder, snapshot.dataset)
+        vectors = replace(vectors, detail=detail)
+        answer = search_grouped if group else search_table
+        return answer(snapshot, vectors, k, rank_by, allowed, offset, words)
+
+    def optimize(
+        self,
+        texts: Sequence[str] | None = None,
+        recall: float = 0.98,
+        say: Callable[[str], None] = lambda message: None,
+        storage: Storage | None = None,
+    ) -> "Optimized":
+        """Bring the indexes in step, tune them for texts, and measure what a search finds.
+
+        storage: how regions are to be kept from now on; those that are there are kept anew, and
+        what is left out of them comes back only when the images are looked at again.
+
+        texts: what to measure with; the captions, where there are any, else everyday words.
+        recall: the share of the exact ten best by their fused vectors that the index is to find.
+        say: is told of what may take minutes.
+        """
+        from finesight.collection.storage import rewrite
+        from finesight.collection.tuning import Optimized, some_texts, tune, two_stage_recall
+        from finesight.collection.upkeep import keep_fast
+
+        if not self.exists or not len(self):
+            raise InputError(f"there is nothing to optimize in {self.directory}: index images")
+        with self._writing():
+            if storage is not None and storage != self.storage:
+                say(f"keeping the regions of {len(self):,} images anew")
+                rewrite(self._table(), storage)
+            keep_fast(self._table(), self._made_of, say)
+            snapshot = self._latest()
+            asked = list(texts or some_texts(snapshot.dataset))
+            queries = self.model.encoder.encode_texts(asked)
+            say(f"measuring with {len(asked)} texts")
+            settings, chosen = tune(snapshot, queries, recall)
+            self._snapshot = None  # the next search asks as many partitions as were chosen
+            found = two_stage_recall(self._latest(), queries)
+        return Optimized(snapshot.images, snapshot.vectors, len(asked), settings, chosen, found)
+
+    def read(
+        self,
+        columns: Sequence[str] | None = None,
+        *,
+        where: str | None = None,
+        path: str | None = None,
+    ) -> "pa.RecordBatchReader":
+        """Return the images as Arrow, batch by batch: paths, sizes, captions, boxes, vectors.
+
+        columns: all where not given; boxes are lists of normalised xyxy, one a region. where and
+        path: as in `search`. Raises InputError for a column or a condition that cannot be read.
+        """
+        from finesight.collection.exporting import read_rows
+
+        self._need()
+        table = self._table()
+        return read_rows(table, columns, condition(table, where, path))
+
+    def export_vectors(
+        self,
+        out: Path | str,
+        vectors: str = "fused",
+        *,
+        where: str | None = None,
+        path: str | None = None,
+    ) -> tuple[int, int]:
+        """Write vectors to a .parquet or .npz file, one row a vector; returns (images, vectors).
+
+        vectors: "fused", "regions" or "whole". where and path: as in `search`.
+        """
+        from finesight.collection import exporting
+
+        self._need()
+        table = self._table()
+        file = Path(out).expanduser()
+        return exporting.export_vectors(table, file, vectors, condition(table, where, path))
 
     def status(self) -> dict[str, Any]:
         """Return what the collection holds: images, regions, model and format version."""
@@ -323,6 +451,11 @@ class Collection:
         """Return what the settings say of each model's table, the active one's first."""
         return [self._settings, *self._settings.get("others", {}).values()]
 
+    def table(self) -> lance.LanceDataset:
+        """Return the images as they stand: a snapshot that later writes do not change."""
+        self._need()
+        return self._latest().dataset
+
     def _table(self, name: str | None = None) -> lance.LanceDataset:
         """Open the newest version of the active table, or of another one."""
         path = self.directory / (name or self._settings["table"])
@@ -332,6 +465,19 @@ class Collection:
             raise DataError(
                 f"the table {path} is missing or damaged: remove {self.directory} and index again"
             ) from error
+
+    def _latest(self) -> Snapshot:
+        """Return the table as it is now, with what earlier searches read into memory."""
+        snapshot = self._snapshot
+        if snapshot is None or not snapshot.is_latest:
+            # Another run may have fused the images anew.
+            self._settings = read_settings(self.directory) or self._settings
+            snapshot = self._snapshot = Snapshot(self._table(), self._made_of)
+        return snapshot
+
+    @property
+    def _made_of(self) -> str:
+        return _of_what(self._settings)
 
     def _bring_up_to_date(self, vectors: int) -> None:
         """Add the columns of newer versions; fuse anew what was fused otherwise or not at all."""
@@ -364,6 +510,7 @@ class Collection:
         entry = others.get(model.fingerprint)
         if entry is None or entry["fusion"] != model.fusion_name:
             regions, vectors = self._settings["regions"], self._settings.get("vectors")
+            regions = carried_over(regions, model.dense)
             entry = self._new_table(model, regions, vectors or model.vectors)
             others = {**others, model.fingerprint: entry}
             self._settings = {**self._settings, "others": others}
@@ -384,6 +531,11 @@ class Collection:
             "fusion": model.fusion_name,
             "vectors": vectors,
         }
+
+
+def _of_what(settings: dict[str, Any]) -> str:
+    """What the fused vectors of a table are, by which their index is known."""
+    return json.dumps([settings.get(key) for key in ("fusion", "vectors", "regions")])
 
 
 def _switch(directory: Path, source: str) -> str:

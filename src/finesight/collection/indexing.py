@@ -16,11 +16,11 @@ from finesight.collection.walking import Found
 from finesight.images import MAX_PIXELS, Header, ImageError, decode_image, read_header
 from finesight.large_images import open_tiles
 from finesight.looking.ahead import encode_ahead
+from finesight.looking.schemes import Looking, parse_looking
 from finesight.looking.tiles import look_in_tiles
 from finesight.models import Model
 from finesight.raw_previews import SUFFIXES as RAW_SUFFIXES
 from finesight.raw_previews import NoPreviewError, read_preview
-from finesight.regions import Regions, parse_regions
 from finesight.regions.tiles import is_large
 from finesight.types import Float32, ImageVectors, UInt8
 
@@ -96,7 +96,7 @@ def look_at_files(
     known: whether these bytes (by sha256) were looked at before, which spares encoding them.
     Memory is bounded by the few images that are decoded ahead.
     """
-    look = _Look(model, parse_regions(regions), vectors, known, max_pixels)
+    look = _Look(model, parse_looking(regions, model.dense), vectors, known, max_pixels)
     for item, embeddings in encode_ahead(look.given(sources), look.prepare, model.encoder):
         yield look.finish(item, embeddings)
 
@@ -107,12 +107,12 @@ class _Look:
     def __init__(
         self,
         model: Model,
-        regions: Regions,
+        looking: Looking,
         vectors: int,
         known: Callable[[str], bool],
         max_pixels: int,
     ) -> None:
-        self.model, self.regions, self.vectors = model, regions, vectors
+        self.model, self.looking, self.vectors = model, looking, vectors
         self.known, self.max_pixels = known, max_pixels
         self.room = _Room(_PIXELS_AT_ONCE)
         self._bytes = 0  # that were read from archives and are not decoded yet
@@ -163,13 +163,13 @@ class _Look:
         if is_large(*size):
             return _Cut(source, digest, header, large=data), None
         preprocessing = self.model.encoder.preprocessing
-        boxes = self.regions(*size)
-        shrink = preprocessing.shrink(size, boxes)
+        shrink = preprocessing.shrink(size, self.looking.finest(*size))
         with self.room.take(size[0] * size[1]):
             image = decode_image(data, self.max_pixels, shrink)
             if shrink == 1 and image.size != size:  # turned by what stands behind the pixels
+                size = image.size
                 header = replace(header, width=image.width, height=image.height)
-                boxes = self.regions(*image.size)
+            boxes = self.looking.windows(image, size)
             crops = preprocessing.cut(image, boxes)
             return _Cut(source, digest, header, _pixel_hash(image), boxes), crops
 
@@ -189,7 +189,7 @@ class _Look:
         try:
             with self.room.take(size[0] * size[1]):
                 read = open_tiles(data, size, self.max_pixels)
-                seen, pixels = look_in_tiles(read, size, self.model.encoder, self.regions)
+                seen, pixels = look_in_tiles(read, size, self.model.encoder, self.looking)
         except ImageError as error:
             return Failed(item.source, str(error))
         return self._seen(item, seen, pixels)

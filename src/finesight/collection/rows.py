@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from finesight.collection.schema import Record, to_table, unpack
+from finesight.collection.storage import Storage
 from finesight.types import ImageVectors
 
 _AT_ONCE = 1000  # ids a filter names
@@ -22,7 +23,7 @@ _KEPT = timedelta(minutes=10)  # far longer than a search takes
 def insert_rows(table: lance.LanceDataset, records: Sequence[Record], width: int) -> None:
     """Add records, or replace the rows of their ids; width: the embeddings' d."""
     merge = table.merge_insert("id").when_matched_update_all().when_not_matched_insert_all()
-    merge.execute(to_table(records, width))
+    merge.execute(Storage.of(table).fit(to_table(records, width)))
 
 
 def update_rows(table: lance.LanceDataset, columns: pa.Table) -> None:

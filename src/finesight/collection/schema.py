@@ -1,6 +1,6 @@
 """What a collection keeps of an image: one row of a Lance table a path."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from finesight.scoring import normalise
 from finesight.types import Float32, ImageVectors
 
 DETAILS = pa.schema(
@@ -104,8 +105,29 @@ def lists(parts: list[np.ndarray]) -> pa.Array:
 
 
 def unpack(column: pa.ListArray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rows of a list column (sum of counts, d) and their counts (n,)."""
+    """Return the rows of a list column (sum of counts, d) and their counts (n,).
+
+    What is kept in int8 comes in float32, of length 1.
+    """
+    rows, counts = unpack_stored(column)
+    return (normalise(rows) if rows.dtype == np.int8 else rows), counts
+
+
+def unpack_stored(column: pa.ListArray) -> tuple[np.ndarray, np.ndarray]:
+    """Return rows and counts as `unpack`, without a copy, in the type in which they are kept."""
     offsets = column.offsets.to_numpy()
     inner = column.flatten()
     flat = inner.flatten().to_numpy(zero_copy_only=False)
     return flat.reshape(len(inner), inner.type.list_size), np.diff(offsets)
+
+
+def unpack_whole(column: pa.FixedSizeListArray) -> np.ndarray:
+    """Return the vectors (n, d) of a column with one an image."""
+    flat = column.flatten().to_numpy(zero_copy_only=False)
+    return flat.reshape(len(column), column.type.list_size)
+
+
+def rows_condition(row_ids: Iterable[int]) -> str:
+    """Return the SQL condition that a row is one of some; Lance reads no others."""
+    ids = ", ".join(str(int(each)) for each in row_ids)
+    return f"_rowid IN ({ids})" if ids else "false"

@@ -1,14 +1,21 @@
-"""Ranks the rows of a table for one query vector, batch by batch."""
+"""Ranks the rows of a table for one query, batch by batch."""
 
 import heapq
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import lance
 import numpy as np
+import pyarrow as pa
 
-from finesight.collection.schema import unpack
-from finesight.scoring import max_over_regions, mean_over_regions
-from finesight.types import WHOLE, Float32, Hit
+from finesight.collection.asking import QueryVectors
+from finesight.collection.candidates import nearest_by_fused
+from finesight.collection.schema import rows_condition, unpack_stored, unpack_whole
+from finesight.collection.snapshot import Snapshot
+from finesight.collection.words import find_words
+from finesight.scoring import cosines, max_over_regions, mean_over_regions, reciprocal_ranks
+from finesight.types import WHOLE, Box, Float32, Hit, Match, Why
 
 # Images whose regions are scored: at least so many, and so many times the hits asked for.
 _CANDIDATES = 200
@@ -16,73 +23,196 @@ _MORE = 10
 _BATCH = 512  # rows scored at a time: what bounds the memory of a search
 
 
-def search_table(dataset: lance.LanceDataset, query: Float32, k: int, rank_by: str) -> list[Hit]:
-    """Return the k best images for a query (d,), best first; ties go by path.
+@dataclass(frozen=True)
+class Scored:
+    """One image's answer: its score, and each part's cosine and best vector.
 
-    rank_by: one of `finesight.scoring.RANKINGS`. All but "regions" score every image; "regions"
-    scores the regions of those whose fused vectors come nearest, several times as many as asked.
+    by_words: whether its caption or name brought it further up than what is in it.
     """
-    column = {"whole": "whole", "fused": "fused"}.get(rank_by, "regions")
-    rows = None
-    if rank_by == "regions":
-        count = max(_CANDIDATES, _MORE * k)
-        if dataset.count_rows() > count and "fused" in dataset.schema.names:
-            rows = [row[2] for row in _best(dataset, query, count, "fused", "max")]
-    how = "mean" if rank_by == "mean" else "max"
-    return _hits(dataset, _best(dataset, query, k, column, how, rows), boxes=column == "regions")
+
+    score: float
+    path: str
+    row_id: int
+    cosines: tuple[float, ...]
+    regions: tuple[int, ...]
+    by_words: bool = False
+
+
+def search_table(
+    snapshot: Snapshot,
+    query: QueryVectors,
+    k: int,
+    rank_by: str,
+    where: str | None = None,
+    offset: int = 0,
+    words: bool = False,
+) -> list[Hit]:
+    """Return the k best images for a query behind the first `offset`; ties go by path.
+
+    An image scores by the weighted mean of its cosines with the query's parts. rank_by: one of
+    `finesight.scoring.RANKINGS`. All but "regions" and "fused" score every image; these score the
+    images whose fused vectors come nearest, several times as many as asked. where: a condition
+    in SQL that images must meet. words: that ranking and the one by captions and file names are
+    merged by their reciprocal ranks, whose sum is the score.
+    """
+    ranked = rank_with_words if words else rank
+    best = ranked(snapshot, query, offset + k, rank_by, where)[offset:]
+    return as_hits(snapshot.dataset, query, best, offset, rank_by)
+
+
+def rank(
+    snapshot: Snapshot, query: QueryVectors, k: int, rank_by: str, where: str | None = None
+) -> list[Scored]:
+    """Return the k best images, best first; arguments as `search_table`."""
+    wanted = k + len(query.left_out)
+    chosen = _chosen(snapshot, query, candidates(wanted), rank_by, where)
+    best = _best(snapshot.dataset, query, wanted, rank_by, chosen)
+    return [row for row in best if row.path not in query.left_out][:k]
+
+
+def rank_with_words(
+    snapshot: Snapshot, query: QueryVectors, k: int, rank_by: str, where: str | None = None
+) -> list[Scored]:
+    """Return the k best by what is in them and by their words; arguments as `search_table`."""
+    count = candidates(k)
+    named = find_words(snapshot.dataset, query.text, count, where)
+    chosen = _chosen(snapshot, query, count, rank_by, where)
+    seen = _best(snapshot.dataset, query, count, rank_by, chosen)
+    missing = {row_id for row_id, _ in named} - {row.row_id for row in seen}
+    seen += _best(snapshot.dataset, query, len(named), rank_by, rows_condition(missing))
+    seen = sorted((row for row in seen if row.path not in query.left_out), key=_order)
+    by_content = [row.row_id for row in seen]
+    known = set(by_content)
+    by_words = [row_id for row_id, _ in named if row_id in known]
+    scores = reciprocal_ranks([by_content, by_words])
+    places = {row_id: place for place, row_id in enumerate(by_words)}
+    merged = [
+        replace(row, score=scores[row.row_id], by_words=places.get(row.row_id, place + 1) < place)
+        for place, row in enumerate(seen)
+    ]
+    return sorted(merged, key=_order)[:k]
+
+
+def _order(row: Scored) -> tuple[float, str]:
+    return -row.score, row.path
+
+
+def _chosen(
+    snapshot: Snapshot, query: QueryVectors, count: int, rank_by: str, where: str | None
+) -> str | None:
+    """Return the condition that images to be scored meet: among all, or those that come nearest."""
+    near = None
+    if rank_by in ("regions", "fused"):
+        near = nearest_by_fused(snapshot, query, count, where)
+    if near is None:
+        return where
+    rows = near.tolist()
+    if query.detail < 1:  # fused vectors were made to find regions, not wholes
+        rows += [row.row_id for row in _best(snapshot.dataset, query, count, "whole", where)]
+    return rows_condition(rows)
+
+
+def candidates(wanted: int) -> int:
+    """Return how many images are scored where `wanted` hits are asked for.
+
+    It grows by doubling, so that most pages of one query are cut from the same ranking.
+    """
+    count = _CANDIDATES
+    while count < _MORE * wanted:
+        count *= 2
+    return count
 
 
 def _best(
-    dataset: lance.LanceDataset,
-    query: Float32,
-    k: int,
-    column: str,
-    how: str,
-    rows: list[int] | None = None,
-) -> list[tuple[float, str, int, int]]:
-    """Return score, path, row id and vector of the k best images, among some rows or all.
-
-    how: an image scores by the best ("max") or by the mean of its vectors in the column.
-    """
-    best: list[tuple[float, str, int, int]] = []
-    chosen = None if rows is None else f"_rowid IN ({', '.join(map(str, rows))})"
+    dataset: lance.LanceDataset, query: QueryVectors, k: int, rank_by: str, where: str | None
+) -> list[Scored]:
+    """Return the k best of the images that meet a condition, best first."""
+    column = {"whole": "whole", "fused": "fused"}.get(rank_by, "regions")
+    best: list[Scored] = []
     batches = dataset.to_batches(
-        columns=["path", column], filter=chosen, with_row_id=True, batch_size=_BATCH
+        columns=["path", column], filter=where, with_row_id=True, batch_size=_BATCH
     )
     for batch in batches:
         if batch.num_rows == 0:
             continue
-        region = np.zeros(batch.num_rows, int)
-        if column == "whole":
-            flat = batch[column].flatten().to_numpy(zero_copy_only=False)
-            score = flat.reshape(batch.num_rows, -1).astype(np.float32) @ query
-        else:
-            vectors, counts = unpack(batch[column])
-            vectors = vectors.astype(np.float32)
-            score, region = max_over_regions(query, vectors, counts)
-            if how == "mean":
-                score = mean_over_regions(query, vectors, counts)
-        names, ids = batch["path"].to_pylist(), batch["_rowid"].to_pylist()
-        found = zip(score.tolist(), names, ids, region.tolist(), strict=True)
-        best = heapq.nsmallest(k, [*best, *found], key=lambda row: (-row[0], row[1]))
+        found, regions = _scores(batch[column], query, rank_by)
+        score = query.shares @ found
+        few = np.arange(len(score))
+        if len(score) > k:  # equals of the last one may come first by their path
+            few = np.flatnonzero(score >= np.partition(score, -k)[-k])
+        names, ids = batch["path"].take(few).to_pylist(), batch["_rowid"].take(few).to_pylist()
+        rows = [
+            Scored(float(score[i]), name, id_, tuple(found[:, i].tolist()), tuple(which))
+            for i, name, id_, which in zip(few, names, ids, regions[:, few].T.tolist(), strict=True)
+        ]
+        best = heapq.nsmallest(k, [*best, *rows], key=_order)
     return best
 
 
-def _hits(
-    dataset: lance.LanceDataset, best: list[tuple[float, str, int, int]], boxes: bool
+def _scores(column: pa.Array, query: QueryVectors, rank_by: str) -> tuple[Float32, np.ndarray]:
+    """Return the parts' cosines (m, n) with n images, and the vectors that have them (m, n).
+
+    An image answers a part by the mean of its vectors, or by the best, or, where the part is to be
+    compared with wholes, by its first region.
+    """
+    if pa.types.is_fixed_size_list(column.type):
+        found = cosines(query.vectors, unpack_whole(column))
+        return found, np.zeros(found.shape, int)
+    seen, counts = unpack_stored(column)
+    scores, regions = [], []
+    for each, whole_alone in zip(cosines(query.vectors, seen), query.whole, strict=True):
+        score, region = max_over_regions(each, counts)
+        if rank_by == "mean":
+            score = mean_over_regions(each, counts)
+        elif rank_by != "fused" and (whole_alone or query.detail < 1):
+            share = np.float32(0 if whole_alone else query.detail)
+            whole = each[np.cumsum(counts) - counts]
+            score = share * score + (1 - share) * whole
+            region = np.zeros_like(region) if whole_alone else region
+        scores.append(score)
+        regions.append(region)
+    return np.stack(scores), np.stack(regions)
+
+
+def as_hits(
+    dataset: lance.LanceDataset,
+    query: QueryVectors,
+    best: Sequence[Scored],
+    offset: int,
+    rank_by: str,
 ) -> list[Hit]:
+    """Return scored images as hits, whose ranks begin behind `offset`, with their boxes."""
     if not best:
         return []
-    columns = ["id", "path", "width", "height", "boxes"]
-    filter_ = "_rowid IN ({})".format(", ".join(str(row[2]) for row in best))
-    rows = {
-        row["path"]: row for row in dataset.to_table(columns=columns, filter=filter_).to_pylist()
-    }
+    with_boxes = rank_by not in ("whole", "fused")
+    columns = ["id", "path", "width", "height", *(["boxes"] if with_boxes else [])]
+    table = dataset.to_table(columns=columns, filter=rows_condition(row.row_id for row in best))
+    places = {path: i for i, path in enumerate(table["path"].to_pylist())}
     hits = []
-    for rank, (score, path, _, region) in enumerate(best, 1):
-        row = rows[path]
-        x0, y0, x1, y1 = row["boxes"][region] if boxes and region else WHOLE
+    for rank_, found in enumerate(best, offset + 1):
+        place = places[found.path]
+        boxes = [WHOLE] * len(found.regions)
+        if with_boxes:
+            seen = table["boxes"][place]
+            boxes = [_box(seen[i].as_py()) if i else WHOLE for i in found.regions]
+        matches = tuple(
+            Match(*each)
+            for each in zip(query.names, query.weights.tolist(), found.cosines, boxes, strict=True)
+        )
+        first = max(matches, key=lambda match: match.weight * match.score)
+        why: Why = "words" if found.by_words else _why(rank_by, first.box)
+        id_, width, height = (table[name][place].as_py() for name in ("id", "width", "height"))
+        path = Path(found.path)
         hits.append(
-            Hit(rank, score, Path(path), (x0, y0, x1, y1), row["id"], row["width"], row["height"])
+            Hit(rank_, found.score, path, first.box, id_, width, height, why, first.part, matches)
         )
     return hits
+
+
+def _why(rank_by: str, box: Box) -> Why:
+    return "fused" if rank_by == "fused" else "whole" if box == WHOLE else "region"
+
+
+def _box(edges: Sequence[float]) -> Box:
+    x0, y0, x1, y1 = edges
+    return x0, y0, x1, y1

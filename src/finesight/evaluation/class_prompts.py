@@ -15,6 +15,7 @@ from finesight.datasets.records import LabelledImage, LabelledSet
 from finesight.errors import DataError
 from finesight.fusion import TRAINING_FREE, ClosedForm
 from finesight.images import ImageError, read_image
+from finesight.looking.schemes import EFFORTS, parse_looking
 from finesight.metrics import class_prompt_recall
 from finesight.models import Model
 from finesight.regions import complete_cover, grid, square_around
@@ -47,6 +48,7 @@ METHODS = (
     "cc10-mean",
     "grid10-max",
     "boxes-max",
+    *(f"effort-{effort}" for effort in EFFORTS),
     "fused",
     *(f"fused-{k}" for k in VECTORS[1:]),
     *TRAINING_FREE_METHODS,
@@ -56,16 +58,21 @@ METHODS = (
 
 @dataclass(frozen=True)
 class Row:
-    """One number of the table; recall in 0..1, nan where a subset has no query."""
+    """One number of the table; recall in 0..1, nan where a subset has no query.
+
+    passes: what looking costs per image in the mean, in encodings of one crop.
+    """
 
     method: str
     subset: str
     k: int
     recall: float
+    passes: float
 
     def plain(self) -> dict[str, str | int | float | None]:
         """Return the row for JSON, which has no nan."""
-        return {**asdict(self), "recall": None if np.isnan(self.recall) else self.recall}
+        recall = None if np.isnan(self.recall) else self.recall
+        return {**asdict(self), "recall": recall, "passes": round(self.passes, 2)}
 
 
 def evaluate_class_prompts(
@@ -82,7 +89,7 @@ def evaluate_class_prompts(
     """
     texts = model.encoder.encode_texts([model.prompt.format(name) for name in scenes.classes])
     named = np.array([name not in scenes.never_named for name in scenes.classes])
-    scores = score_images(scenes.images, model, texts, named, progress)
+    scores, passes = score_images(scenes.images, model, texts, named, progress)
     shares = largest_shares(scenes)
     rows = []
     appears = largest_shares(scenes, ("query", "distractor")) > 0
@@ -93,7 +100,7 @@ def evaluate_class_prompts(
         for method in METHODS:
             for k in KS:
                 recall = class_prompt_recall(scores[method], relevant, gallery, k)
-                rows.append(Row(method, subset, k, recall))
+                rows.append(Row(method, subset, k, recall, passes[method]))
     return rows
 
 
@@ -126,29 +133,41 @@ def score_images(
     texts: Float32,
     named: np.ndarray,
     progress: Callable[[int], None] = lambda done: None,
-) -> dict[str, np.ndarray]:
-    """Return each method's scores (t, n) of n images for text embeddings (t, d).
+) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+    """Return each method's scores (t, n) of n images for text embeddings (t, d), and its passes.
 
     named: (t,) bool, the texts that a fusion may know beforehand.
     """
     scores = {method: np.empty((len(texts), len(images))) for method in METHODS}
+    passes = dict.fromkeys(METHODS, 0.0)
     closed_form = ClosedForm(texts[named])
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        for i, (cuts, parts) in enumerate(pool.map(lambda image: _cut(image, model), images)):
-            ends = np.cumsum([len(boxes) for boxes in parts])[:-1]
-            embeddings = np.split(model.encoder.encode_images(cuts), ends)
-            full, cc10, cc5, cells, boxes = (texts @ part.T for part in embeddings)
-            scores["full"][:, i] = full[:, 0]
-            scores["cc10-max"][:, i] = cc10.max(axis=1)
-            scores["cc10-mean"][:, i] = cc10.mean(axis=1)
-            scores["cc5-max"][:, i] = cc5.max(axis=1)
-            scores["grid10-max"][:, i] = cells.max(axis=1)
-            scores["boxes-max"][:, i] = boxes.max(axis=1, initial=-1.0)
-            seen = ImageVectors(parts[1], embeddings[1])
-            for method, vectors in _fused(seen, model, closed_form).items():
+        for i, cut in enumerate(pool.map(lambda image: _cut(image, model), images)):
+            ends = np.cumsum([len(boxes) for boxes in cut.boxes.values()])[:-1]
+            parts = np.split(model.encoder.encode_images(cut.crops), ends)
+            seen = dict(zip(cut.boxes, parts, strict=True))
+            for method, embeddings in seen.items():
+                scores[method][:, i] = (texts @ embeddings.T).max(axis=1, initial=-1.0)
+            scores["cc10-mean"][:, i] = (texts @ seen["cc10-max"].T).mean(axis=1)
+            fused = _fused(
+                ImageVectors(cut.boxes["cc10-max"], seen["cc10-max"]), model, closed_form
+            )
+            for method, vectors in fused.items():
                 scores[method][:, i] = (texts @ vectors.T).max(axis=1)
+            of_cover = dict.fromkeys(("cc10-mean", *fused), cut.passes["cc10-max"])
+            for method, cost in (cut.passes | of_cover).items():
+                passes[method] += cost / len(images)
             progress(i + 1)
-    return scores
+    return scores, passes
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """One image's crops, the boxes of each method's regions in their order, and their passes."""
+
+    crops: UInt8
+    boxes: dict[str, Float32]
+    passes: dict[str, float]
 
 
 def _fused(seen: ImageVectors, model: Model, closed_form: ClosedForm) -> dict[str, Float32]:
@@ -161,20 +180,25 @@ def _fused(seen: ImageVectors, model: Model, closed_form: ClosedForm) -> dict[st
     return {**free, **trained, "closed-form": closed_form(seen)}
 
 
-def _cut(image: LabelledImage, model: Model) -> tuple[UInt8, list[Float32]]:
-    """Return the crops of every method's regions in one array, and those regions."""
+def _cut(image: LabelledImage, model: Model) -> _Cut:
+    """Return the crops of every method's regions in one array."""
     try:
         pixels = read_image(image.path)
     except ImageError as error:
         raise DataError(f"{image.path}: {error}; mend it or take it out of the set") from error
     width, height = pixels.size
     true = [square_around(thing.box, width, height) for thing in image.objects]
-    parts = [
-        np.array([WHOLE], np.float32),
-        complete_cover(width, height, 10),
-        complete_cover(width, height, 5),
-        grid(width, height, 10),
-        np.array(true, np.float32).reshape(-1, 4),
-    ]
-    cuts = model.encoder.preprocessing.cut(pixels, np.concatenate(parts))
-    return cuts, parts
+    boxes = {
+        "full": np.array([WHOLE], np.float32),
+        "cc10-max": complete_cover(width, height, 10),
+        "cc5-max": complete_cover(width, height, 5),
+        "grid10-max": grid(width, height, 10),
+        "boxes-max": np.array(true, np.float32).reshape(-1, 4),
+    }
+    passes = {method: float(len(each)) for method, each in boxes.items()}
+    for effort in EFFORTS:
+        looking = parse_looking(effort, model.dense)
+        boxes[f"effort-{effort}"] = looking.windows(pixels)
+        passes[f"effort-{effort}"] = looking.passes(width, height)
+    crops = model.encoder.preprocessing.cut(pixels, np.concatenate(list(boxes.values())))
+    return _Cut(crops, boxes, passes)

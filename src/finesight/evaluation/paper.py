@@ -30,9 +30,14 @@ DIFFERENCES = (
 
 
 def format_table(rows: Sequence[Row]) -> str:
-    """Return the table for people: Recall@k in percent, the paper's Recall@1 in brackets."""
+    """Return the table for people: Recall@k in percent, the paper's Recall@1 in brackets.
+
+    passes: what looking at an image costs, in encodings of one crop.
+    """
     found = {(row.method, row.subset, row.k): 100 * row.recall for row in rows}
-    head = f"{'class-prompt recall, %':<24}" + "".join(f"{subset:>18}" for subset in SUBSETS)
+    passes = {row.method: f"{row.passes:.1f}" for row in rows}
+    head = f"{'class-prompt recall, %':<22}{'passes':>8}"
+    head += "".join(f"{subset:>18}" for subset in SUBSETS)
     lines = [head]
     for k in KS:
         for method in METHODS:
@@ -41,7 +46,7 @@ def format_table(rows: Sequence[Row]) -> str:
                 paper = RECALL_AT_1.get((method, subset)) if k == 1 else None
                 beside = f" [{paper:5.2f}]" if paper else " " * 8
                 cells += f"{found[method, subset, k]:>10.1f}{beside}"
-            lines.append(f"R@{k} {method:<20}{cells}")
+            lines.append(f"R@{k} {method:<18}{passes[method]:>8}{cells}")
         lines.append("")
     lines.append("[in brackets: DetailCLIP's paper, Tables 7 and 10, Figure 7, CLIP ViT-B/32]")
     return "\n".join([*lines, DIFFERENCES])

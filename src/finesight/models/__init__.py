@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from finesight.encoders import Encoder
+from finesight.encoders.dense import DenseTower
 from finesight.encoders.onnx import PRECISIONS, OnnxEncoder
 from finesight.errors import DataError, InputError, MissingDependencyError
 from finesight.fusion import TRAINING_FREE, Fusion, NetworkFusion, salient_clusters
 from finesight.models.bundle import (
     DEFAULT_PROMPT,
     DEFAULT_REGIONS,
+    EFFECTIVE_SCALE,
     FusionEntry,
     checkpoint_fingerprint,
     read_manifest,
@@ -25,6 +27,9 @@ BUNDLED = {"mini": Path(__file__).parent / "mini"}
 
 DEFAULT = "Xenova/clip-vit-base-patch32"
 """The model where none is named: OpenAI's CLIP ViT-B/32 in the hub's ONNX layout."""
+
+UNMEASURED_SCALE = 0.25
+"""The effective scale of models of which it was not measured: 56 of 224 pixels."""
 
 OPEN_CLIP = "open_clip:"
 """What stands before the name of a model of OpenCLIP."""
@@ -43,7 +48,9 @@ class Model:
     regions: the scheme it looks with unless told; fingerprint: identifies the embeddings;
     fusion: how what it sees becomes `vectors` vectors an image, by the name `fusion_name`,
     which tells two of different weights apart;
-    directory: where its files are, if it has any of its own.
+    directory: where its files are, if it has any of its own; dense: reads many windows out of one
+    feature map, where the bundle can; effective_scale: the smallest share of a crop's side at which
+    it names a thing.
     """
 
     source: str
@@ -56,6 +63,8 @@ class Model:
     fusion_name: str = "salient"
     vectors: int = 8
     directory: Path | None = None
+    dense: DenseTower | None = None
+    effective_scale: float = UNMEASURED_SCALE
 
     def fuse(self, seen: ImageVectors, vectors: int | None = None) -> Float32:
         """Return the vectors (k, d) that are kept of one image; k is the model's own unless given.
@@ -82,10 +91,12 @@ def load_model(source: str = DEFAULT) -> Model:
         return _in_pytorch(directory, found, precision)
     source = found if precision == "fp32" else f"{found}@{precision}"
     manifest = read_manifest(directory, precision)
+    encoder = OnnxEncoder(directory, precision, manifest.fit)
+    stride = manifest.stride
     return Model(
         source=source,
         name=manifest.name,
-        encoder=OnnxEncoder(directory, precision, manifest.fit),
+        encoder=encoder,
         prompt=manifest.prompt,
         regions=manifest.regions,
         fingerprint=manifest.fingerprint,
@@ -93,6 +104,8 @@ def load_model(source: str = DEFAULT) -> Model:
         fusion_name="-".join(filter(None, (manifest.fusion.name, manifest.fusion.version))),
         vectors=manifest.fusion.vectors,
         directory=directory,
+        effective_scale=manifest.scores.get(EFFECTIVE_SCALE, UNMEASURED_SCALE),
+        dense=DenseTower(directory, encoder.preprocessing, stride) if stride else None,
     )
 
 

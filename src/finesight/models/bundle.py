@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,9 @@ FORMAT_VERSION = 1
 # Beside the towers, what an embedding depends on.
 _OTHER_FILES = ("tokenizer.json", "preprocessor_config.json")
 DEFAULT_PROMPT = "a photo of a {}"
-DEFAULT_REGIONS = "cc10"
+DEFAULT_REGIONS = "normal"
+EFFECTIVE_SCALE = "effective_scale"
+"""Among a bundle's scores: the smallest share of its input's side at which it names a thing."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,8 @@ DEFAULT_FUSION = FusionEntry("salient", 8)
 class Manifest:
     """What `finesight.json` says: how to look and to prompt, and each file's sha256.
 
-    fit: how regions that are not square become so (Preprocessing); fusion: its fusion.
+    fit: how regions that are not square become so (Preprocessing); fusion: its fusion; stride:
+    pixels for each cell of its feature map, where the bundle can read windows out of one.
     """
 
     name: str
@@ -52,6 +56,7 @@ class Manifest:
     fusion: "FusionEntry"
     provenance: Mapping[str, Any]
     scores: Mapping[str, Any]
+    stride: int | None = None
 
 
 def write_manifest(
@@ -64,11 +69,13 @@ def write_manifest(
     provenance: Mapping[str, Any],
     scores: Mapping[str, Any],
     fit: str = "squash",
+    stride: int | None = None,
 ) -> None:
     """Write `finesight.json` for the files of a bundle, which must all be there.
 
     width: d; looking: {"kind": "crops", "regions": "cc10"}; prompt: a template with one {};
-    provenance and scores: how it was trained and what was measured; fit: see Preprocessing.
+    provenance and scores: how it was trained and what was measured; fit: see Preprocessing;
+    stride: pixels for each cell of the feature map of onnx/dense_model.onnx, if there is one.
     """
     files = sorted(
         path.relative_to(directory).as_posix()
@@ -82,6 +89,7 @@ def write_manifest(
         "looking": dict(looking),
         "fit": fit,
         "prompt": prompt,
+        **({"dense": {"stride": stride}} if stride else {}),
         "sha256": {file: sha256(directory / file) for file in files},
         "provenance": dict(provenance),
         "scores": dict(scores),
@@ -105,6 +113,24 @@ def add_fusion(
     content["sha256"][file] = sha256(directory / file)
     content["provenance"] = {**content["provenance"], "fusion": dict(provenance)}
     _write(directory, content)
+
+
+def add_file(directory: Path, file: str, name: str, provenance: Mapping[str, Any]) -> None:
+    """Enter a file that stands in the bundle's folder, and how it came about as `name`."""
+    content = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
+    content["sha256"][file] = sha256(directory / file)
+    content["provenance"] = {**content["provenance"], name: dict(provenance)}
+    _write(directory, content)
+
+
+def keep_scale(directory: Path, effective: float) -> bool:
+    """Write a measured effective scale into a bundle; return whether there is one to hold it."""
+    if not (directory / MANIFEST).is_file() or not os.access(directory, os.W_OK):
+        return False
+    content = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
+    content["scores"] = {**content["scores"], EFFECTIVE_SCALE: effective}
+    _write(directory, content)
+    return True
 
 
 def _chosen_fusion(content: Mapping[str, Any]) -> FusionEntry:
@@ -171,6 +197,7 @@ def read_manifest(directory: Path, precision: str = "fp32") -> Manifest:
             _chosen_fusion(content),
             content["provenance"],
             content["scores"],
+            content.get("dense", {}).get("stride"),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(

@@ -36,6 +36,11 @@ class SmallClipSettings:
     text_heads: int = 4
     longest_text: int = 24
 
+    @property
+    def stride(self) -> int:
+        """Pixels for each cell of the last feature map."""
+        return 2 * math.prod(self.strides)
+
 
 class ConvNorm(nn.Module):
     """A convolution followed by batch normalisation, which `fold` turns into one convolution."""

@@ -94,7 +94,7 @@ def export_model(
             folder,
             name=out.name,
             width=encoder.width,
-            looking={"kind": "crops", "regions": model.regions},
+            looking={"kind": "effort", "regions": model.regions},
             prompt=model.prompt,
             fit=encoder.preprocessing.fit,
             provenance={

@@ -23,6 +23,7 @@ from finesight.training.crops import CropSampler, Scene
 from finesight.training.losses import multi_positive_info_nce
 from finesight.training.validation import ObjectNaming
 from finesight.training.vocabulary import build_tokenizer
+from finesight.training.weights import load_weights
 
 
 @dataclass(frozen=True)
@@ -62,20 +63,26 @@ def train_encoder(
     concepts: Concepts,
     settings: TrainingSettings,
     *,
+    start: Path | None = None,
     checkpoint: Path | None = None,
     checkpoint_every: int = 100,
     validate_every: int = 200,
     report: Callable[[Progress], None] = lambda progress: None,
 ) -> TrainedEncoder:
-    """Train from scratch, or go on from the checkpoint of a stopped run of the same settings."""
+    """Train from scratch, or go on from the checkpoint of a stopped run of the same settings.
+
+    start: a bundle of the same classes whose weights it begins with instead of random ones.
+    """
     torch.manual_seed(settings.seed)
     run = _Run(scenes, concepts, settings)
+    if start is not None:
+        load_weights(run.network, start)
     naming = ObjectNaming(validation, concepts, run.network.settings.image_size)
-    about = asdict(settings) | {"scenes": len(scenes), **_names(concepts)}
-    start = 0
+    about = asdict(settings) | {"scenes": len(scenes), "start": str(start), **_names(concepts)}
+    first = 0
     if checkpoint is not None and (state := load_checkpoint(checkpoint, about)) is not None:
-        start = run.restore(state)
-    for step, batch in enumerate(run.sampler.batches(start, settings.steps), start):
+        first = run.restore(state)
+    for step, batch in enumerate(run.sampler.batches(first, settings.steps), first):
         loss = run.step(step, torch.from_numpy(batch.pixels), batch.content)
         done = step + 1
         if checkpoint is not None and done % checkpoint_every == 0:

@@ -16,9 +16,11 @@ import torch
 from tokenizers import Tokenizer
 from torch import nn
 
+from finesight.encoders import dense as dense_files
 from finesight.errors import FinesightError
 from finesight.networks.small_clip import ImageTower, SmallClip
 from finesight.training.augmentation import MEAN, STD
+from finesight.training.weights import save_weights
 
 LEAST_COSINE = 0.9999  # between what PyTorch and ONNX Runtime compute
 BICUBIC = 3  # Pillow's number, which preprocessor configurations use
@@ -31,6 +33,7 @@ def export_small_clip(network: SmallClip, tokenizer: Tokenizer, directory: Path)
     FinesightError when it is too low.
     """
     (directory / "onnx").mkdir(parents=True, exist_ok=True)
+    save_weights(network, directory)
     settings = network.settings
     network = copy.deepcopy(network).float().eval()
     network.image.fold()
@@ -44,6 +47,7 @@ def export_small_clip(network: SmallClip, tokenizer: Tokenizer, directory: Path)
     export_graph(tower, {"pixel_values": pixels}, {0: "b"}, outputs, image)
     inputs = {"input_ids": tokens, "attention_mask": mask}
     export_graph(network.text, inputs, {0: "t", 1: "w"}, ["text_embeds"], text)
+    _export_dense(network.image, settings.image_size, directory)
     lowest = min(
         _agreement(network.image, {"pixel_values": pixels}, image),
         _agreement(network.text, inputs, text),
@@ -71,6 +75,29 @@ class _WithMap(nn.Module):
         """Pixels (b, 3, height, width) → (b, d) and (b, c, h, w)."""
         features = self.tower.features(pixels)
         return self.tower.pool(features), features
+
+
+def _export_dense(tower: ImageTower, side: int, directory: Path) -> None:
+    """The graphs that read many windows out of the map of a larger canvas (encoders/dense.py)."""
+    pixels = torch.randn(2, 3, 2 * side, 3 * side)
+    axes = {0: "b", 2: "height", 3: "width"}
+    dense = directory / dense_files.MAP
+    export_graph(_Map(tower), {"pixel_values": pixels}, axes, ["features"], dense)
+    pooled = torch.randn(3, tower.project.in_features)
+    head = directory / dense_files.HEAD
+    export_graph(tower.project, {"pooled": pooled}, {0: "n"}, ["region_embeds"], head)
+
+
+class _Map(nn.Module):
+    """The image tower up to its last feature map."""
+
+    def __init__(self, tower: ImageTower) -> None:
+        super().__init__()
+        self.tower = tower
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Pixels (b, 3, height, width) → (b, c, h, w)."""
+        return self.tower.features(pixels)
 
 
 def export_graph(

@@ -19,8 +19,9 @@ from finesight.datasets import LabelledImage
 from finesight.errors import DataError, InputError
 from finesight.images import ImageError, decode_image, image_size
 from finesight.looking.ahead import encode_ahead
+from finesight.looking.schemes import parse_looking
 from finesight.models import Model
-from finesight.regions import parse_regions, square_around
+from finesight.regions import square_around
 from finesight.types import WHOLE, Float32, ImageVectors, UInt8
 
 ANNOTATED = "annotated"
@@ -160,7 +161,7 @@ def write_features(
     something else, DataError for an image that cannot be read.
     """
     if regions != ANNOTATED:
-        parse_regions(regions)
+        parse_looking(regions, model.dense)
     settings = {
         "format": FORMAT,
         "version": VERSION,
@@ -218,11 +219,14 @@ def _cut(image: LabelledImage, model: Model, regions: str) -> tuple[Float32, UIn
         size = image_size(data)
         if regions == ANNOTATED:
             squares = [square_around(thing.box, *size) for thing in image.objects]
-            boxes = np.array([WHOLE, *squares], np.float32)
+            boxes = finest = np.array([WHOLE, *squares], np.float32)
         else:
-            boxes = parse_regions(regions)(*size)
+            looking = parse_looking(regions, model.dense)
+            finest = looking.finest(*size)
         preprocessing = model.encoder.preprocessing
-        pixels = decode_image(data, shrink=preprocessing.shrink(size, boxes))
+        pixels = decode_image(data, shrink=preprocessing.shrink(size, finest))
+        if regions != ANNOTATED:
+            boxes = looking.windows(pixels, size)
     except OSError as error:
         raise DataError(f"{image.path} cannot be read: {error.strerror or error}") from error
     except ImageError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -20,7 +21,7 @@ _IMAGES = 128  # fused in one go
 @torch.inference_mode()
 def fused_scores(network: FusionNetwork, cache: FeatureCache, texts: Tensor) -> Tensor:
     """Return each image's best cosine over its fused vectors, for texts (t, d): (t, n)."""
-    device = next(network.parameters()).device
+    device = next(itertools.chain(network.parameters(), network.buffers())).device
     parts = []
     for start in range(0, len(cache), _IMAGES):
         arrays = cache.padded(range(start, min(start + _IMAGES, len(cache))))

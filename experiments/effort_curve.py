@@ -1,0 +1,145 @@
+"""Recall against cost: Complete Covers, grids, dense maps and looking for objects, side by side.
+
+python experiments/effort_curve.py [--set test-textured] [--plot FILE] [--quick]
+
+Passes are multiples of encoding one crop, by pixels (and so by FLOPs: the tower is convolutional).
+Seconds are measured in this run on the first images, one after the other: cutting, encoding and
+what decides where to look, without decoding the file, as multiples of encoding one crop as well.
+Recall@1 in percent for all objects, small ones (below 1 % of the image) and large ones (above
+5 %), with 95 % bootstrap intervals; the ratio to CC@10 max stands beside, and the interval of the
+difference to it. Every setting was chosen on the validation scenes.
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from protocol import TestSet, arguments, bootstrap, interval, print_table, recall, scores
+
+from finesight.fusion import salient_clusters
+from finesight.images import read_image
+from finesight.looking.crops import look_at
+from finesight.looking.dense import look_densely
+from finesight.looking.schemes import OF_OBJECTS, parse_looking
+from finesight.types import ImageVectors
+
+SUBSETS = {"mix": "all", "S": "<1%", "L": ">5%"}
+COVERS = ("full", "cc2", "cc3", "cc4", "cc5", "cc7", "cc10", "grid4", "grid10")
+CANVASES = (128, 160, 224, 320)
+LOOKING_FOR = ("objects96x2", *OF_OBJECTS.values(), "objects192x14")
+TIMED = 60
+REFERENCE = "cc10"
+
+Look = Callable[[Image.Image], ImageVectors]
+
+
+def main() -> None:
+    """Print the table of one set, and draw it."""
+    parser = arguments(__doc__)
+    parser.add_argument("--set", default="test-textured")
+    parser.add_argument("--plot", type=Path)
+    options = parser.parse_args()
+    test = TestSet(options.set, options)
+    ways = _ways(test)
+    seen: dict[str, list[ImageVectors]] = {name: [] for name in ways}
+    for number, labelled in enumerate(test.scenes.images[: test.count], 1):
+        image = read_image(labelled.path)
+        for name, (look, _) in ways.items():
+            seen[name].append(look(image))
+        print(f"\r{number}/{test.count}", end="", flush=True)
+    print()
+    seconds = _seconds(test, ways)
+    vectors = {name: [each.embeddings for each in images] for name, images in seen.items()}
+    for name in OF_OBJECTS.values():  # what a collection keeps of them
+        vectors[f"{name}, 8 vectors"] = [salient_clusters(each, 8) for each in seen[name]]
+    table: dict[str, list[object]] = {}
+    points = {}
+    for column, subset in SUBSETS.items():
+        queries = test.classes(subset)
+        found = {name: scores(queries, each) for name, each in vectors.items()}
+        drawn = bootstrap(queries, found)
+        best = recall(queries, found[REFERENCE])
+        for name, value in found.items():
+            ours = recall(queries, value)
+            apart = interval(drawn[name] - drawn[REFERENCE])
+            cell = f"{ours:.1f} {interval(drawn[name])} {100 * ours / best:.0f}% {apart}"
+            table.setdefault(name, []).append(cell)
+            if column == "mix":
+                points[name] = ours
+    rows = []
+    for name, cells in table.items():
+        way = name.split(",")[0]
+        rows.append([name, f"{ways[way][1]:.1f}", f"{seconds[way] / seconds['full']:.1f}", *cells])
+    print(f"{options.set}, {test.count} images, {test.model.name}; one crop: "
+          f"{1000 * seconds['full']:.2f} ms")  # fmt: skip
+    heads = [f"{column}: R@1 [95 %], of CC@10, difference" for column in SUBSETS]
+    print_table(["", "passes", "time", *heads], rows)
+    if options.plot:
+        costs = {name: (ways[name][1], seconds[name] / seconds["full"]) for name in ways}
+        _plot(points, costs, options.plot)
+
+
+def _ways(test: TestSet) -> dict[str, tuple[Look, float]]:
+    """Every way of looking, and the passes it takes on an image of the set."""
+    model, size = test.model, (640, 640)
+    assert model.dense is not None
+    dense = model.dense
+    ways: dict[str, tuple[Look, float]] = {}
+    for name in (*COVERS, *LOOKING_FOR):
+        looking = parse_looking(name, dense)
+
+        def crops(image: Image.Image, looking=looking) -> ImageVectors:
+            return look_at(image, model.encoder, looking.windows(image))
+
+        ways[name] = (crops, looking.passes(*size))
+    for canvas in CANVASES:
+
+        def windows(image: Image.Image, canvas=canvas) -> ImageVectors:
+            return look_densely(image, model.encoder, dense, canvas)
+
+        ways[f"dense{canvas}"] = (windows, 1 + dense.passes(canvas))
+    return ways
+
+
+def _seconds(test: TestSet, ways: dict[str, tuple[Look, float]]) -> dict[str, float]:
+    """Median seconds an image, all ways in turn on each image so that noise falls on all alike."""
+    taken: dict[str, list[float]] = {name: [] for name in ways}
+    for labelled in test.scenes.images[:TIMED]:
+        image = read_image(labelled.path)
+        for name, (look, _) in ways.items():
+            start = time.perf_counter()
+            look(image)
+            taken[name].append(time.perf_counter() - start)
+    return {name: float(np.median(values)) for name, values in taken.items()}
+
+
+def _plot(points: dict[str, float], costs: dict[str, tuple[float, float]], path: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, panels = pyplot.subplots(1, 2, figsize=(11, 4.2), sharey=True)
+    kinds = {"Complete Cover": "cc", "grid": "grid", "dense map": "dense", "objects": "objects"}
+    labels = ("encoder passes an image", "time, in encodings of one crop")
+    for axis, (panel, label) in enumerate(zip(panels, labels, strict=True)):
+        for kind, prefix in kinds.items():
+            chosen = sorted(
+                (costs[name][axis], points[name])
+                for name in costs
+                if name.startswith(prefix) or (prefix == "cc" and name == "full")
+            )
+            panel.plot(*zip(*chosen, strict=True), marker="o", label=kind)
+        panel.set_xscale("log")
+        panel.set_xlabel(label)
+        panel.grid(alpha=0.3)
+    panels[0].set_ylabel("Recall@1, %")
+    panels[0].legend()
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,227 @@
+"""How much of the 166 regions do k vectors keep? Trained and training-free fusions, by k.
+
+python experiments/fusion_vectors.py [--seeds 3] [--plot FILE] [--quick]
+
+Everything that knows words knows the 36 classes that may be named; the test scenes have instances
+that training never showed. Columns: all objects, small ones, large ones, those of the 36 named
+classes, the 15 classes that nothing named, and "red mug"-like queries. Each cell: Recall@1, and in
+brackets the recovery, (fused − whole) / (CC@10 max − whole). The paper's encoder-decoder (tiny,
+zero-initialised residual, query proxy loss) is trained on the textured and plain training scenes,
+its best epoch chosen on the validation scenes; its rows are means over seeds ± standard deviation.
+"oracle" weights regions by how well they frame a true object, which no one knows at search time: a
+bound for what clusters of these regions can keep. Below stand paired bootstrap intervals of the
+differences to CC@10 max and to the training-free clusters of the same k.
+"""
+
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from protocol import (
+    Queries,
+    TestSet,
+    arguments,
+    bootstrap,
+    features,
+    interval,
+    print_table,
+    recall,
+    recovery,
+    scores,
+    whole_and_regions,
+)
+
+from finesight.fusion import ClosedForm, farthest_points, salient_clusters
+from finesight.fusion.salient import cluster
+from finesight.networks.fusion import FusionNetwork, FusionSettings, build_fusion
+from finesight.training.features import FeatureCache, join_features
+from finesight.training.fusion import FusionTraining, train_fusion
+from finesight.training.fusion_validation import RecallOfClasses
+from finesight.training.proxies import TEMPLATES, Proxies, build_proxies
+from finesight.training.score_table import fill_table
+from finesight.types import Float32, ImageVectors
+
+KS = (1, 2, 4, 8, 16, 32)
+PAPER = {"kind": "transformer", "size": "tiny", "residual": True}
+EPOCHS, QUICK_EPOCHS = 8, 1
+_IMAGES = 128
+
+
+def main() -> None:
+    """Train, test and print; fusions that were trained before are read from the cache."""
+    parser = arguments(__doc__)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--plot", type=Path)
+    options = parser.parse_args()
+    held = TestSet("val-textured", options)
+    model = held.model
+    names = ("train-textured",) if options.quick else ("train-textured", "train-plain")
+    suffix = "-cc10-quick" if options.quick else "-cc10"
+    for name in names:
+        features(name, "cc10", options, model)
+    train = join_features([options.features / model.fingerprint / f"{n}{suffix}" for n in names])
+    words = [c for c in held.scenes.classes if c not in held.scenes.never_named]
+    proxies = build_proxies(model.encoder, words, {"texts": len(TEMPLATES) * len(words)}, TEMPLATES)
+    seeds = range(1 if options.quick else options.seeds)
+    paper = [_train_paper(seed, train, held, proxies, options) for seed in seeds]
+    trained = {"paper's encoder-decoder": paper, "score table": [fill_table(train, proxies)]}
+    test = TestSet("test-textured", options)
+    print(f"\n{test.name}, {test.count} images, {model.name}, {len(train)} training images")
+    curves = _report(test, trained)
+    if options.plot:
+        _plot(curves, options.plot)
+
+
+def _train_paper(
+    seed: int, train: FeatureCache, held: TestSet, proxies: Proxies, options
+) -> FusionNetwork:
+    """Train the paper's fusion with one seed, or read what was trained before."""
+    place = options.features.parent / "fusions" / held.model.fingerprint
+    path = place / f"paper-{seed}{'-quick' if options.quick else ''}.pt"
+    settings = FusionSettings(width=held.model.encoder.width, **PAPER)
+    if path.exists():
+        network = build_fusion(settings)
+        network.load_state_dict(torch.load(path, weights_only=True))
+        return network.eval()
+    cache = features("val-textured", "cc10", options, held.model)
+    texts = torch.from_numpy(held.prompts(held.scenes.classes))
+    scenes = held.scenes
+    if options.quick:
+        scenes = type(scenes)(**{**vars(scenes), "images": scenes.images[: len(cache)]})
+    validate = RecallOfClasses(cache, scenes, texts, (1,))
+    training = FusionTraining(epochs=QUICK_EPOCHS if options.quick else EPOCHS, seed=seed)
+    start = time.monotonic()
+    network, score = train_fusion(train, settings, training, proxies, validate)
+    print(f"paper, seed {seed}: {time.monotonic() - start:.0f} s, validation {100 * score:.1f}")
+    place.mkdir(parents=True, exist_ok=True)
+    torch.save(network.state_dict(), path)
+    return network
+
+
+def framing(seen: ImageVectors, boxes: np.ndarray) -> Float32:
+    """How well each region (p,) frames a true box (n, 4): 1 whole and large, 0 not at all."""
+    best = np.zeros(len(seen.boxes), np.float32)
+    sides = (seen.boxes[:, 2:] - seen.boxes[:, :2]).max(axis=1)
+    for box in boxes:
+        low, high = np.maximum(seen.boxes[:, :2], box[:2]), np.minimum(seen.boxes[:, 2:], box[2:])
+        inside = np.clip(high - low, 0, None).prod(axis=1) / (box[2:] - box[:2]).prod()
+        fill = (box[2:] - box[:2]).max() / sides
+        good = inside**2 * np.minimum(1, fill / 0.6) * np.minimum(1, 1.6 / fill)
+        best = np.maximum(best, good.astype(np.float32))
+    return best
+
+
+def vectors_of(network: FusionNetwork, cache: FeatureCache, k: int) -> list[Float32]:
+    """Fuse every image of a cache to k vectors."""
+    network.vectors = k
+    found = []
+    with torch.inference_mode():
+        for start in range(0, len(cache), _IMAGES):
+            arrays = cache.padded(range(start, min(start + _IMAGES, len(cache))))
+            regions, boxes, there = (torch.from_numpy(part) for part in arrays)
+            found.extend(network(regions, there, boxes).numpy())
+    return found
+
+
+def _report(test: TestSet, trained: dict[str, list[FusionNetwork]]) -> dict:
+    """Print the table of one set; return the curves over k."""
+    cache = features(test.name, "cc10", test.options, test.model)
+    seen = test.seen("cc10")
+    named = np.array([c not in test.scenes.never_named for c in test.scenes.classes])
+    closed = ClosedForm(test.prompts(test.scenes.classes)[named])
+    methods: dict[str, list[list[Float32]]] = {n: [v] for n, v in whole_and_regions(test).items()}
+    methods["true boxes"] = [[each.embeddings[1:] for each in test.seen("annotated")]]
+    methods["closed form k=1"] = [[closed(each) for each in seen]]
+    for k in KS:
+        methods[f"farthest points k={k}"] = [[farthest_points(each, k) for each in seen]]
+    for k in KS:
+        methods[f"salient k={k}"] = [[salient_clusters(each, k) for each in seen]]
+    truth = [np.array([t.box for t in i.objects]) for i in test.scenes.images[: test.count]]
+    weights = [framing(each, boxes) for each, boxes in zip(seen, truth, strict=True)]
+    for k in KS:
+        methods[f"oracle k={k}"] = [
+            [cluster(e.embeddings, w, k) for e, w in zip(seen, weights, strict=True)]
+        ]
+    for k in KS:
+        methods[f"{test.model.name}'s clusters k={k}"] = [[test.model.fuse(e, k) for e in seen]]
+    for name, networks in trained.items():
+        for k in KS if networks[0].any_number else (networks[0].settings.vectors,):
+            methods[f"{name} k={k}"] = [vectors_of(network, cache, k) for network in networks]
+    queries = {"named": test.classes(which="named"), **test.all_queries()}
+    values = {
+        method: {
+            column: [scores(asked, each) for each in runs] for column, asked in queries.items()
+        }
+        for method, runs in methods.items()
+    }
+    table, curves = [], {}
+    for method, columns in values.items():
+        cells: list[object] = [method]
+        for column, runs in columns.items():
+            asked = queries[column]
+            found = [recall(asked, run) for run in runs]
+            whole, regions = (
+                recall(asked, values[m][column][0]) for m in ("whole image", "CC@10 max")
+            )
+            kept = recovery(float(np.mean(found)), whole, regions)
+            spread = f" ±{np.std(found):.1f}" if len(found) > 1 else ""
+            cells.append(f"{np.mean(found):.1f}{spread} ({kept:.0f} %)")
+            curves.setdefault(column, {})[method] = (float(np.mean(found)), kept)
+        table.append(cells)
+    print_table(["", *queries], table)
+    _differences(queries, values, [*trained, f"{test.model.name}'s clusters"])
+    return curves
+
+
+def _differences(
+    queries: dict[str, Queries], values: dict[str, dict[str, list]], names: list[str]
+) -> None:
+    """Print intervals of trained against CC@10 max and against salient clusters of the same k."""
+    print("\ndifferences in Recall@1, [95 %] over images:")
+    rows = []
+    for name in names:
+        for k in KS[:4]:
+            method = f"{name} k={k}"
+            if method not in values:
+                continue
+            row: list[object] = [method]
+            for column, asked in queries.items():
+                others = {"CC": "CC@10 max", "salient": f"salient k={k}"}
+                found = {m: values[m][column][0] for m in (method, *others.values())}
+                drawn = bootstrap(asked, found)
+                row.append(
+                    "  ".join(
+                        f"{short} {recall(asked, found[method]) - recall(asked, found[other]):+.1f}"
+                        f" {interval(drawn[method] - drawn[other])}"
+                        for short, other in others.items()
+                    )
+                )
+            rows.append(row)
+    print_table(["trained minus", *queries], rows)
+
+
+def _plot(curves: dict, path: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    shown = {"mix": "all classes", "never": "never-named classes", "colour": "colour and class"}
+    figure, axes = pyplot.subplots(1, len(shown), figsize=(11, 3.6), layout="constrained")
+    for axis, (column, title) in zip(axes, shown.items(), strict=True):
+        found = curves[column]
+        families = sorted({method.rsplit(" k=", 1)[0] for method in found if " k=" in method})
+        for family in families:
+            points = [(k, found[f"{family} k={k}"][1]) for k in KS if f"{family} k={k}" in found]
+            axis.plot(*zip(*points, strict=True), "o-", ms=3, label=family)
+        axis.axhline(100, color="gray", lw=0.8)
+        axis.set_xscale("log", base=2)
+        axis.set(title=title, xlabel="vectors an image", ylabel="recovery, %", ylim=(-5, 125))
+        axis.grid(alpha=0.3)
+    axes[0].legend(fontsize=7)
+    figure.savefig(path)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,139 @@
+"""Turns a query into vectors: texts and images are encoded, indexed images looked up."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import lance
+import numpy as np
+from PIL import Image
+
+from finesight.collection.filtering import quoted
+from finesight.collection.schema import unpack_whole
+from finesight.encoders import Encoder
+from finesight.errors import InputError
+from finesight.images import ImageError, read_image
+from finesight.looking.crops import look_at
+from finesight.queries import checked, part_name
+from finesight.scoring import normalise
+from finesight.types import WHOLE, Box, Float32, Part, Query
+
+Asked = str | Path | Image.Image | Query | Sequence[Part]
+"""What can be searched for: a text as typed, an image file, pixels, or several parts."""
+
+
+@dataclass(frozen=True)
+class QueryVectors:
+    """A query that can be scored: one row of vectors (m, d) and one weight (m,) a part.
+
+    whole: which parts (m,) are compared with whole images alone, not with the best region;
+    left_out: the paths of the images that these are. text: the wanted texts, for their words.
+    detail: how much the best region counts, from 0 to 1; the rest counts the whole image.
+    """
+
+    vectors: Float32
+    weights: Float32
+    names: tuple[str, ...]
+    whole: tuple[bool, ...]
+    left_out: frozenset[str] = frozenset()
+    text: str = ""
+    detail: float = 1.0
+
+    @property
+    def shares(self) -> Float32:
+        """The weights (m,) scaled so that a score is a weighted mean of cosines."""
+        return self.weights / np.abs(self.weights).sum()
+
+
+def as_query(asked: Asked | None, near: Path | str | None = None) -> Query:
+    """Return what was asked as a query, `near` as one more part; raises InputError for none."""
+    if asked is None:
+        parts: tuple[Part, ...] = ()
+    elif isinstance(asked, Query):
+        parts = asked.parts
+    elif isinstance(asked, str):
+        parts = (Part(text=asked),)
+    elif isinstance(asked, Path | Image.Image):
+        parts = (Part(image=asked),)
+    else:
+        parts = tuple(asked)
+    if near is not None:
+        parts = (*parts, Part(near=Path(near).expanduser()))
+    return checked(Query(parts))
+
+
+def encode_query(
+    query: Query, encoder: Callable[[], Encoder], dataset: lance.LanceDataset
+) -> QueryVectors:
+    """Return the vectors of a query's parts, in their order.
+
+    encoder: gives the encoder when it is needed, which parts near indexed images do not.
+    Raises InputError where an image cannot be read or is not in the collection.
+    """
+    texts = [part.text for part in query.parts if part.text is not None]
+    encoded: Iterator[Float32] = iter(encoder().encode_texts(texts) if texts else [])
+    vectors = []
+    left_out = []
+    for part in query.parts:
+        if part.text is not None:
+            vectors.append(next(encoded))
+        elif part.near is not None:
+            left_out.append(indexed_path(part.near, dataset))
+            vectors.append(_stored(left_out[-1], dataset))
+        else:
+            vectors.append(_encode_image(part, encoder()))
+    return QueryVectors(
+        np.stack(vectors),
+        weights=np.array([part.weight for part in query.parts], np.float32),
+        names=tuple(part_name(part) for part in query.parts),
+        whole=tuple(part.near is not None for part in query.parts),
+        left_out=frozenset(left_out),
+        text=" ".join(part.text for part in query.parts if part.text and part.weight > 0),
+    )
+
+
+def indexed_path(path: Path, dataset: lance.LanceDataset) -> str:
+    """Return the path by which an image is indexed: as given, or made absolute."""
+    for each in dict.fromkeys((str(path), str(path.absolute()), str(path.resolve()))):
+        if dataset.count_rows(filter=f"path = {quoted(each)}"):
+            return each
+    raise InputError(
+        f"{path} is not in the collection: index it first, or give it as the query itself"
+    )
+
+
+def _stored(path: str, dataset: lance.LanceDataset) -> Float32:
+    """Return the whole-image embedding (d,) of an indexed image."""
+    row = dataset.to_table(columns=["whole"], filter=f"path = {quoted(path)}", limit=1)
+    return normalise(unpack_whole(row["whole"].combine_chunks())[0])
+
+
+def _encode_image(part: Part, encoder: Encoder) -> Float32:
+    image = part.image
+    if isinstance(image, Path):
+        if not image.is_file():
+            raise InputError(
+                f"there is no image {image}: check the path, or write text:{image} to ask for "
+                "these words"
+            )
+        try:
+            image = read_image(image)
+        except ImageError as error:
+            raise InputError(f"{image}: {error}") from error
+    assert image is not None
+    image = image.convert("RGB")
+    box = WHOLE if part.box is None else _normalised(part.box, image.size, part_name(part))
+    return look_at(image, encoder, np.array([box], np.float32)).embeddings[0]
+
+
+def _normalised(box: Box, size: tuple[int, int], name: str) -> Box:
+    """Return a box in 0..1; one with an edge above 1 is in pixels."""
+    if max(box) <= 1:
+        return box
+    width, height = size
+    x0, y0, x1, y1 = box
+    if x1 > width or y1 > height:
+        raise InputError(
+            f"{name}: the box reaches out of the image, which has {width} x {height} pixels"
+        )
+    return x0 / width, y0 / height, x1 / width, y1 / height

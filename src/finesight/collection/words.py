@@ -1,0 +1,57 @@
+"""Captions and file names, by Lance's full-text index (BM25)."""
+
+import lance
+import numpy as np
+from lance.query import MatchQuery, MultiMatchQuery
+
+from finesight.errors import InputError
+
+_COLUMNS = ("caption", "path")
+
+
+def index_words(dataset: lance.LanceDataset) -> None:
+    """Index the texts of a table; an index that is there takes in what is new."""
+    there = _indexed(dataset)
+    for column in _COLUMNS:
+        if column in dataset.schema.names and column not in there:
+            dataset.create_scalar_index(column, "INVERTED", with_position=False)
+    rows = dataset.count_rows()
+    stale = [name for name, known in there.values() if known < rows]
+    if stale:
+        dataset.optimize.optimize_indices(index_names=stale)
+
+
+def find_words(
+    dataset: lance.LanceDataset, text: str, count: int, where: str | None
+) -> list[tuple[int, str]]:
+    """Return row id and path of the images whose captions and names say a text, best first.
+
+    Raises InputError where the texts are not indexed yet.
+    """
+    columns = [column for column in _COLUMNS if column in _indexed(dataset)]
+    if not columns:
+        raise InputError(
+            "captions and file names are not indexed yet: run `finesight optimize`, or index again"
+        )
+    one = len(columns) == 1
+    query = MatchQuery(text, columns[0]) if one else MultiMatchQuery(text, columns)
+    rows = dataset.scanner(
+        columns=["path", "_score"],
+        full_text_query=query,
+        filter=where,
+        prefilter=where is not None,
+        limit=count,
+        with_row_id=True,
+    ).to_table()
+    order = np.lexsort([rows["path"].to_numpy(), -rows["_score"].to_numpy()])
+    ids, paths = rows["_rowid"].to_pylist(), rows["path"].to_pylist()
+    return [(ids[i], paths[i]) for i in order]
+
+
+def _indexed(dataset: lance.LanceDataset) -> dict[str, tuple[str, int]]:
+    """Return name and size of the full-text index of each column that has one."""
+    return {
+        index.field_names[0]: (index.name, index.num_rows_indexed)
+        for index in dataset.describe_indices()
+        if "Inverted" in index.type_url
+    }

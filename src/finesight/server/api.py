@@ -1,0 +1,246 @@
+"""The HTTP API: what is asked for, from which collection, and what is answered."""
+
+import re
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from fastapi import Path as PathParameter
+from fastapi.responses import Response
+from PIL import Image
+from starlette.datastructures import UploadFile
+
+from finesight.images import ImageError, decode_image
+from finesight.server.contract import SEARCH_BODY
+from finesight.server.metrics import CONTENT_TYPE
+from finesight.server.pictures import LARGEST, Wanted, stamp_of
+from finesight.server.problems import Problem
+from finesight.server.schemas import (
+    MAX_PARTS,
+    CollectionAnswer,
+    Folder,
+    HealthAnswer,
+    ImagesAnswer,
+    Indexing,
+    Listing,
+    Name,
+    SearchAnswer,
+    SearchRequest,
+    SessionRequest,
+    StatusAnswer,
+)
+from finesight.server.searching import answer, list_images
+from finesight.server.sessions import DAYS
+from finesight.server.shelf import Shelved
+from finesight.server.state import State
+from finesight.types import WHOLE, Box
+
+router = APIRouter()
+
+_NUMBER = r"(?:[01]|[01]?\.[0-9]{1,9})"
+_BOX = re.compile(rf"^{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}$")
+
+_UPLOAD_SIDE = 3072  # pixels of an uploaded image that are kept; a box of it is cut from these
+
+ImageId = Annotated[str, PathParameter(pattern="^[0-9a-f]{16}$")]
+CollectionName = Annotated[Name | None, Query(description="One of /collections; else the first.")]
+
+
+def state_of(request: Request) -> State:
+    """Return what all requests to an app share."""
+    found: State = request.app.state.finesight
+    return found
+
+
+@router.post("/search", openapi_extra={"requestBody": SEARCH_BODY})
+async def search(request: Request) -> SearchAnswer:
+    """Find images by texts and images, best first, each with its best region.
+
+    Send JSON; or multipart/form-data with up to 8 files named `image`, and the JSON in the field
+    `query`.
+    """
+    state = state_of(request)
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "application/json":
+        asked = SearchRequest.model_validate_json(await request.body())
+        files: list[bytes] = []
+    elif kind == "multipart/form-data":
+        asked, files = await _form(request)
+    else:
+        raise Problem(415, "Send application/json, or multipart/form-data with an image.")
+    shelved = state.shelf.get(asked.collection)
+    pixels = state.settings.limits.upload_pixels
+    return await state.searchers.run(lambda: answer(shelved, asked, _decoded(files, pixels)))
+
+
+@router.get("/images")
+async def images(request: Request, listing: Annotated[Listing, Query()]) -> ImagesAnswer:
+    """List images without searching, in the collection's order."""
+    state = state_of(request)
+    shelved = state.shelf.get(listing.collection)
+    return await state.searchers.run(lambda: list_images(shelved, listing))
+
+
+@router.get(
+    "/images/{id}",
+    response_class=Response,
+    responses={200: {"content": {"image/jpeg": {}}}, 304: {"description": "Not changed."}},
+)
+async def image(
+    request: Request,
+    id: ImageId,
+    size: Annotated[
+        int, Query(ge=16, le=LARGEST, description="Of the longer side, at most.")
+    ] = 640,
+    box: Annotated[
+        str | None,
+        Query(
+            description="The part to cut out: x0,y0,x1,y1, each in 0..1.",
+            json_schema_extra={"pattern": _BOX.pattern},
+        ),
+    ] = None,
+    collection: CollectionName = None,
+) -> Response:
+    """Return an image or a part of it as JPEG, made small; it is never made larger."""
+    state = state_of(request)
+    shelved = state.shelf.get(collection)
+    part = WHOLE if box is None else _box(box)
+    known = request.headers.get("if-none-match")
+
+    def make() -> Response:
+        row = shelved.image(id)
+        try:
+            stamp = stamp_of(row.path)
+            tag = f'"{stamp}-{size}-{box or ""}"'
+            headers = {"ETag": tag, "Cache-Control": "private, max-age=300"}
+            if known is not None and tag in re.split(r"\s*,\s*", known):
+                return Response(status_code=304, headers=headers)
+            content = state.pictures.picture(Wanted(row.path, stamp, size, part))
+        except ImageError as error:
+            raise Problem(404, f"The image cannot be shown: {error}.") from error
+        return Response(content, media_type="image/jpeg", headers=headers)
+
+    return await state.painters.run(make)
+
+
+@router.get("/collections")
+async def collections(request: Request) -> list[CollectionAnswer]:
+    """List the collections that can be searched."""
+    state = state_of(request)
+    return await state.searchers.run(lambda: [_described(shelved) for shelved in state.shelf])
+
+
+@router.get("/status")
+async def status(request: Request, collection: CollectionName = None) -> StatusAnswer:
+    """Say what a collection holds, and how far indexing has come where it is going on."""
+    state = state_of(request)
+    shelved = state.shelf.get(collection)
+    return await state.searchers.run(lambda: _status(shelved))
+
+
+@router.get("/health")
+async def health() -> HealthAnswer:
+    """Say that the server answers."""
+    return HealthAnswer()
+
+
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+)
+async def metrics(request: Request) -> Response:
+    """Give the numbers of this server to Prometheus."""
+    state = state_of(request)
+    text = await state.searchers.run(state.metrics.text)
+    return Response(text, headers={"Content-Type": CONTENT_TYPE})
+
+
+@router.post("/session", status_code=204)
+async def session(request: Request, given: SessionRequest) -> Response:
+    """Exchange the token for a cookie, as the page does."""
+    state = state_of(request)
+    answer = Response(status_code=204, headers={"Cache-Control": "no-store"})
+    if state.sessions is None:
+        return answer  # nobody needs one
+    if not state.sessions.is_token(given.token):
+        raise Problem(401, "This is not the token that the server was started with.")
+    answer.set_cookie(
+        state.sessions.cookie,
+        state.sessions.new(),
+        max_age=DAYS * 86400,
+        httponly=True,
+        samesite="strict",
+        secure=request.url.scheme == "https",
+    )
+    return answer
+
+
+async def _form(request: Request) -> tuple[SearchRequest, list[bytes]]:
+    """Return the request and the files of a multipart body."""
+    async with request.form(max_files=MAX_PARTS, max_fields=MAX_PARTS) as form:
+        unknown = set(form) - {"image", "query"}
+        if unknown:
+            raise Problem(422, "A form has files named image and a field named query, no others.")
+        files = []
+        for file in form.getlist("image"):
+            if not isinstance(file, UploadFile):
+                raise Problem(422, "image: send a file.")
+            files.append(await file.read())
+        query = form.get("query", "{}")
+        if not isinstance(query, str):
+            raise Problem(422, "query: send JSON in a field, not in a file.")
+        if not files:
+            raise Problem(422, "image: send at least one file, or send JSON instead of a form.")
+    return SearchRequest.model_validate_json(query), files
+
+
+def _decoded(files: list[bytes], most_pixels: int) -> list[Image.Image]:
+    decoded = []
+    for number, data in enumerate(files):
+        try:
+            image = decode_image(data, max_pixels=most_pixels)
+            image.thumbnail((_UPLOAD_SIDE, _UPLOAD_SIDE))  # one large one at a time in memory
+            decoded.append(image)
+        except ImageError as error:
+            raise Problem(422, f"Image {number} cannot be read: {error}.") from error
+    return decoded
+
+
+def _box(text: str) -> Box:
+    if not _BOX.fullmatch(text):
+        raise Problem(422, "box: give x0,y0,x1,y1, each in 0..1, such as 0.25,0,0.5,0.4.")
+    x0, y0, x1, y1 = map(float, text.split(","))
+    if not (x0 < x1 <= 1 and y0 < y1 <= 1):
+        raise Problem(422, "box: x0 must be below x1 and y0 below y1, and none above 1.")
+    return x0, y0, x1, y1
+
+
+def _described(shelved: Shelved) -> CollectionAnswer:
+    collection = shelved.collection()
+    model = collection.status()["model"] if collection.exists else None
+    return CollectionAnswer(name=shelved.name, images=len(collection), model=_short(model))
+
+
+def _status(shelved: Shelved) -> StatusAnswer:
+    from finesight.collection.progress import read_progress
+
+    collection = shelved.collection()
+    progress = read_progress(shelved.directory)
+    facts: dict[str, Any] = collection.status() if collection.exists else {}
+    folders = [Folder(path=path, images=count) for path, count in shelved.outline().folders]
+    return StatusAnswer(
+        name=shelved.name,
+        images=facts.get("images", 0),
+        version=collection.table().version if collection.exists else 0,
+        model=_short(facts.get("model")),
+        regions=facts.get("regions"),
+        folders=folders,
+        indexing=None if progress is None else Indexing(done=progress.done, total=progress.total),
+    )
+
+
+def _short(model: str | None) -> str | None:
+    """Return a model's name; of a folder only its own name, not where it is."""
+    if model is None or model.count("/") == 1:
+        return model
+    return re.split(r"[/\\]", model)[-1]

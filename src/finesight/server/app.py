@@ -1,0 +1,75 @@
+"""Puts the server together: the API, the page, and around them what keeps both safe."""
+
+import asyncio
+import contextlib
+import logging
+import threading
+from collections.abc import AsyncIterator
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
+
+from finesight.errors import FinesightError
+from finesight.server import page, problems
+from finesight.server.api import router
+from finesight.server.contract import describe
+from finesight.server.guarding import Guard
+from finesight.server.limits import Bounded
+from finesight.server.metrics import Measured
+from finesight.server.sessions import TokenCheck
+from finesight.server.settings import Settings
+from finesight.server.state import State
+
+_STOP_SECONDS = 10.0  # a server that is told to stop waits so long for its model
+
+
+def create_app(settings: Settings) -> ASGIApp:
+    """Return the server as an ASGI application.
+
+    From the outside in: every request is counted, checked for its Host and Origin, for its token,
+    and read within its limits, before the API sees it.
+    """
+    state = State.of(settings)
+    api = FastAPI(
+        title="finesight",
+        version="1",
+        description="Find images by the small things in them.",
+        docs_url=None,  # these pages load scripts from other hosts
+        redoc_url=None,
+        lifespan=_lifespan,
+    )
+    api.state.finesight = state
+    api.include_router(router)
+    api.include_router(page.router)
+    problems.install(api)
+    describe(api, needs_token=settings.token is not None)
+    app: ASGIApp = Bounded(api, settings.limits)
+    app = TokenCheck(app, state.sessions)
+    if settings.origins:
+        app = CORSMiddleware(
+            app,
+            allow_origins=settings.origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type"],
+        )
+    return Measured(Guard(app, settings), state.metrics)
+
+
+@contextlib.asynccontextmanager
+async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
+    """Load the first collection's model while the page is already there."""
+    state: State = api.state.finesight
+
+    def warm() -> None:
+        try:
+            state.shelf.get().warm()
+        except FinesightError as error:  # whoever searches is told as well
+            logging.getLogger("finesight.server").error("%s", error)
+
+    warming = threading.Thread(target=warm, daemon=True, name="warm")
+    warming.start()
+    yield
+    # Native libraries must not be cut off while they are loaded; a download may be.
+    await asyncio.to_thread(warming.join, _STOP_SECONDS)
+    state.close()

@@ -1,0 +1,97 @@
+"""Pictures for the page: an image or a part of it, made small, from a bounded memory."""
+
+import io
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from finesight.images import ImageError, decode_image, image_size
+from finesight.types import WHOLE, Box
+
+LARGEST = 2048
+"""Pixels of the longer side that a picture has at most."""
+
+_QUALITY = 84
+_SHRINK = (8, 4, 2)  # what a JPEG decoder can make smaller while it reads
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One picture: which file, in which state, and what of it.
+
+    stamp: tells two states of a file apart; size: pixels of the longer side, at most; box: the
+    part of the image, normalised xyxy.
+    """
+
+    path: Path
+    stamp: str
+    size: int
+    box: Box = WHOLE
+
+
+class Pictures:
+    """Makes JPEG files of wanted pictures, and keeps those asked for last within a budget."""
+
+    def __init__(self, budget: int) -> None:
+        self._budget = budget
+        self._kept: OrderedDict[Wanted, bytes] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def picture(self, wanted: Wanted) -> bytes:
+        """Return the JPEG file of a picture; raises ImageError where the image cannot be read.
+
+        What comes out is encoded anew: it has pixels and nothing else, no place, no camera.
+        """
+        with self._lock:
+            if wanted in self._kept:
+                self._kept.move_to_end(wanted)
+                return self._kept[wanted]
+        made = _render(wanted)
+        with self._lock:
+            if wanted not in self._kept and len(made) <= self._budget:
+                self._kept[wanted] = made
+                self._bytes += len(made)
+            while self._bytes > self._budget:
+                self._bytes -= len(self._kept.popitem(last=False)[1])
+        return made
+
+
+def stamp_of(path: Path) -> str:
+    """Return what tells a file's state from others; raises ImageError where it is gone."""
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise ImageError("the file is gone or cannot be read") from error
+    return f"{stat.st_mtime_ns:x}-{stat.st_size:x}"
+
+
+def _render(wanted: Wanted) -> bytes:
+    try:
+        data = wanted.path.read_bytes()
+    except OSError as error:
+        raise ImageError("the file is gone or cannot be read") from error
+    size = image_size(data)
+    image = decode_image(data, shrink=_shrink(size, wanted))
+    x0, y0, x1, y1 = (
+        edge * side for edge, side in zip(wanted.box, (image.width, image.height) * 2, strict=True)
+    )
+    # A part is at least one pixel wide and high.
+    x0, y0 = min(x0, image.width - 1), min(y0, image.height - 1)
+    x1, y1 = max(x1, x0 + 1), max(y1, y0 + 1)
+    scale = min(1.0, wanted.size / max(x1 - x0, y1 - y0))
+    target = (max(1, round((x1 - x0) * scale)), max(1, round((y1 - y0) * scale)))
+    small = image.resize(target, Image.Resampling.LANCZOS, (x0, y0, x1, y1), reducing_gap=2.0)
+    file = io.BytesIO()
+    small.save(file, "JPEG", quality=_QUALITY)
+    return file.getvalue()
+
+
+def _shrink(size: tuple[int, int], wanted: Wanted) -> int:
+    """Return how many times smaller the file may be decoded for this picture."""
+    x0, y0, x1, y1 = wanted.box
+    side = max((x1 - x0) * size[0], (y1 - y0) * size[1])
+    return next((times for times in _SHRINK if side / times >= wanted.size), 1)

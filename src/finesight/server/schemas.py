@@ -1,0 +1,221 @@
+"""What travels over HTTP: requests and answers, each field with its bounds."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from finesight.types import Box
+
+MAX_HITS = 200
+"""Hits in one answer, at most."""
+
+MAX_OFFSET = 5_000
+"""Hits passed over by paging, at most: nobody reads further, and every page is ranked anew."""
+
+MAX_PARTS = 8
+"""Texts and images in one query, at most."""
+
+Edge = Annotated[float, Field(ge=0, le=1)]
+Id = Annotated[str, Field(pattern="^[0-9a-f]{16}$", description="An image of the collection.")]
+# Unicode's noncharacters and controls say nothing to a model; \\x00 ends strings in the store.
+Text = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"^[^\x00]*[^\x00\s][^\x00]*$")]
+
+
+def _has_an_area(box: Box) -> Box:
+    if not (box[0] < box[2] and box[1] < box[3]):
+        raise ValueError("a box is x0, y0, x1, y1 with x0 < x1 and y0 < y1")
+    return box
+
+
+Region = Annotated[
+    tuple[Edge, Edge, Edge, Edge],
+    AfterValidator(_has_an_area),
+    Field(description="x0, y0, x1, y1 in shares of width and height, from the upper left."),
+]
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+Rank = Literal["regions", "exact", "fused", "whole", "mean"]
+
+
+class _Strict(BaseModel):
+    """A request in which an unknown field is an error, probably a typo."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, strict=True)
+
+
+class QueryPart(_Strict):
+    """One thing to look for: a text, an image of the collection, or an uploaded image.
+
+    A weight below 0 lets images that show it sink.
+    """
+
+    text: Text | None = None
+    image: Id | None = None
+    upload: int | None = Field(
+        None, ge=0, lt=MAX_PARTS, description="Which file of a multipart request, from 0."
+    )
+    box: Region | None = Field(None, description="The part of the image that is meant.")
+    weight: float = Field(1.0, ge=-10, le=10)
+
+    @model_validator(mode="after")
+    def _is_one_thing(self) -> "QueryPart":
+        given = [each for each in (self.text, self.image, self.upload) if each is not None]
+        if len(given) != 1:
+            raise ValueError("give one of text, image and upload")
+        if self.box is not None and self.text is not None:
+            raise ValueError("a text has no box")
+        if self.weight == 0:
+            raise ValueError("a part of weight 0 asks for nothing: leave it out")
+        return self
+
+
+class Filters(_Strict):
+    """What images must be to be found at all."""
+
+    path: (
+        Annotated[str, Field(min_length=1, max_length=300, pattern=r"^[^\x00]*[^\x00/ ][^\x00]*$")]
+        | None
+    ) = Field(None, description="A glob on the path, such as holiday/** or *.png.")
+    folder: Annotated[str, Field(min_length=1, max_length=1000, pattern=r"^[^\x00]+$")] | None = (
+        Field(None, description="A folder below the collection's root, as /status lists them.")
+    )
+    min_width: int | None = Field(None, ge=1, le=1_000_000)
+    min_height: int | None = Field(None, ge=1, le=1_000_000)
+    max_width: int | None = Field(None, ge=1, le=1_000_000)
+    max_height: int | None = Field(None, ge=1, le=1_000_000)
+    shape: Literal["landscape", "portrait", "square"] | None = None
+
+
+class Listing(Filters):
+    """Which images to list, of which collection."""
+
+    model_config = ConfigDict(strict=False)  # numbers come as text in an address
+
+    collection: Name | None = Field(None, description="One of /collections; else the first.")
+    k: int = Field(60, ge=1, le=MAX_HITS, description="Images in the answer.")
+    offset: int = Field(0, ge=0, le=1_000_000, description="Images to pass over.")
+
+
+class SearchRequest(_Strict):
+    """What to look for, how to rank, and which of the answers to give.
+
+    `text` is short for one part with that text.
+    """
+
+    collection: Name | None = Field(None, description="One of /collections; else the first.")
+    text: Text | None = None
+    parts: list[QueryPart] = Field([], max_length=MAX_PARTS)
+    k: int = Field(24, ge=1, le=MAX_HITS, description="Hits in the answer.")
+    offset: int = Field(0, ge=0, le=MAX_OFFSET, description="Hits to pass over.")
+    rank_by: Rank = "regions"
+    detail: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        description="From the whole image (0) to its best region (1), where rank_by is regions "
+        "or exact.",
+    )
+    filters: Filters = Field(default_factory=lambda: Filters.model_validate({}))
+    group: bool = Field(False, description="Let near-duplicates stand behind the best of them.")
+    compare: bool = Field(False, description="Also say which rank the whole image would have.")
+
+
+class MatchAnswer(BaseModel):
+    """How one part of the query fared in an image."""
+
+    part: str
+    weight: float
+    score: float = Field(description="The best region's cosine.")
+    box: Region
+
+
+class HitAnswer(BaseModel):
+    """An image that was found, and its best region."""
+
+    rank: int
+    id: str
+    path: str = Field(description="Below the folder that all images share.")
+    score: float
+    box: Region
+    width: int
+    height: int
+    why: str = Field(description="What it was found by: whole, region, fused or words.")
+    part: str = Field(description="The part of the query that the box belongs to.")
+    matches: list[MatchAnswer]
+    similar: list[str] = Field(description="Paths of near-duplicates that stand behind it.")
+    whole_rank: int | None = Field(
+        None, description="Its rank by the whole image alone; null if beyond the first 200."
+    )
+
+
+class SearchAnswer(BaseModel):
+    """The hits, best first."""
+
+    collection: str
+    images: int = Field(description="Images in the collection.")
+    hits: list[HitAnswer]
+    offset: int
+    more: bool = Field(description="Whether there are further hits.")
+    milliseconds: float
+
+
+class ImageAnswer(BaseModel):
+    """An image of the collection."""
+
+    id: str
+    path: str
+    width: int
+    height: int
+
+
+class ImagesAnswer(BaseModel):
+    """Some images of a collection, in its order."""
+
+    images: list[ImageAnswer]
+    offset: int
+    more: bool
+
+
+class CollectionAnswer(BaseModel):
+    """A collection that is served."""
+
+    name: str
+    images: int
+    model: str | None = Field(description="Its model; null while nothing was indexed.")
+
+
+class Folder(BaseModel):
+    """A folder with images."""
+
+    path: str
+    images: int
+
+
+class Indexing(BaseModel):
+    """How far a process that is indexing into the collection has come."""
+
+    done: int
+    total: int
+
+
+class StatusAnswer(BaseModel):
+    """What a collection holds, and whether more is coming."""
+
+    name: str
+    images: int
+    version: int = Field(description="Grows with every change of the images.")
+    model: str | None
+    regions: str | None
+    folders: list[Folder]
+    indexing: Indexing | None = Field(description="Null where nobody is indexing.")
+
+
+class HealthAnswer(BaseModel):
+    """That the server answers."""
+
+    status: Literal["ok"] = "ok"
+
+
+class SessionRequest(_Strict):
+    """The token, to be exchanged for a cookie."""
+
+    token: str = Field(min_length=1, max_length=500)

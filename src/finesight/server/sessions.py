@@ -1,0 +1,77 @@
+"""Who may ask: programs send the token, the page exchanges it once for a cookie."""
+
+import hashlib
+import hmac
+import time
+
+from starlette.datastructures import Headers
+from starlette.requests import cookie_parser
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from finesight.server.problems import Problem
+
+DAYS = 30
+"""How long the page's cookie is valid."""
+
+_PUBLIC = frozenset({"/", "/health", "/session", "/favicon.ico", "/openapi.json"})
+
+
+class Sessions:
+    """Makes and checks cookies that prove that the token was known, without containing it."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token.encode()
+        # Cookies are shared by all ports of a host: two servers must not take each other's.
+        self.cookie = f"finesight_{self._sign('name')[:8]}"
+
+    def is_token(self, given: str) -> bool:
+        """Whether this is the token; takes equally long for every wrong one."""
+        return hmac.compare_digest(given.encode("utf-8", "replace"), self._token)
+
+    def new(self) -> str:
+        """Return the value of a cookie that is valid for `DAYS`."""
+        until = str(int(time.time()) + DAYS * 86400)
+        return f"{until}.{self._sign(until)}"
+
+    def is_valid(self, cookie: str) -> bool:
+        """Whether a cookie's value was made with this token and is not too old."""
+        until, _, signature = cookie.partition(".")
+        genuine = hmac.compare_digest(
+            signature.encode("utf-8", "replace"), self._sign(until).encode()
+        )
+        return genuine and until.isdigit() and int(until) > time.time()
+
+    def admits(self, headers: Headers) -> bool:
+        """Whether a request's headers hold the token or a valid cookie."""
+        scheme, _, given = headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer":
+            return self.is_token(given.strip())
+        value = cookie_parser(headers.get("cookie", "")).get(self.cookie)
+        return value is not None and self.is_valid(value)
+
+    def _sign(self, text: str) -> str:
+        return hmac.new(
+            self._token, f"finesight session {text}".encode(), hashlib.sha256
+        ).hexdigest()
+
+
+class TokenCheck:
+    """Answers 401 to whoever does not show the token; the page itself holds nothing secret."""
+
+    def __init__(self, app: ASGIApp, sessions: Sessions | None) -> None:
+        self.app = app
+        self._sessions = sessions
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        needed = scope["type"] == "http" and self._sessions is not None and not is_public(scope)
+        if needed and self._sessions and not self._sessions.admits(Headers(scope=scope)):
+            detail = "Send the token that the server was started with: Authorization: Bearer TOKEN."
+            await Problem(401, detail).response()(scope, receive, send)
+            return
+        await self.app(scope, receive, send)
+
+
+def is_public(scope: Scope) -> bool:
+    """Whether a path is answered without a token: the page's own files, health, and the door."""
+    path: str = scope["path"]
+    return path in _PUBLIC or path.startswith("/page/")

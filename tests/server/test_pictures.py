@@ -1,0 +1,64 @@
+"""Pictures for the page."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from finesight.images import ImageError
+from finesight.server.pictures import Pictures, Wanted, stamp_of
+
+
+@pytest.fixture
+def photo(tmp_path):
+    """A photo of 1200 x 800 with a red square of 60 pixels."""
+    image = Image.new("RGB", (1200, 800), (90, 120, 150))
+    image.paste((220, 20, 20), (600, 400, 660, 460))
+    image.save(tmp_path / "photo.jpg", quality=95)
+    return tmp_path / "photo.jpg"
+
+
+def opened(data):
+    return Image.open(io.BytesIO(data)).convert("RGB")
+
+
+def test_a_decoder_that_shrinks_shows_the_same(photo):
+    small = opened(Pictures(10**6).picture(Wanted(photo, "", 300)))
+    full = opened(photo.read_bytes()).resize((300, 200), Image.Resampling.LANCZOS)
+    assert small.size == (300, 200)
+    difference = np.abs(np.asarray(small, float) - np.asarray(full, float))
+    assert difference.mean() < 2
+
+
+def test_a_part_keeps_its_pixels(photo):
+    box = (600 / 1200, 400 / 800, 660 / 1200, 460 / 800)
+    part = opened(Pictures(10**6).picture(Wanted(photo, "", 200, box)))
+    assert part.size == (60, 60)
+    assert np.asarray(part)[20:40, 20:40].mean(axis=(0, 1)) == pytest.approx((220, 20, 20), abs=8)
+
+
+def test_the_smallest_part_is_a_pixel(photo):
+    part = opened(Pictures(10**6).picture(Wanted(photo, "", 200, (0.99999, 0.99999, 1, 1))))
+    assert part.size == (1, 1)
+
+
+def test_a_photo_that_lies_on_its_side_stands_upright(tmp_path):
+    image = Image.new("RGB", (80, 40), "white")
+    exif = image.getexif()
+    exif[0x0112] = 6
+    image.save(tmp_path / "side.jpg", exif=exif)
+    assert opened(Pictures(10**6).picture(Wanted(tmp_path / "side.jpg", "", 64))).size == (32, 64)
+
+
+def test_what_is_kept_stays_within_the_budget(photo):
+    pictures = Pictures(10_000)
+    made = [pictures.picture(Wanted(photo, "", size)) for size in range(100, 600, 50)]
+    assert sum(map(len, made)) > 10_000
+    assert pictures._bytes == sum(map(len, pictures._kept.values())) <= 10_000
+    photo.unlink()
+    assert pictures.picture(Wanted(photo, "", 550)) == made[-1]
+    with pytest.raises(ImageError, match="gone"):
+        pictures.picture(Wanted(photo, "", 100))
+    with pytest.raises(ImageError, match="gone"):
+        stamp_of(photo)

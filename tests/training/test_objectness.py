@@ -1,0 +1,192 @@
+"""A head on a small encoder's map learns where something is; the map's windows are its crops."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+torch = pytest.importorskip("torch", reason="training needs PyTorch")
+pytest.importorskip("onnxscript", reason="exporting needs onnxscript")
+
+from finesight import load_model  # noqa: E402
+from finesight.cli.app import app  # noqa: E402
+from finesight.datasets import LabelledImage, LabelledObject  # noqa: E402
+from finesight.encoders.dense import HEAD, MAP  # noqa: E402
+from finesight.errors import DataError, InputError  # noqa: E402
+from finesight.looking.dense import look_densely  # noqa: E402
+from finesight.looking.objects import suppress, windows_of_objects  # noqa: E402
+from finesight.looking.schemes import parse_looking  # noqa: E402
+from finesight.models.bundle import write_manifest  # noqa: E402
+from finesight.networks.objectness import objectness_loss, targets  # noqa: E402
+from finesight.networks.small_clip import SmallClip, SmallClipSettings  # noqa: E402
+from finesight.training.export import export_small_clip  # noqa: E402
+from finesight.training.objectness import (  # noqa: E402
+    ObjectnessTraining,
+    export_objectness,
+    train_objectness,
+)
+from finesight.training.vocabulary import build_tokenizer  # noqa: E402
+
+SIDE = 200
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    """An untrained small encoder: random convolutions are enough to see a spot."""
+    torch.manual_seed(3)
+    directory = tmp_path_factory.mktemp("models") / "random"
+    tokenizer = build_tokenizer(["mug"], 24)
+    network = SmallClip(SmallClipSettings(tokenizer.get_vocab_size()))
+    export_small_clip(network, tokenizer, directory)
+    write_manifest(
+        directory, name="random", width=128, looking={"kind": "crops", "regions": "cc10"},
+        prompt="a photo of a {}", provenance={}, scores={}, stride=8,
+    )  # fmt: skip
+    return directory
+
+
+def spots(folder, count, seed):
+    """Gray images with one or two bright squares, and where these are."""
+    rng = np.random.default_rng(seed)
+    folder.mkdir(parents=True)
+    labelled = []
+    for number in range(count):
+        pixels = rng.integers(90, 110, (SIDE, SIDE, 3)).astype(np.uint8)
+        things = []
+        for corner in ((10, 10), (110, 100))[: 1 + number % 2]:
+            side = int(rng.integers(24, 60))
+            x, y = np.array(corner) + rng.integers(0, 30, 2)
+            pixels[y : y + side, x : x + side] = rng.integers(150, 255, 3)
+            box = (x / SIDE, y / SIDE, (x + side) / SIDE, (y + side) / SIDE)
+            things.append(LabelledObject("spot", tuple(map(float, box)), 0.05))
+        path = folder / f"{number}.png"
+        Image.fromarray(pixels).save(path)
+        labelled.append(LabelledImage(path, SIDE, SIDE, things))
+    return labelled
+
+
+@pytest.fixture(scope="module")
+def taught(bundle, tmp_path_factory):
+    images = spots(tmp_path_factory.mktemp("data") / "train", 48, seed=0)
+    tower = load_model(str(bundle)).dense
+    losses = []
+    settings = ObjectnessTraining(canvases=(64, 96), epochs=25, batch=8)
+    network = train_objectness(images, tower, settings, lambda epoch, loss: losses.append(loss))
+    export_objectness(network, bundle)
+    return load_model(str(bundle)), losses
+
+
+def test_it_finds_spots_that_it_has_not_seen(taught, tmp_path):
+    model, losses = taught
+    assert losses[-1] < 0.4 * losses[0]
+    found = 0
+    images = spots(tmp_path / "held-out", 12, seed=9)
+    for labelled in images:
+        with Image.open(labelled.path) as image:
+            windows = windows_of_objects(image, model.dense, 96, 2)
+        assert np.array_equal(windows[0], [0, 0, 1, 1])
+        for thing in labelled.objects:
+            x0, y0, x1, y1 = thing.box
+            middle = ((x0 + x1) / 2, (y0 + y1) / 2)
+            for a, b, c, d in windows[1:]:
+                if a < middle[0] < c and b < middle[1] < d and c - a < 3 * (x1 - x0):
+                    found += 1
+                    break
+    assert found >= 0.8 * sum(len(image.objects) for image in images)
+
+
+def test_looking_for_objects_cuts_few_windows_and_says_what_it_costs(taught):
+    model, _ = taught
+    looking = parse_looking("objects96x5", model.dense)
+    assert looking.passes(SIDE, SIDE) == 1 + 2.25 + 5
+    image = Image.new("RGB", (SIDE, SIDE // 2))
+    windows = looking.windows(image)
+    assert 1 <= len(windows) <= 6
+    smallest = (windows[:, 2:] - windows[:, :2]).min(axis=0)
+    finest = looking.finest(*image.size)
+    assert (finest[0, 2:] - finest[0, :2] <= smallest + 1e-6).all()
+    assert parse_looking("normal", model.dense).count == 8
+
+
+def test_windows_of_the_map_are_what_crops_give(bundle):
+    model = load_model(str(bundle))
+    rng = np.random.default_rng(0)
+    crops = rng.integers(0, 255, (2, 64, 64, 3), dtype=np.uint8)
+    maps = model.dense.maps(crops)
+    assert maps.shape[2:] == (8, 8)
+    boxes, embeddings = model.dense.windows(maps[0], 8, 8)
+    assert boxes.tolist() == [[0, 0, 1, 1]]
+    np.testing.assert_allclose(embeddings, model.encoder.encode_images(crops[:1]), atol=1e-4)
+    # The windows of a larger canvas, each the maximum and mean of its own cells.
+    boxes, embeddings = model.dense.windows(maps[0], 3, 2)
+    assert len(boxes) == len(embeddings) == 16
+    part = maps[0][:, 2:5, 5:8]
+    pooled = (part.mean(axis=(1, 2)) + part.max(axis=(1, 2)))[None]
+    expected = model.dense._run(model.dense._head, pooled)[0]
+    row = [i for i, box in enumerate(boxes) if np.allclose(box, [5 / 8, 2 / 8, 1, 5 / 8])]
+    np.testing.assert_allclose(embeddings[row[0]], expected / np.linalg.norm(expected), atol=1e-5)
+
+
+def test_looking_densely_gives_boxes_and_embeddings_as_crops_do(bundle):
+    model = load_model(str(bundle))
+    image = Image.fromarray(np.random.default_rng(1).integers(0, 255, (90, 120, 3), np.uint8))
+    seen = look_densely(image, model.encoder, model.dense, 128, (1.0, 0.5, 9.0))
+    assert seen.boxes.shape == (len(seen.embeddings), 4)
+    assert seen.boxes[0].tolist() == [0, 0, 1, 1]
+    np.testing.assert_allclose(np.linalg.norm(seen.embeddings, axis=1), 1, atol=1e-5)
+    sides = {round(float(side), 3) for side in (seen.boxes[:, 2] - seen.boxes[:, 0])}
+    assert sides == {1.0, 0.5, 0.25}
+
+
+def test_overlapping_guesses_are_kept_once():
+    from finesight.encoders.dense import Guesses
+
+    boxes = np.array([[0, 0, 0.5, 0.5], [0.02, 0, 0.5, 0.5], [0.6, 0.6, 1, 1]], np.float32)
+    likely = np.array([0.8, 0.9, 0.1], np.float32)
+    assert suppress(Guesses(boxes, likely), 5).tolist() == [1, 2]
+    assert suppress(Guesses(boxes, likely), 1).tolist() == [1]
+
+
+def test_targets_mark_centres_and_say_the_box():
+    boxes = torch.tensor([[0.0, 0.0, 0.5, 0.25], [0.5, 0.5, 1.0, 1.0]])
+    heat, said, near = targets(boxes, 8)
+    assert (heat >= 1).nonzero().tolist() == [[1, 2], [6, 6]]
+    assert near[1, 2] and near[6, 6] and not near[0, 7]
+    # Cell (2, 1) has its middle at (2.5, 1.5); the first box is centred on (2, 1), 4 × 2 cells.
+    expected = torch.tensor([-0.5, -0.5, np.log(4.0), np.log(2.0)], dtype=torch.float32)
+    assert torch.allclose(said[:, 1, 2], expected)
+    right = torch.cat([torch.where(heat >= 1, 9.0, -9.0)[None], said])[None]
+    wrong = torch.cat([torch.full((1, 8, 8), -9.0), said + 1])[None]
+    args = (heat[None], said[None], near[None])
+    assert objectness_loss(right, *args) < 0.05 < objectness_loss(wrong, *args)
+
+
+def test_what_cannot_be_taught_or_told_is_refused(bundle, taught, tmp_path, color_model):
+    images = [LabelledImage(tmp_path / "a.png", 8, 8, [])]
+    with pytest.raises(InputError, match="no image has an annotated object"):
+        train_objectness(images, load_model(str(bundle)).dense, ObjectnessTraining())
+    with pytest.raises(InputError, match="tells where objects are"):
+        parse_looking("objects96x5", color_model.dense)
+    with pytest.raises(InputError, match="a canvas has at least the 64 pixels"):
+        parse_looking("objects32x5", taught[0].dense)
+    for file in (MAP, HEAD):
+        assert (bundle / file).is_file()
+    broken = load_model(str(bundle)).dense
+    broken.directory = tmp_path
+    with pytest.raises(DataError, match="missing or damaged"):
+        broken.maps(np.zeros((1, 64, 64, 3), np.uint8))
+
+
+def test_the_command_writes_a_bundle_that_tells_objects(bundle, toy_scenes, tmp_path, capsys):
+    training, _ = toy_scenes
+    out = tmp_path / "taught"
+    command = ["train", "objectness", "--dataset", str(training), "--model", str(bundle),
+               "--out", str(out), "--epochs", "1", "--json"]  # fmt: skip
+    app(command, standalone_mode=False)
+    assert json.loads(capsys.readouterr().out)["loss"] > 0
+    model = load_model(str(out))
+    assert model.dense.tells_objects
+    assert model.fingerprint == load_model(str(bundle)).fingerprint
+    with pytest.raises(InputError, match="is there already"):
+        app(command, standalone_mode=False)
