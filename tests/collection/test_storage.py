@@ -62,6 +62,18 @@ def test_keeping_regions_as_they_are_writes_nothing(folder, tmp_path, color_mode
     assert collection._table().version == version
 
 
+def test_there_and_back(tmp_path, random_model):
+    make_table(tmp_path / "c", random_model, np.random.default_rng(0), 20)
+    collection = Collection.open(tmp_path / "c", random_model)
+    before = collection.search("a", 20, "exact")
+    for kind in ("int8", "float16"):
+        collection.optimize(["a"], storage=Storage(kind))
+        assert collection.storage == Storage(kind)
+        after = collection.search("a", 20, "exact")
+        np.testing.assert_allclose([h.score for h in after], [h.score for h in before], atol=0.02)
+    assert stored(collection).schema.field("regions").type.value_type.value_type == pa.float16()
+
+
 def test_a_reader_of_the_old_form_is_not_disturbed(tmp_path, random_model):
     make_table(tmp_path / "c", random_model, np.random.default_rng(0), 30)
     reader = lance.dataset(Collection.open(tmp_path / "c", random_model)._table().uri)

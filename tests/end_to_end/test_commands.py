@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 SAMPLE = Path(__file__).parents[2] / "data" / "sample"
@@ -61,6 +62,50 @@ def test_plain_output_and_paths(collection):
     assert len(plain[0].split("\t")[3].split(",")) == 4
 
 
+def test_queries_of_several_parts(collection):
+    image = collection.parent / "000000.jpg"
+    image = image if image.exists() else next(collection.parent.rglob("*.jpg"))
+    result = finesight(
+        "search", "2:red", "mug", "+", f"{image}@0,0,.5,.5", "-", "table", "--json",
+        "--collection", collection, "-k", 2, "--where", "width > 1", "--path", "*.jpg",
+    )  # fmt: skip
+    hits = json.loads(result.stdout)
+    assert [hit["rank"] for hit in hits] == [1, 2]
+    parts = [(match["part"], match["weight"]) for match in hits[0]["matches"]]
+    assert parts == [("red mug", 2), (f"{image.name}@0,0,0.5,0.5", 1), ("table", -1)]
+    assert hits[0]["why"] in ("region", "whole")
+    second = finesight(
+        "search", "red mug", "--offset", 1, "-k", 1, "--paths", "--collection", collection
+    )
+    both = finesight("search", "red mug", "-k", 2, "--paths", "--collection", collection)
+    assert second.stdout == both.stdout.splitlines(keepends=True)[1]
+
+
+def test_more_like_an_indexed_image(collection):
+    image = finesight("search", "mug", "-k", 1, "--paths", "--collection", collection)
+    image = image.stdout.strip()
+    result = finesight("search", "--near", image, "--group", "--words", "--collection", collection)
+    assert result.returncode == 2
+    result = finesight("search", "--near", image, "--group", "--collection", collection)
+    lines = [line.split("\t") for line in result.stdout.splitlines()]
+    assert image not in [line[2] for line in lines]
+    assert {line[4].split(" ")[0] for line in lines} == {"whole"}
+
+
+def test_optimize_and_export(collection, tmp_path):
+    queries = tmp_path / "queries.txt"
+    queries.write_text("red mug\n\nblue chair\n")
+    result = finesight("optimize", "--collection", collection, "--queries", queries, "--json")
+    report = json.loads(result.stdout)
+    assert (report["images"], report["queries"], report["recall"]) == (12, 2, 1.0)
+    plain = finesight("optimize", "--collection", collection, "--queries", queries)
+    assert "scanned in memory" in plain.stdout
+    result = finesight("export-vectors", tmp_path / "v.npz", "--collection", collection)
+    assert "of 12 images" in result.stderr
+    with np.load(tmp_path / "v.npz") as file:
+        assert len(file["vectors"]) == 96
+
+
 def test_the_environment_names_the_collection(collection):
     result = finesight("search", "mug", "--paths", "-k", 1, FINESIGHT_COLLECTION=str(collection))
     assert result.stdout.count("\n") == 1
@@ -84,6 +129,13 @@ def test_status(collection):
         (["search", "mug", "-k", "0"], 2, "at least one"),
         (["search", "mug", "--model", "nothing"], 2, "unknown model"),
         (["search", "mug", "--rank-by", "luck"], 2, "rank by"),
+        (["search", "mug", "--where", "widht > 3"], 2, "columns id, path"),
+        (["search", "-", "mug"], 2, "only takes away"),
+        (["search", "nowhere.png"], 2, "no image nowhere.png"),
+        (["search"], 2, "empty"),
+        (["optimize", "--storage", "int4"], 2, "float16 or int8"),
+        (["optimize", "--queries", "/nowhere.txt"], 2, "cannot read"),
+        (["export-vectors", "x.csv"], 2, ".parquet or .npz"),
         (["index", "/nowhere/at/all"], 2, "does not exist"),
         (["index", ".", "--regions", "cc0"], 2, "unknown regions"),
         (["evaluate", "."], 2, "not a scene set"),

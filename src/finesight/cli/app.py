@@ -31,8 +31,8 @@ app = typer.Typer(
 )
 for command in (index, search, serve, status, models, export, features, evaluate, stats, demo):
     app.command()(command)
-for upkeep in (optimize, export_vectors):
-    app.command()(upkeep)
+app.command()(optimize)
+app.command()(export_vectors)
 app.add_typer(render.app, name="render")
 app.add_typer(train.app, name="train")
 

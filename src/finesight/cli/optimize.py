@@ -46,9 +46,10 @@ def optimize(
     from finesight.collection import Collection, Storage
 
     store = Collection.open(collection_folder(collection))
-    kept = store.storage
+    kept = None
     if storage is not None or distinct is not None:
-        kept = Storage(storage or kept.kind, distinct or kept.distinct)
+        now = store.storage
+        kept = Storage(storage or now.kind, distinct or now.distinct)
     report = store.optimize(_texts(queries), recall, say, kept)
     if as_json:
         typer.echo(json.dumps(asdict(report)))

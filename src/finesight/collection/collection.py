@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -111,7 +111,8 @@ class Collection:
     @property
     def storage(self) -> Storage:
         """How the regions of the images are kept."""
-        return Storage.of(self._settings)
+        self._need_images()
+        return Storage.of(self._table())
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -229,9 +230,6 @@ class Collection:
         with only_writer(self.directory):
             if storage is not None and storage != self.storage:
                 say(f"keeping the regions of {len(self):,} images anew")
-                # The settings first: a run that is killed between is one that has to be repeated.
-                self._settings = {**self._settings, "storage": asdict(storage)}
-                self._write_settings()
                 rewrite(self._table(), storage)
             keep_fast(self._table(), self._made_of, say)
             snapshot = self._latest()
@@ -427,8 +425,9 @@ class Collection:
     def _commit(self, records: list[Record]) -> None:
         """Write records in one atomic step; a path that is there already is replaced."""
         rows = to_table(((_id(r.path), r) for r in records), self.model.encoder.width)
-        rows = self.storage.fit(rows)
-        merge = self._table().merge_insert("path")
+        table = self._table()
+        rows = Storage.of(table).fit(rows)
+        merge = table.merge_insert("path")
         merge.when_matched_update_all().when_not_matched_insert_all().execute(rows)
 
     def _stored(self, digest: str, looked: str) -> Record | None:

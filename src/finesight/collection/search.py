@@ -65,15 +65,8 @@ def rank(
 ) -> list[Scored]:
     """Return the k best images, best first; arguments as `search_table`."""
     wanted = k + len(query.left_out)
-    if rank_by in ("regions", "fused"):
-        near = nearest_by_fused(snapshot, query, candidates(wanted), where)
-        if near is not None:
-            chosen = near.tolist()
-            if query.detail < 1:  # fused vectors were made to find regions, not wholes
-                wholes = _best(snapshot.dataset, query, candidates(wanted), "whole", where)
-                chosen += [row.row_id for row in wholes]
-            where = rows_condition(chosen)
-    best = _best(snapshot.dataset, query, wanted, rank_by, where)
+    chosen = _chosen(snapshot, query, candidates(wanted), rank_by, where)
+    best = _best(snapshot.dataset, query, wanted, rank_by, chosen)
     return [row for row in best if row.path not in query.left_out][:k]
 
 
@@ -83,7 +76,8 @@ def rank_with_words(
     """Return the k best by what is in them and by their words; arguments as `search_table`."""
     count = candidates(k)
     named = find_words(snapshot.dataset, query.text, count, where)
-    seen = rank(snapshot, query, count, rank_by, where)
+    chosen = _chosen(snapshot, query, count, rank_by, where)
+    seen = _best(snapshot.dataset, query, count, rank_by, chosen)
     missing = {row_id for row_id, _ in named} - {row.row_id for row in seen}
     seen += _best(snapshot.dataset, query, len(named), rank_by, rows_condition(missing))
     seen = sorted((row for row in seen if row.path not in query.left_out), key=_order)
@@ -101,6 +95,21 @@ def rank_with_words(
 
 def _order(row: Scored) -> tuple[float, str]:
     return -row.score, row.path
+
+
+def _chosen(
+    snapshot: Snapshot, query: QueryVectors, count: int, rank_by: str, where: str | None
+) -> str | None:
+    """Return the condition that images to be scored meet: among all, or those that come nearest."""
+    near = None
+    if rank_by in ("regions", "fused"):
+        near = nearest_by_fused(snapshot, query, count, where)
+    if near is None:
+        return where
+    rows = near.tolist()
+    if rank_by == "regions" and query.detail < 1:  # fused vectors find regions, not wholes
+        rows += [row.row_id for row in _best(snapshot.dataset, query, count, "whole", where)]
+    return rows_condition(rows)
 
 
 def candidates(wanted: int) -> int:

@@ -1,8 +1,8 @@
 """How regions are kept: in float16 or int8, all of them or those that add something."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 
 import lance
 import numpy as np
@@ -16,6 +16,7 @@ from finesight.types import Float32
 KINDS = {"float16": pa.float16(), "int8": pa.int8()}
 """What the embeddings of regions can be kept as, by name."""
 
+_METADATA = b"storage"
 _BATCH = 256
 
 
@@ -37,22 +38,24 @@ class Storage:
             raise InputError(f"distinct is a cosine between 0.5 and 1, got {self.distinct}")
 
     @staticmethod
-    def of(settings: Mapping[str, Any]) -> "Storage":
-        """Return what the settings of a collection say."""
-        return Storage(**settings.get("storage", {}))
+    def of(dataset: lance.LanceDataset) -> "Storage":
+        """Return how a table keeps its regions."""
+        told = (dataset.schema.metadata or {}).get(_METADATA)
+        return Storage(**json.loads(told)) if told else Storage()
 
     def schema(self, schema: pa.Schema) -> pa.Schema:
-        """Return a table's schema with the regions as they are kept."""
+        """Return a table's schema with the regions as they are kept, and a note of how."""
+        metadata = {**(schema.metadata or {}), _METADATA: json.dumps(asdict(self))}
         place = schema.get_field_index("regions")
         width = schema.field(place).type.value_type.list_size
         kept = pa.list_(pa.list_(KINDS[self.kind], width))
-        return schema.set(place, pa.field("regions", kept))
+        return schema.set(place, pa.field("regions", kept)).with_metadata(metadata)
 
     def fit(self, rows: pa.Table) -> pa.Table:
         """Return rows with their regions as they are kept, and the boxes of these."""
-        if self == Storage():
-            return rows
         schema = self.schema(rows.schema)
+        if self.distinct is None and rows.schema.field("regions") == schema.field("regions"):
+            return rows
         if rows.num_rows == 0:
             return schema.empty_table()
         seen, counts = unpack(rows["regions"].combine_chunks())

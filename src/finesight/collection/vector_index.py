@@ -193,7 +193,7 @@ def asked_of(vectors: lance.LanceDataset) -> int:
 def nearest(vectors: lance.LanceDataset, query: Float32, count: int, asked: int) -> np.ndarray:
     """Return id and stamp (c,) of the images of the `count` nearest vectors, roughly."""
     found = vectors.to_table(
-        columns=["image", "stamp"],
+        columns=["image", "stamp", "_distance"],
         nearest={"column": "vector", "q": query, "k": count, "nprobes": asked},
     )
     return _pairs(found["image"].to_numpy(), found["stamp"].to_numpy())

@@ -1,0 +1,451 @@
+"""Latency, recall, memory and size of searches for fused vectors, beside other ways, in one run.
+
+    python benchmarks/query_latency.py --quick                 # 20,000 images; a few minutes
+    python benchmarks/query_latency.py --out docs/results/query_latency.txt   # up to 1,000,000
+
+Each way runs in a process of its own, whose memory is measured while it serves; what is finished
+is kept in the folder given with --work, so that an interrupted run goes on. faiss takes part where
+it is installed (finesight[bench]). Ways with a setting are tuned with other texts until they find
+the wanted share of the exact ten best, and then measured with texts they have not seen.
+
+The vectors are made so that queries lie outside of what is searched, as texts do in models like
+CLIP. An image vector is .7 g + .6 c + .4 e, a text .75 h + .45 c + .5 e, scaled to length 1: g and
+h are two fixed directions, the gap between the modalities; c is content, one of 2,000 clusters
+(their sizes fall as 1 / rank) with .7 of its own in 64 dimensions; e is noise in all 512. Images
+are then at a mean cosine of about .5 from each other, a text at .03 from images and about .28 from
+the best of them.
+"""
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+WIDTH, LATENT, CLUSTERS = 512, 64, 2000
+TEXTS, TUNING = 500, 100
+TOP = 10
+WANTED = 0.98
+BLOCK = 50_000
+SIZES = {"100,000 x 1": (100_000, 1), "1,000,000 x 1": (1_000_000, 1), "125,000 x 8": (125_000, 8)}
+QUICK = {"20,000 x 1": (20_000, 1), "2,500 x 8": (2_500, 8)}
+WAYS = ("numpy", "faiss flat", "faiss HNSW", "faiss IVF-PQ", "Lance flat", "finesight")
+
+Find = Callable[[np.ndarray, int], np.ndarray]
+"""(query (d,), setting) -> the ten nearest images, best first."""
+
+
+def unit(x: np.ndarray) -> np.ndarray:
+    """Scale vectors to length 1."""
+    return x / np.linalg.norm(x, axis=-1, keepdims=True)
+
+
+def normal(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    """Draw float32 from a normal distribution."""
+    return rng.standard_normal(shape, dtype=np.float32)
+
+
+class World:
+    """What images and texts are about, and where the two modalities lie."""
+
+    def __init__(self, seed: int = 0) -> None:
+        rng = np.random.default_rng(seed)
+        self.image_gap, self.text_gap = unit(normal(rng, 2, WIDTH))
+        self.basis = np.linalg.qr(normal(rng, WIDTH, LATENT))[0].T
+        self.centres = unit(normal(rng, CLUSTERS, LATENT))
+        self.shares = 1 / np.arange(1, CLUSTERS + 1)
+        self.shares /= self.shares.sum()
+
+    def content(self, rng: np.random.Generator, count: int) -> np.ndarray:
+        """Return the contents of so many vectors (count, d)."""
+        own = rng.choice(CLUSTERS, count, p=self.shares)
+        return unit(self.centres[own] + 0.7 * unit(normal(rng, count, LATENT))) @ self.basis
+
+    def images(self, rng: np.random.Generator, count: int) -> np.ndarray:
+        """Return image vectors (count, d)."""
+        noise = unit(normal(rng, count, WIDTH))
+        return unit(0.7 * self.image_gap + 0.6 * self.content(rng, count) + 0.4 * noise)
+
+    def texts(self, rng: np.random.Generator, count: int) -> np.ndarray:
+        """Return text vectors (count, d)."""
+        noise = unit(normal(rng, count, WIDTH))
+        return unit(0.75 * self.text_gap + 0.45 * self.content(rng, count) + 0.5 * noise)
+
+
+def make_data(folder: Path, images: int, each: int) -> None:
+    """Write vectors.npy (float16), texts.npy, and the exact ten best images of each text."""
+    if (folder / "truth.npy").exists():
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    world, rng = World(), np.random.default_rng(1)
+    total = images * each
+    vectors = np.lib.format.open_memmap(
+        folder / "vectors.npy", mode="w+", dtype=np.float16, shape=(total, WIDTH)
+    )
+    for start in range(0, total, BLOCK):
+        stop = min(start + BLOCK, total)
+        vectors[start:stop] = world.images(rng, stop - start)
+    texts = world.texts(np.random.default_rng(2), TEXTS + TUNING)
+    np.save(folder / "texts.npy", texts)
+    best, owner = np.zeros((len(texts), 0), np.float32), np.zeros((len(texts), 0), int)
+    for start in range(0, total, BLOCK):
+        block = vectors[start : start + BLOCK].astype(np.float32)
+        score = np.maximum.reduceat(texts @ block.T, np.arange(0, len(block), each), axis=1)
+        number = start // each + np.arange(score.shape[1])
+        best = np.concatenate([best, score], axis=1)
+        owner = np.concatenate([owner, np.broadcast_to(number, score.shape)], axis=1)
+        order = np.argsort(-best, axis=1)[:, :TOP]
+        best, owner = (np.take_along_axis(a, order, axis=1) for a in (best, owner))
+    sample = vectors[:: max(1, total // 2000)][:2000].astype(np.float32)
+    facts = {
+        "image-image": float((sample @ sample.T)[np.triu_indices(len(sample), 1)].mean()),
+        "text-image": float((texts @ sample.T).mean()),
+        "text-best": float(best[:, 0].mean()),
+    }
+    (folder / "facts.json").write_text(json.dumps(facts))
+    np.save(folder / "truth.npy", owner)
+
+
+def first_images(numbers: np.ndarray, each: int) -> np.ndarray:
+    """Return the first ten different images of vectors, best first."""
+    owners = numbers[numbers >= 0] // each
+    _, first = np.unique(owners, return_index=True)
+    return owners[np.sort(first)][:TOP]
+
+
+def by_numpy(folder: Path, each: int) -> tuple[Find, list[int], int]:
+    """float32 vectors, one matrix product a query."""
+    vectors = np.load(folder / "vectors.npy").astype(np.float32)
+
+    def find(query: np.ndarray, setting: int) -> np.ndarray:
+        score = np.maximum.reduceat(vectors @ query, np.arange(0, len(vectors), each))
+        top = np.argpartition(-score, TOP)[:TOP]
+        return top[np.argsort(-score[top])]
+
+    return find, [0], vectors.nbytes
+
+
+def by_faiss(kind: str) -> Callable[[Path, int], tuple[Find, list[int], int]]:
+    """One of faiss's indexes over the vectors, by inner product."""
+
+    def build(folder: Path, each: int) -> tuple[Find, list[int], int]:
+        import faiss
+
+        stored = np.load(folder / "vectors.npy", mmap_mode="r")
+        lists = round(len(stored) ** 0.5)
+        names = {"flat": "Flat", "HNSW": "HNSW32", "IVF-PQ": f"IVF{lists},PQ64"}
+        settings = {"flat": [0], "HNSW": [64, 128, 256, 512, 1024]}
+        index = faiss.index_factory(WIDTH, names[kind], faiss.METRIC_INNER_PRODUCT)
+        if kind == "IVF-PQ":
+            some = np.random.default_rng(0).permutation(len(stored))[: max(10_000, 40 * lists)]
+            index.train(stored[np.sort(some)].astype(np.float32))
+        for start in range(0, len(stored), BLOCK):
+            index.add(np.asarray(stored[start : start + BLOCK], np.float32))
+        size = faiss.serialize_index(index).nbytes if kind != "flat" else stored.size * 4
+        wanted = TOP * each * (2 if each > 1 else 1)
+
+        def find(query: np.ndarray, setting: int) -> np.ndarray:
+            if kind == "HNSW":
+                index.hnsw.efSearch = setting
+            elif kind == "IVF-PQ":
+                index.nprobe = setting
+            return first_images(index.search(query[None], wanted)[1][0], each)
+
+        shares = (0.01, 0.03, 0.1, 0.3, 1.0)
+        return find, settings.get(kind, [max(1, round(s * lists)) for s in shares]), size
+
+    return build
+
+
+def batches(vectors: np.ndarray, each: int, images: int = 4096) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield the number of the first image and the vectors (n, each, d) of some images."""
+    for start in range(0, len(vectors) // each, images):
+        part = np.asarray(vectors[start * each : (start + images) * each])
+        yield start, part.reshape(-1, each, WIDTH)
+
+
+def by_lance(folder: Path, each: int) -> tuple[Find, list[int], int]:
+    """Lance's flat scan, one vector a row."""
+    import lance
+    import pyarrow as pa
+
+    stored = np.load(folder / "vectors.npy", mmap_mode="r")
+    schema = pa.schema([pa.field("vector", pa.list_(pa.float16(), WIDTH))])
+    parts = (
+        pa.record_batch(
+            [pa.FixedSizeListArray.from_arrays(pa.array(part.ravel()), WIDTH)], schema=schema
+        )
+        for _, part in batches(stored, each)
+    )
+    place = folder / "flat.lance"
+    reader = pa.RecordBatchReader.from_batches(schema, parts)
+    table = lance.write_dataset(reader, str(place), mode="overwrite")
+    wanted = TOP * each * (2 if each > 1 else 1)
+
+    def find(query: np.ndarray, setting: int) -> np.ndarray:
+        nearest = {"column": "vector", "q": query, "k": wanted, "metric": "dot"}
+        rows = table.scanner(
+            columns=["_distance"], nearest=nearest, with_row_address=True
+        ).to_table()
+        address = rows["_rowaddr"].to_numpy()
+        sizes = np.cumsum([0, *(fragment.count_rows() for fragment in table.get_fragments())])
+        return first_images(sizes[address >> 32] + (address & 0xFFFFFFFF).astype(int), each)
+
+    return find, [0], disk_bytes(place)
+
+
+def by_finesight(folder: Path, each: int) -> tuple[Find, list[int], int]:
+    """The whole search of a collection: candidates, exact scores, hits.
+
+    The regions of an image are its fused vectors, so that exact scores mean the same for all ways.
+    """
+    from finesight.collection.asking import QueryVectors
+    from finesight.collection.search import search_table
+    from finesight.collection.snapshot import FLAT, Snapshot
+    from finesight.collection.tuning import tune
+    from finesight.collection.upkeep import keep_fast
+    from finesight.collection.vector_index import index_path
+
+    stored = np.load(folder / "vectors.npy", mmap_mode="r")
+    place = folder / "images-bench.lance"
+    table = write_collection(place, stored, each)
+    keep_fast(table, "bench")
+    texts = np.load(folder / "texts.npy")[TEXTS:]
+    tune(Snapshot(table, "bench"), texts, WANTED)
+    snapshot = Snapshot(table, "bench")
+    size = disk_bytes(index_path(place)) if len(stored) > FLAT else stored.nbytes
+
+    def find(query: np.ndarray, setting: int) -> np.ndarray:
+        asked = QueryVectors(query[None], np.ones(1, np.float32), ("text",), (False,))
+        hits = search_table(snapshot, asked, TOP, "regions")
+        return np.array([int(hit.path.stem) for hit in hits])
+
+    return find, [0], size
+
+
+def write_collection(place: Path, vectors: np.ndarray, each: int, regions: int | None = None):
+    """Write a table of images as collections have it; regions: so many, else the vectors."""
+    import lance
+    import pyarrow as pa
+
+    from finesight.collection.schema import lists, table_schema
+
+    rng = np.random.default_rng(3)
+    schema = table_schema(WIDTH)
+
+    def rows() -> Iterator[pa.RecordBatch]:
+        images = 4096 if regions is None else 128
+        for first, part in batches(vectors, each, images):
+            numbers = [f"{first + i:016x}" for i in range(len(part))]
+            seen = list(part)
+            if regions is not None:
+                noise = unit(normal(rng, len(part), regions, WIDTH))
+                seen = list(unit(part[:, :1] + 0.8 * noise).astype(np.float16))
+            boxes = [np.tile(np.float32([0, 0, 1, 1]), (len(s), 1)) for s in seen]
+            ones = np.ones(len(part), np.int64)
+            columns = {
+                "id": numbers,
+                "path": [f"/bench/{first + i:07d}.jpg" for i in range(len(part))],
+                "sha256": [number * 4 for number in numbers],
+                **{name: ones for name in ("size", "mtime_ns", "width", "height")},
+                "looked": ["cc10"] * len(part),
+                "whole": pa.FixedSizeListArray.from_arrays(
+                    pa.array(np.ascontiguousarray(part[:, 0]).ravel()), WIDTH
+                ),
+                "regions": lists(seen),
+                "boxes": lists(boxes),
+                "fused": lists(list(part)),
+            }
+            empty = [None] * len(part)
+            arrays = [
+                array if isinstance(array, pa.Array) else pa.array(array, field.type)
+                for field in schema
+                for array in [columns.get(field.name, empty)]
+            ]
+            yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+    reader = pa.RecordBatchReader.from_batches(schema, rows())
+    return lance.write_dataset(reader, str(place), mode="overwrite")
+
+
+def disk_bytes(place: Path) -> int:
+    """Return the bytes of all files of a folder."""
+    return sum(path.stat().st_size for path in place.rglob("*") if path.is_file())
+
+
+BUILD = {
+    "numpy": by_numpy,
+    "faiss flat": by_faiss("flat"),
+    "faiss HNSW": by_faiss("HNSW"),
+    "faiss IVF-PQ": by_faiss("IVF-PQ"),
+    "Lance flat": by_lance,
+    "finesight": by_finesight,
+}
+
+
+def recall(find: Find, texts: np.ndarray, truth: np.ndarray, setting: int) -> float:
+    """Return the mean share of the exact ten best that is found."""
+    found = [np.isin(best, find(text, setting)) for text, best in zip(texts, truth, strict=True)]
+    return float(np.mean(found))
+
+
+def measure(way: str, folder: Path, each: int) -> dict[str, float]:
+    """Build, tune and measure one way; in its own process."""
+    start = time.perf_counter()
+    find, settings, size = BUILD[way](folder, each)
+    built = time.perf_counter() - start
+    texts, truth = np.load(folder / "texts.npy"), np.load(folder / "truth.npy")
+    for setting in settings:
+        tuned = recall(find, texts[TEXTS:], truth[TEXTS:], setting)
+        if tuned >= WANTED:
+            break
+    times = []
+    for text in texts[:TEXTS]:
+        start = time.perf_counter()
+        find(text, setting)
+        times.append(1000 * (time.perf_counter() - start))
+    return {
+        "p50": float(np.median(times)),
+        "p99": float(np.percentile(times, 99)),
+        "recall": recall(find, texts[:TEXTS], truth[:TEXTS], setting),
+        "build": built,
+        "bytes": size / (len(np.load(folder / "vectors.npy", mmap_mode="r")) / each),
+        "memory": memory("RssAnon"),
+        "peak": memory("VmHWM"),
+    }
+
+
+def memory(kind: str) -> float:
+    """Return this process's memory in MB as Linux counts it; nan elsewhere."""
+    status = Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    found = [line.split()[1] for line in lines if line.startswith(f"{kind}:")]
+    return int(found[0]) / 1024 if found else float("nan")
+
+
+def whole_search(folder: Path) -> dict[str, dict[str, float]]:
+    """Time a search with 166 regions an image, in float16, in int8, and thinned out."""
+    from finesight.collection.asking import QueryVectors
+    from finesight.collection.search import search_table
+    from finesight.collection.snapshot import Snapshot
+    from finesight.collection.storage import Storage, rewrite
+
+    world = World()
+    vectors = world.images(np.random.default_rng(4), 8 * 1000).astype(np.float16)
+    texts = world.texts(np.random.default_rng(5), 200)
+    table = write_collection(folder / "images-regions.lance", vectors, 8, 166)
+    found = {}
+    for kind in ("float16", "int8"):
+        if kind != "float16":
+            rewrite(table, Storage(kind))
+        snapshot = Snapshot(type(table)(table.uri))
+        times = []
+        for text in texts:
+            asked = QueryVectors(text[None], np.ones(1, np.float32), ("text",), (False,))
+            start = time.perf_counter()
+            search_table(snapshot, asked, TOP, "regions")
+            times.append(1000 * (time.perf_counter() - start))
+        found[kind] = {"p50": float(np.median(times)), "p99": float(np.percentile(times, 99))}
+    return found
+
+
+def in_own_process(arguments: list[str], kept: Path) -> dict[str, float]:
+    """Run a part of this script, or return what an earlier run kept of it."""
+    if not kept.exists():
+        # Waiting threads of faiss's OpenMP must not keep the cores from those that work.
+        result = subprocess.run(
+            [sys.executable, __file__, *arguments],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE"},
+        )
+        if result.returncode:
+            print(result.stderr, file=sys.stderr)
+            return {}
+        kept.write_text(result.stdout.splitlines()[-1])
+    return json.loads(kept.read_text())
+
+
+def table_of(name: str, folder: Path, each: int) -> list[str]:
+    """Measure all ways at one size; returns the lines of its table."""
+    facts = json.loads((folder / "facts.json").read_text())
+    lines = [
+        f"{name} vectors of {WIDTH} dimensions; mean cosines: image and image "
+        f"{facts['image-image']:.2f}, text and image {facts['text-image']:.2f}, text and its best "
+        f"image {facts['text-best']:.2f}",
+        f"{'':<14}{'p50 ms':>8}{'p99 ms':>8}{'recall@10':>11}{'build s':>9}{'bytes/image':>13}"
+        f"{'memory MB':>11}{'peak MB':>9}",
+    ]
+    for way in WAYS:
+        kept = folder / f"{way.replace(' ', '-')}.json"
+        row = in_own_process(["--way", way, "--folder", str(folder), "--each", str(each)], kept)
+        if not row:
+            lines.append(f"{way:<14}  not measured: it is not installed, or failed")
+            continue
+        lines.append(
+            f"{way:<14}{row['p50']:>8.2f}{row['p99']:>8.2f}{row['recall']:>11.3f}"
+            f"{row['build']:>9.1f}{row['bytes']:>13,.0f}{row['memory']:>11,.0f}{row['peak']:>9,.0f}"
+        )
+        print(lines[-1], file=sys.stderr, flush=True)
+    return [*lines, ""]
+
+
+def report(work: Path, quick: bool) -> str:
+    """Measure everything and return the table."""
+    lines = [
+        f"{os.cpu_count()} cores, {platform.machine()}; one query at a time, {TEXTS} text-like "
+        f"queries after {TUNING} for tuning (wanted recall {WANTED}).",
+        "memory: private memory while serving; peak: the most while building and serving.",
+        "finesight: the whole search to its hits, in Python; others: the ten nearest.",
+        "",
+    ]
+    for name, (images, each) in (QUICK if quick else SIZES).items():
+        folder = work / name.replace(",", "").replace(" ", "")
+        make_data(folder, images, each)
+        lines += table_of(name, folder, each)
+        shutil.rmtree(folder / "flat.lance", ignore_errors=True)
+    found = in_own_process(["--whole-search", "--folder", str(work)], work / "regions.json")
+    lines.append("The whole search where 200 candidates have 166 regions each:")
+    lines += [
+        f"  regions in {kind:<8} p50 {row['p50']:.1f} ms, p99 {row['p99']:.1f} ms"
+        for kind, row in found.items()
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Measure one way (in a process of its own), or all of them."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="20,000 vectors instead of 1,000,000")
+    parser.add_argument("--work", type=Path, help="keep data and finished parts in this folder")
+    parser.add_argument("--out", type=Path, help="write the table to this file as well")
+    parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
+    parser.add_argument("--whole-search", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--each", type=int, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.way:
+        print(json.dumps(measure(given.way, given.folder, given.each)))
+        return
+    if given.whole_search:
+        print(json.dumps(whole_search(given.folder)))
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        work = given.work or Path(temporary)
+        work.mkdir(parents=True, exist_ok=True)
+        text = report(work, given.quick)
+    print(text, end="")
+    if given.out:
+        given.out.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
