@@ -2,7 +2,6 @@ import json
 import os
 import time
 
-import numpy as np
 import pytest
 
 from finesight.collection import Collection
@@ -43,21 +42,3 @@ def test_indexing_shows_its_progress(folder, tmp_path, color_model):
     Collection.open(tmp_path / "c", color_model).add([folder], progress=look)
     assert Progress(0, 3) in seen
     assert read_progress(tmp_path / "c") is None
-
-
-@pytest.mark.parametrize("rank_by", ["regions", "exact"])
-def test_detail_goes_from_the_whole_image_to_its_best_region(
-    folder, tmp_path, color_model, rank_by
-):
-    collection = Collection.open(tmp_path / "c", color_model)
-    collection.add([folder])
-    scores = [
-        {hit.path.stem: hit.score for hit in collection.search("red", 3, rank_by, detail=detail)}
-        for detail in (0.0, 0.25, 1.0)
-    ]
-    whole = {hit.path.stem: hit.score for hit in collection.search("red", 3, "whole")}
-    for name, score in whole.items():
-        assert scores[0][name] == pytest.approx(score, abs=1e-3)
-        mixed = 0.75 * scores[0][name] + 0.25 * scores[2][name]
-        assert scores[1][name] == pytest.approx(mixed, abs=1e-6)
-    assert np.argmax(list(scores[2].values())) == 0

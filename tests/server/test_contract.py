@@ -44,7 +44,7 @@ def schemathesis(served, folder, *arguments):
 
 def test_no_request_breaks_the_contract(collection, tmp_path):
     with serving(Settings(collections=(collection.directory,))) as served:
-        arguments = ("--phases=coverage,fuzzing,stateful", "--max-examples=8")
+        arguments = ("--phases=coverage,fuzzing", "--max-examples=6")
         result = schemathesis(served, tmp_path, *arguments)
         assert result.returncode == 0, result.stdout
         assert "8 selected" in result.stdout
@@ -55,7 +55,7 @@ def test_no_request_breaks_the_contract(collection, tmp_path):
 
 def test_what_needs_the_token_says_so(collection, tmp_path):
     with serving(Settings(collections=(collection.directory,), token=TOKEN)) as served:
-        paths = [f"--include-path={path}" for path in ("/status", "/images", "/search")]
+        paths = [f"--include-path={path}" for path in ("/status", "/images")]
         header = f"--header=Authorization: Bearer {TOKEN}"
         result = schemathesis(
             served, tmp_path, header, "--phases=fuzzing", "--max-examples=4", *paths

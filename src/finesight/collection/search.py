@@ -107,7 +107,7 @@ def _chosen(
     if near is None:
         return where
     rows = near.tolist()
-    if query.detail < 1:  # fused vectors were made to find regions, not wholes
+    if rank_by == "regions" and query.detail < 1:  # fused vectors find regions, not wholes
         rows += [row.row_id for row in _best(snapshot.dataset, query, count, "whole", where)]
     return rows_condition(rows)
 

@@ -51,8 +51,8 @@ def state_of(request: Request) -> State:
     return found
 
 
-@router.post("/search", openapi_extra={"requestBody": SEARCH_BODY})
-async def search(request: Request) -> SearchAnswer:
+@router.post("/search", response_model=SearchAnswer, openapi_extra={"requestBody": SEARCH_BODY})
+async def search(request: Request) -> Response:
     """Find images by texts and images, best first, each with its best region.
 
     Send JSON; or multipart/form-data with up to 8 files named `image`, and the JSON in the field
@@ -69,7 +69,11 @@ async def search(request: Request) -> SearchAnswer:
         raise Problem(415, "Send application/json, or multipart/form-data with an image.")
     shelved = state.shelf.get(asked.collection)
     pixels = state.settings.limits.upload_pixels
-    return await state.searchers.run(lambda: answer(shelved, asked, _decoded(files, pixels)))
+
+    def work() -> bytes:  # written in the thread, and not checked a second time
+        return answer(shelved, asked, _decoded(files, pixels)).model_dump_json().encode()
+
+    return Response(await state.searchers.run(work), media_type="application/json")
 
 
 @router.get("/images")
