@@ -20,15 +20,14 @@ from protocol import TestSet, arguments, bootstrap, interval, print_table, recal
 
 from finesight.fusion import salient_clusters
 from finesight.images import read_image
-from finesight.looking.crops import look_at
 from finesight.looking.dense import look_densely
-from finesight.looking.schemes import OF_OBJECTS, parse_looking
+from finesight.looking.schemes import OF_OBJECTS, look_by, parse_looking
 from finesight.types import ImageVectors
 
 SUBSETS = {"mix": "all", "S": "<1%", "L": ">5%"}
 COVERS = ("full", "cc2", "cc3", "cc4", "cc5", "cc7", "cc10", "grid4", "grid10")
 CANVASES = (128, 160, 224, 320)
-LOOKING_FOR = ("objects96x2", *OF_OBJECTS.values(), "objects192x14")
+LOOKING_FOR = ("objects96x2", "objects112x4", *OF_OBJECTS.values(), "objects192x14")
 TIMED = 60
 REFERENCE = "cc10"
 
@@ -91,7 +90,7 @@ def _ways(test: TestSet) -> dict[str, tuple[Look, float]]:
         looking = parse_looking(name, dense)
 
         def crops(image: Image.Image, looking=looking) -> ImageVectors:
-            return look_at(image, model.encoder, looking.windows(image))
+            return look_by(image, model.encoder, looking)
 
         ways[name] = (crops, looking.passes(*size))
     for canvas in CANVASES:

@@ -16,7 +16,7 @@ from finesight.encoders.dense import HEAD, MAP  # noqa: E402
 from finesight.errors import DataError, InputError  # noqa: E402
 from finesight.looking.dense import look_densely  # noqa: E402
 from finesight.looking.objects import suppress, windows_of_objects  # noqa: E402
-from finesight.looking.schemes import parse_looking  # noqa: E402
+from finesight.looking.schemes import look_by, parse_looking  # noqa: E402
 from finesight.models.bundle import write_manifest  # noqa: E402
 from finesight.networks.objectness import objectness_loss, targets  # noqa: E402
 from finesight.networks.small_clip import SmallClip, SmallClipSettings  # noqa: E402
@@ -107,6 +107,24 @@ def test_looking_for_objects_cuts_few_windows_and_says_what_it_costs(taught):
     finest = looking.finest(*image.size)
     assert (finest[0, 2:] - finest[0, :2] <= smallest + 1e-6).all()
     assert parse_looking("normal", model.dense).count == 8
+
+
+def test_small_crops_of_objects_cost_less_and_are_encoded_at_once(taught):
+    model, _ = taught
+    looking = parse_looking("objects96x5at40", model.dense)
+    assert looking.passes(SIDE, SIDE) == pytest.approx(1 + 2.25 + 5 * (40 / 64) ** 2)
+    image = Image.fromarray(np.random.default_rng(2).integers(0, 255, (90, 120, 3), np.uint8))
+    glimpse, crops = looking.glimpse(image, model.encoder.preprocessing)
+    assert crops.shape == (1, 64, 64, 3)
+    seen = look_by(image, model.encoder, looking)
+    assert len(seen.boxes) == len(seen.embeddings) == len(glimpse.boxes) > 1
+    np.testing.assert_allclose(np.linalg.norm(seen.embeddings, axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(seen.embeddings[1:], glimpse.known)
+    # Crops of the model's own side would give what its encoder gives.
+    cut = model.encoder.preprocessing.cut(image, seen.boxes)
+    np.testing.assert_allclose(model.dense.encode(cut), model.encoder.encode_images(cut), atol=1e-4)
+    with pytest.raises(InputError, match="crops have from 8 to 63 pixels"):
+        parse_looking("objects96x5at64", model.dense)
 
 
 def test_windows_of_the_map_are_what_crops_give(bundle):

@@ -16,7 +16,7 @@ from finesight.collection.walking import Found
 from finesight.images import MAX_PIXELS, Header, ImageError, decode_image, read_header
 from finesight.large_images import open_tiles
 from finesight.looking.ahead import encode_ahead
-from finesight.looking.schemes import Looking, parse_looking
+from finesight.looking.schemes import Glimpse, Looking, parse_looking
 from finesight.looking.tiles import look_in_tiles
 from finesight.models import Model
 from finesight.raw_previews import SUFFIXES as RAW_SUFFIXES
@@ -78,7 +78,7 @@ class _Cut:
     sha256: str
     header: Header
     pixels: str = ""
-    boxes: Float32 | None = None
+    glimpse: Glimpse | None = None
     large: bytes | Path | None = None
 
 
@@ -169,9 +169,8 @@ class _Look:
             if shrink == 1 and image.size != size:  # turned by what stands behind the pixels
                 size = image.size
                 header = replace(header, width=image.width, height=image.height)
-            boxes = self.looking.windows(image, size)
-            crops = preprocessing.cut(image, boxes)
-            return _Cut(source, digest, header, _pixel_hash(image), boxes), crops
+            glimpse, crops = self.looking.glimpse(image, preprocessing, size)
+            return _Cut(source, digest, header, _pixel_hash(image), glimpse), crops
 
     def finish(
         self, item: _Cut | Same | Failed, embeddings: Float32 | None
@@ -181,8 +180,8 @@ class _Look:
             return item
         if item.large is not None:
             return self._look_in_tiles(item, item.large)
-        assert item.boxes is not None and embeddings is not None
-        return self._seen(item, ImageVectors(item.boxes, embeddings), item.pixels)
+        assert item.glimpse is not None and embeddings is not None
+        return self._seen(item, item.glimpse.complete(embeddings), item.pixels)
 
     def _look_in_tiles(self, item: _Cut, data: bytes | Path) -> Seen | Failed:
         size = (item.header.width, item.header.height)

@@ -58,6 +58,16 @@ class DenseTower:
         pixels = self.preprocessing.tensor(canvases)
         return self._run(self._map, pixels)
 
+    def encode(self, crops: UInt8) -> Float32:
+        """Return the embeddings (b, d) of crops (b, side, side, 3) of any side.
+
+        Of the model's own side they are what the encoder gives; smaller crops cost less, and show
+        a thing that fills them as large as it would be in a part of a crop.
+        """
+        found = self.maps(crops)
+        pooled = found.mean(axis=(2, 3)) + found.max(axis=(2, 3))
+        return normalise(self._run(self._head, pooled))
+
     def windows(self, found: Float32, cells: int, step: int) -> tuple[Float32, Float32]:
         """Return boxes (p, 4) and embeddings (p, d) of all windows of cells × cells in one map.
 

@@ -15,7 +15,7 @@ from finesight.datasets.records import LabelledImage, LabelledSet
 from finesight.errors import DataError
 from finesight.fusion import TRAINING_FREE, ClosedForm
 from finesight.images import ImageError, read_image
-from finesight.looking.schemes import EFFORTS, parse_looking
+from finesight.looking.schemes import EFFORTS, Glimpse, parse_looking
 from finesight.metrics import class_prompt_recall
 from finesight.models import Model
 from finesight.regions import complete_cover, grid, square_around
@@ -143,17 +143,19 @@ def score_images(
     closed_form = ClosedForm(texts[named])
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         for i, cut in enumerate(pool.map(lambda image: _cut(image, model), images)):
-            ends = np.cumsum([len(boxes) for boxes in cut.boxes.values()])[:-1]
-            parts = np.split(model.encoder.encode_images(cut.crops), ends)
-            seen = dict(zip(cut.boxes, parts, strict=True))
-            for method, embeddings in seen.items():
-                scores[method][:, i] = (texts @ embeddings.T).max(axis=1, initial=-1.0)
-            scores["cc10-mean"][:, i] = (texts @ seen["cc10-max"].T).mean(axis=1)
-            fused = _fused(
-                ImageVectors(cut.boxes["cc10-max"], seen["cc10-max"]), model, closed_form
-            )
-            for method, vectors in fused.items():
-                scores[method][:, i] = (texts @ vectors.T).max(axis=1)
+            parts = np.split(model.encoder.encode_images(cut.crops), cut.ends)
+            seen = {
+                method: glimpse.complete(part)
+                for (method, glimpse), part in zip(cut.glimpses.items(), parts, strict=True)
+            }
+            for method, vectors in seen.items():
+                found = texts @ vectors.embeddings.T
+                scores[method][:, i] = found.max(axis=1, initial=-1.0)
+            cover = seen["cc10-max"]
+            scores["cc10-mean"][:, i] = (texts @ cover.embeddings.T).mean(axis=1)
+            fused = _fused(cover, model, closed_form)
+            for method, kept in fused.items():
+                scores[method][:, i] = (texts @ kept.T).max(axis=1)
             of_cover = dict.fromkeys(("cc10-mean", *fused), cut.passes["cc10-max"])
             for method, cost in (cut.passes | of_cover).items():
                 passes[method] += cost / len(images)
@@ -163,10 +165,14 @@ def score_images(
 
 @dataclass(frozen=True)
 class _Cut:
-    """One image's crops, the boxes of each method's regions in their order, and their passes."""
+    """One image's crops, those of one method behind the other's, which end at `ends`.
+
+    glimpses: the boxes of each method's regions, in that order; passes: their costs.
+    """
 
     crops: UInt8
-    boxes: dict[str, Float32]
+    ends: np.ndarray
+    glimpses: dict[str, Glimpse]
     passes: dict[str, float]
 
 
@@ -196,9 +202,13 @@ def _cut(image: LabelledImage, model: Model) -> _Cut:
         "boxes-max": np.array(true, np.float32).reshape(-1, 4),
     }
     passes = {method: float(len(each)) for method, each in boxes.items()}
+    preprocessing = model.encoder.preprocessing
+    crops = [preprocessing.cut(pixels, each) for each in boxes.values()]
+    glimpses = {method: Glimpse(each) for method, each in boxes.items()}
     for effort in EFFORTS:
         looking = parse_looking(effort, model.dense)
-        boxes[f"effort-{effort}"] = looking.windows(pixels)
+        glimpses[f"effort-{effort}"], part = looking.glimpse(pixels, preprocessing)
+        crops.append(part)
         passes[f"effort-{effort}"] = looking.passes(width, height)
-    crops = model.encoder.preprocessing.cut(pixels, np.concatenate(list(boxes.values())))
-    return _Cut(crops, boxes, passes)
+    ends = np.cumsum([len(part) for part in crops])[:-1]
+    return _Cut(np.concatenate(crops), ends, glimpses, passes)

@@ -12,21 +12,24 @@ from finesight.encoders.dense import DenseTower, Guesses
 from finesight.types import Float32
 
 ROOM = 1.3  # a crop's side over the longer side of what it is centred on
+TIGHT = 1.15  # the same where crops are small, and every pixel of them counts
 SMALLEST = 0.03  # side of a crop over the image's
 OVERLAP = 0.45  # of two guesses with a higher intersection over union, one is kept
 
 
-def windows_of_objects(image: Image.Image, tower: DenseTower, canvas: int, count: int) -> Float32:
+def windows_of_objects(
+    image: Image.Image, tower: DenseTower, canvas: int, count: int, room: float = ROOM
+) -> Float32:
     """Return windows (1 + n, 4) with n <= count: the whole image, then the likeliest things.
 
     canvas: side in pixels of the square in which things are looked for, which costs
-    `tower.passes(canvas)`.
+    `tower.passes(canvas)`; room: see ROOM.
     """
     pixels = np.asarray(image.resize((canvas, canvas), tower.preprocessing.resample))
     guesses = tower.guesses(tower.maps(pixels[None])[0])
     chosen = guesses.boxes[suppress(guesses, count)]
     whole = np.array([[0, 0, 1, 1]], np.float32)
-    return np.concatenate([whole, around(chosen, *image.size)])
+    return np.concatenate([whole, around(chosen, *image.size, room)])
 
 
 def suppress(guesses: Guesses, count: int, overlap: float = OVERLAP) -> np.ndarray:

@@ -5,28 +5,47 @@ pixels, and says beforehand how small a window it may cut, so that a file can be
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 from PIL import Image
 
+from finesight.encoders import Encoder, Preprocessing
 from finesight.encoders.dense import DenseTower
 from finesight.errors import InputError
-from finesight.looking.objects import SMALLEST, windows_of_objects
+from finesight.looking.objects import ROOM, SMALLEST, TIGHT, windows_of_objects
 from finesight.regions import Regions, parse_regions
-from finesight.types import Float32
+from finesight.types import Float32, ImageVectors, UInt8
 
 EFFORTS = ("low", "normal", "high")
 """How much may be spent on an image, in words."""
 
-OF_OBJECTS = {"low": "objects112x4", "normal": "objects160x8", "high": "objects256x22"}
+OF_OBJECTS = {"low": "objects128x7at40", "normal": "objects160x8", "high": "objects256x22"}
 """Efforts with a model that tells where something is: at most 8, 16 and 40 passes."""
 
 OF_WINDOWS = {"low": "cc2", "normal": "cc3", "high": "cc4"}
 """Efforts with any other model: Complete Covers of 5, 14 and 30 passes."""
 
-_OBJECTS = re.compile(r"objects([0-9]{2,4})x([0-9]{1,3})")
+_OBJECTS = re.compile(r"objects([0-9]{2,4})x([0-9]{1,3})(?:at([0-9]{2,3}))?")
+
+
+@dataclass(frozen=True)
+class Glimpse:
+    """What is known of an image whose crops are still to be encoded.
+
+    boxes: (p, 4); known: the embeddings (p - c, d) of the last of them, of which there are no
+    crops.
+    """
+
+    boxes: Float32
+    known: Float32 | None = None
+
+    def complete(self, embeddings: Float32) -> ImageVectors:
+        """Return all regions; embeddings: of the crops, (c, d)."""
+        if self.known is not None:
+            embeddings = np.concatenate([embeddings, self.known])
+        return ImageVectors(self.boxes, embeddings)
 
 
 class Looking(Protocol):
@@ -40,6 +59,11 @@ class Looking(Protocol):
 
         size: width and height of the file, where the image was decoded smaller.
         """
+
+    def glimpse(
+        self, image: Image.Image, preprocessing: Preprocessing, size: tuple[int, int] | None = None
+    ) -> tuple[Glimpse, UInt8]:
+        """Return these boxes, and crops (c, side, side, 3) to encode; size: as in `windows`."""
 
     def passes(self, width: int, height: int) -> float:
         """Return what an image costs, in encodings of one crop."""
@@ -59,6 +83,13 @@ class FixedLooking:
         """Return its boxes for an image of this size."""
         return self.regions(*(size or image.size))
 
+    def glimpse(
+        self, image: Image.Image, preprocessing: Preprocessing, size: tuple[int, int] | None = None
+    ) -> tuple[Glimpse, UInt8]:
+        """Return its boxes, all of them with crops."""
+        boxes = self.windows(image, size)
+        return Glimpse(boxes), preprocessing.cut(image, boxes)
+
     def passes(self, width: int, height: int) -> float:
         """Return the number of windows."""
         return float(len(self.regions(width, height)))
@@ -66,11 +97,15 @@ class FixedLooking:
 
 @dataclass(frozen=True)
 class ObjectLooking:
-    """The whole image and up to `count` windows centred on what a canvas shows."""
+    """The whole image and up to `count` windows centred on what a canvas shows.
+
+    side: of these crops in pixels, where it is smaller than the model's own.
+    """
 
     tower: DenseTower
     canvas: int
     count: int
+    side: int | None = None
 
     def finest(self, width: int, height: int) -> Float32:
         """Return the smallest window that it ever cuts."""
@@ -79,17 +114,30 @@ class ObjectLooking:
 
     def windows(self, image: Image.Image, size: tuple[int, int] | None = None) -> Float32:
         """Return the whole image and the windows of what was found in it."""
-        return windows_of_objects(image, self.tower, self.canvas, self.count)
+        room = ROOM if self.side is None else TIGHT
+        return windows_of_objects(image, self.tower, self.canvas, self.count, room)
+
+    def glimpse(
+        self, image: Image.Image, preprocessing: Preprocessing, size: tuple[int, int] | None = None
+    ) -> tuple[Glimpse, UInt8]:
+        """Return its boxes; small crops are encoded here, and only the whole image is left."""
+        boxes = self.windows(image, size)
+        if self.side is None or len(boxes) == 1:
+            return Glimpse(boxes), preprocessing.cut(image, boxes)
+        small = replace(preprocessing, side=self.side).cut(image, boxes[1:])
+        return Glimpse(boxes, self.tower.encode(small)), preprocessing.cut(image, boxes[:1])
 
     def passes(self, width: int, height: int) -> float:
         """Return the most that an image costs; one with few objects costs less."""
-        return 1 + self.tower.passes(self.canvas) + self.count
+        each = 1.0 if self.side is None else self.tower.passes(self.side)
+        return 1 + self.tower.passes(self.canvas) + each * self.count
 
 
 def parse_looking(name: str, dense: DenseTower | None = None) -> Looking:
     """Return the way of looking of a name: an effort, objectsSxN, or a name of `parse_regions`.
 
-    objects160x8 looks for 8 objects in a canvas of 160 pixels; efforts: low, normal or high.
+    objects160x8 looks for 8 objects in a canvas of 160 pixels, objects128x7at40 encodes them in
+    crops of 40 pixels; efforts: low, normal or high.
     dense: of the model, where it has one. Raises InputError for an unknown name, and for objects
     with a model that does not tell them.
     """
@@ -109,7 +157,19 @@ def parse_looking(name: str, dense: DenseTower | None = None) -> Looking:
             f"{name}: a canvas has at least the {dense.preprocessing.side} pixels of the "
             "model's input"
         )
-    return ObjectLooking(dense, canvas, count)
+    side = int(match[3]) if match[3] else None
+    if side is not None and not dense.stride <= side < dense.preprocessing.side:
+        raise InputError(
+            f"{name}: crops have from {dense.stride} to {dense.preprocessing.side - 1} pixels; "
+            "without a number, the model's own"
+        )
+    return ObjectLooking(dense, canvas, count, side)
+
+
+def look_by(image: Image.Image, encoder: Encoder, looking: Looking) -> ImageVectors:
+    """Look at one RGB image: boxes and embeddings, the whole image first."""
+    glimpse, crops = looking.glimpse(image, encoder.preprocessing)
+    return glimpse.complete(encoder.encode_images(crops))
 
 
 def resolve_effort(name: str, dense: DenseTower | None) -> str:

@@ -8,8 +8,7 @@ from PIL import Image
 
 from finesight.encoders import Encoder
 from finesight.large_images import PixelBox
-from finesight.looking.crops import look_at
-from finesight.looking.schemes import Looking
+from finesight.looking.schemes import Looking, look_by
 from finesight.regions.tiles import overview_factor, tiles
 from finesight.types import Float32, ImageVectors
 
@@ -35,12 +34,12 @@ def look_in_tiles(
         tile = read((x0, y0, x1, y1))
         digest.update(tile.tobytes())
         overview.paste(tile.reduce(factor), (x0 // factor, y0 // factor))
-        seen = look_at(tile, encoder, looking.windows(tile))
+        seen = look_by(tile, encoder, looking)
         scale = np.array([x1 - x0, y1 - y0] * 2)
         placed = (seen.boxes * scale + (x0, y0, x0, y0)) / np.array([width, height] * 2)
         boxes.append(np.clip(placed, 0, 1).astype(np.float32))
         embeddings.append(seen.embeddings)
-    whole = look_at(overview, encoder, looking.windows(overview))
+    whole = look_by(overview, encoder, looking)
     return (
         ImageVectors(
             np.concatenate([whole.boxes, *boxes]), np.concatenate([whole.embeddings, *embeddings])

@@ -19,7 +19,7 @@ from finesight.datasets import LabelledImage
 from finesight.errors import DataError, InputError
 from finesight.images import ImageError, decode_image, image_size
 from finesight.looking.ahead import encode_ahead
-from finesight.looking.schemes import parse_looking
+from finesight.looking.schemes import Glimpse, parse_looking
 from finesight.models import Model
 from finesight.regions import square_around
 from finesight.types import WHOLE, Float32, ImageVectors, UInt8
@@ -203,35 +203,33 @@ def _look(
 ) -> Iterator[ImageVectors]:
     """Yield what is seen in every image, in order."""
 
-    def cut(image: LabelledImage) -> tuple[Float32, UInt8]:
+    def cut(image: LabelledImage) -> tuple[Glimpse, UInt8]:
         return _cut(image, model, regions)
 
     looked = encode_ahead(images, cut, model.encoder)
-    for done, (boxes, embeddings) in enumerate(looked, before + 1):
+    for done, (glimpse, embeddings) in enumerate(looked, before + 1):
         assert embeddings is not None
-        yield ImageVectors(boxes, embeddings)
+        yield glimpse.complete(embeddings)
         progress(done)
 
 
-def _cut(image: LabelledImage, model: Model, regions: str) -> tuple[Float32, UInt8]:
+def _cut(image: LabelledImage, model: Model, regions: str) -> tuple[Glimpse, UInt8]:
+    preprocessing = model.encoder.preprocessing
     try:
         data = image.path.read_bytes()
         size = image_size(data)
         if regions == ANNOTATED:
             squares = [square_around(thing.box, *size) for thing in image.objects]
-            boxes = finest = np.array([WHOLE, *squares], np.float32)
-        else:
-            looking = parse_looking(regions, model.dense)
-            finest = looking.finest(*size)
-        preprocessing = model.encoder.preprocessing
-        pixels = decode_image(data, shrink=preprocessing.shrink(size, finest))
-        if regions != ANNOTATED:
-            boxes = looking.windows(pixels, size)
+            boxes = np.array([WHOLE, *squares], np.float32)
+            pixels = decode_image(data, shrink=preprocessing.shrink(size, boxes))
+            return Glimpse(boxes), preprocessing.cut(pixels, boxes)
+        looking = parse_looking(regions, model.dense)
+        pixels = decode_image(data, shrink=preprocessing.shrink(size, looking.finest(*size)))
     except OSError as error:
         raise DataError(f"{image.path} cannot be read: {error.strerror or error}") from error
     except ImageError as error:
         raise DataError(f"{image.path}: {error}; mend it or take it out of the dataset") from error
-    return boxes, preprocessing.cut(pixels, boxes)
+    return looking.glimpse(pixels, preprocessing, size)
 
 
 def _write_shard(shard: Path, seen: Sequence[ImageVectors]) -> None:
