@@ -128,3 +128,17 @@ def test_switching_to_the_active_model_or_nothing_there(indexed, tmp_path, color
         indexed.switch(color_model)
     with pytest.raises(InputError, match="there is no collection"):
         Collection.open(tmp_path / "none").switch(color_model)
+
+
+def test_searches_notice_that_another_run_switched(indexed, other, color_model, monkeypatch):
+    models = {"colors": color_model, "other": other}
+    monkeypatch.setattr("finesight.collection.collection.load_model", models.__getitem__)
+    free = Collection.open(indexed.directory)
+    bound = Collection.open(indexed.directory, color_model)
+    assert free.search("red", k=1)[0].path.stem == "red"
+    bound.search("red", k=1)
+    indexed.switch(other)
+    assert free.search("red", k=1)[0].path.stem == "red"
+    assert free.model is other
+    with pytest.raises(InputError, match="finesight switch colors"):
+        bound.search("red", k=1)

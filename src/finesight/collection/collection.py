@@ -75,11 +75,7 @@ class Collection:
         settings = read_settings(directory)
         loaded = load_model(model) if isinstance(model, str) else model
         if settings and loaded and loaded.fingerprint != settings["model"]["fingerprint"]:
-            raise InputError(
-                f"{directory} was made with the model {settings['model']['source']}, and "
-                f"{loaded.source} is another: leave --model out, or have it look at the images "
-                f"too and switch to it: {_switch(directory, loaded.source)}"
-            )
+            raise _other_model(directory, settings, loaded)
         return Collection(directory, loaded, settings)
 
     @property
@@ -468,12 +464,16 @@ class Collection:
 
     def _latest(self) -> Snapshot:
         """Return the table as it is now, with what earlier searches read into memory."""
-        snapshot = self._snapshot
-        if snapshot is None or not snapshot.is_latest:
-            # Another run may have fused the images anew.
-            self._settings = read_settings(self.directory) or self._settings
-            snapshot = self._snapshot = Snapshot(self._table(), self._made_of)
-        return snapshot
+        settings = read_settings(self.directory) or self._settings
+        if settings != self._settings:  # another run fused the images anew, or switched
+            if settings["model"] != self._settings["model"]:
+                if self._given is not None:
+                    raise _other_model(self.directory, settings, self._given)
+                self.__dict__.pop("model", None)
+            self._settings, self._snapshot = settings, None
+        if self._snapshot is None or not self._snapshot.is_latest:
+            self._snapshot = Snapshot(self._table(), self._made_of)
+        return self._snapshot
 
     @property
     def _made_of(self) -> str:
@@ -541,3 +541,12 @@ def _of_what(settings: dict[str, Any]) -> str:
 def _switch(directory: Path, source: str) -> str:
     """Return the command that makes a model the active one."""
     return f"finesight switch {source} --collection {directory}"
+
+
+def _other_model(directory: Path, settings: dict[str, Any], given: Model) -> InputError:
+    """Return why a collection does not answer with a model, and the command that mends it."""
+    return InputError(
+        f"{directory} was made with the model {settings['model']['source']}, and {given.source} is "
+        "another: leave --model out, or have it look at the images too and switch to it: "
+        + _switch(directory, given.source)
+    )
