@@ -275,6 +275,8 @@ class Collection:
 
     def forget(self, model: str) -> None:
         """Remove the vectors of a model that is not the active one; model: its source."""
+        from finesight.collection.vector_index import index_path
+
         self._need()
         with self._writing():
             others = self._settings.get("others", {})
@@ -291,6 +293,8 @@ class Collection:
             write_settings(self.directory, self._settings)
             for entry in gone.values():
                 shutil.rmtree(self.directory / entry["table"])
+                index = index_path(self.directory / entry["table"])
+                shutil.rmtree(index, ignore_errors=True)
 
     def search(
         self,
