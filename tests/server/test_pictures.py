@@ -1,6 +1,7 @@
 """Pictures for the page."""
 
 import io
+import zipfile
 
 import numpy as np
 import pytest
@@ -62,3 +63,15 @@ def test_what_is_kept_stays_within_the_budget(photo):
         pictures.picture(Wanted(photo, "", 100))
     with pytest.raises(ImageError, match="gone"):
         stamp_of(photo)
+
+
+def test_an_image_inside_an_archive_is_shown(photo, tmp_path):
+    archive = tmp_path / "photos.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.write(photo, "summer/photo.jpg")
+    inside = archive / "summer" / "photo.jpg"
+    assert stamp_of(inside) == stamp_of(archive)
+    shown = Pictures(10**6).picture(Wanted(inside, stamp_of(inside), 300))
+    assert shown == Pictures(10**6).picture(Wanted(photo, "", 300))
+    with pytest.raises(ImageError, match="gone"):
+        Pictures(10**6).picture(Wanted(archive / "other.jpg", "", 300))

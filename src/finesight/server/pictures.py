@@ -8,6 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from finesight.archives import ArchiveError, containing, read_member
 from finesight.images import ImageError, decode_image, image_size
 from finesight.types import WHOLE, Box
 
@@ -63,7 +64,7 @@ class Pictures:
 def stamp_of(path: Path) -> str:
     """Return what tells a file's state from others; raises ImageError where it is gone."""
     try:
-        stat = path.stat()
+        stat = (containing(path) or path).stat()
     except OSError as error:
         raise ImageError("the file is gone or cannot be read") from error
     return f"{stat.st_mtime_ns:x}-{stat.st_size:x}"
@@ -71,8 +72,9 @@ def stamp_of(path: Path) -> str:
 
 def _render(wanted: Wanted) -> bytes:
     try:
-        data = wanted.path.read_bytes()
-    except OSError as error:
+        inside = read_member(wanted.path)
+        data = wanted.path.read_bytes() if inside is None else inside
+    except (OSError, ArchiveError) as error:
         raise ImageError("the file is gone or cannot be read") from error
     size = image_size(data)
     image = decode_image(data, shrink=_shrink(size, wanted))
