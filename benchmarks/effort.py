@@ -1,0 +1,52 @@
+"""Images a second by effort, beside Complete Cover everywhere: what looking closely costs.
+
+python benchmarks/effort.py [IMAGES]
+
+ViT-B/32 with random weights (time only) in int8, and `mini`; JPEG photos of 2000 x 1500 pixels,
+from file to fused vectors. One run, rounds alternating, the best of each.
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+
+from encode import SIZE, _checkpoint, _ours, _photo, _rates
+
+from finesight.looking.schemes import EFFORTS, parse_looking, resolve_effort
+from finesight.models import Model, load_model
+from finesight.training.bundle_export import export_model
+
+
+def main() -> None:
+    """Make model and photos, print rates and ratios for both models."""
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 6
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        _checkpoint(folder / "torch")
+        export_model(load_model(str(folder / "torch")), folder / "vit", "int8")
+        models: dict[str, tuple[Model, int]] = {
+            "ViT-B/32, int8": (load_model(str(folder / "vit")), count),
+            "mini": (load_model("mini"), 8 * count),
+        }
+        photos = [_photo(folder / f"{i}.jpg", i) for i in range(8 * count)]
+        for name, (model, images) in models.items():
+            print(f"{name}, {images} photos of {SIZE[0]} x {SIZE[1]} pixels")
+            ways = {"cc10": "cc10"} | {e: resolve_effort(e, model.dense) for e in EFFORTS}
+            found = _rates(
+                {
+                    label: lambda model=model, way=way, images=images: _ours(
+                        model, photos[:images], way
+                    )
+                    for label, way in ways.items()
+                },
+                images,
+                "images/s",
+            )
+            for effort in EFFORTS:
+                passes = parse_looking(ways[effort], model.dense).passes(*SIZE)
+                ratio = found[effort] / found["cc10"]
+                print(f"  {effort}: {ways[effort]}, {passes:.1f} passes, {ratio:.1f} times cc10")
+
+
+if __name__ == "__main__":
+    main()
