@@ -119,7 +119,7 @@ def test_saved_hits(collection, tmp_path):
 
 def test_status(collection):
     facts = json.loads(finesight("status", "--collection", collection, "--json").stdout)
-    assert (facts["images"], facts["model"], facts["regions"]) == (12, "mini", "cc10")
+    assert (facts["images"], facts["model"], facts["regions"]) == (12, "mini", "objects160x8")
     assert facts["skipped"] == 1
 
 

@@ -79,6 +79,8 @@ def test_the_bundle_computes_what_the_network_does(trained, tmp_path):
         _run(tmp_path, "text", "text_embeds", tokens), texts.numpy(), rtol=1e-3, atol=1e-3
     )
     assert sorted(path.name for path in (tmp_path / "onnx").iterdir()) == [
+        "dense_model.onnx",
+        "region_head.onnx",
         "text_model.onnx",
         "vision_model.onnx",
     ]

@@ -1,5 +1,6 @@
 """`finesight demo`: the main job on rendered scenes, from indexing to a page of results."""
 
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -28,12 +29,17 @@ def demo(
     """
     from finesight.collection import Collection
     from finesight.datasets.clevr_ds import load
+    from finesight.errors import InputError
     from finesight.evaluation.class_prompts import evaluate_class_prompts
     from finesight.evaluation.paper import format_table
     from finesight.evaluation.showcase import Answer, render_page
 
     dataset = load(scenes)
-    collection = Collection.open(out / "collection", model)
+    try:
+        collection = Collection.open(out / "collection", model)
+    except InputError:  # of an older finesight, whose model was another: a demo keeps nothing
+        shutil.rmtree(out / "collection")
+        collection = Collection.open(out / "collection", model)
     with progress_bar("indexing", "images") as advance:
         report = collection.add([scenes / "images"], progress=advance)
     say(f"{report.indexed} indexed, {report.unchanged} unchanged, {len(report.skipped)} skipped")

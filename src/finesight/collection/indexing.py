@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import xxhash
 from PIL import Image
 
 from finesight.collection.annotations import Note
@@ -24,6 +25,8 @@ from finesight.raw_previews import NoPreviewError, read_preview
 from finesight.regions.tiles import is_large
 from finesight.types import Float32, ImageVectors, UInt8
 
+# Pixels copied at once to be hashed.
+_COPIED = 2**23
 # Pixels that are decoded at the same time, in all threads together; one image may be larger.
 _PIXELS_AT_ONCE = 150_000_000
 # Bytes of archives' members that wait to be decoded, beside the one that is read last.
@@ -232,10 +235,12 @@ def _read(source: Source) -> tuple[bytes | Path, str]:
 
 def _pixel_hash(image: Image.Image) -> str:
     """Return what two images have in common whose decoded pixels are the same."""
-    digest = hashlib.blake2b(f"{image.width}x{image.height}".encode(), digest_size=16)
-    for top in range(0, image.height, 256):  # in strips: a copy of the whole may be large
-        strip = image.crop((0, top, image.width, min(top + 256, image.height)))
-        digest.update(strip.tobytes())
+    digest = xxhash.xxh3_128(f"{image.width}x{image.height}".encode())
+    rows = max(1, _COPIED // image.width)
+    for top in range(0, image.height, rows):  # a copy of the whole may be large
+        box = (0, top, image.width, min(top + rows, image.height))
+        part = image if image.height <= rows else image.crop(box)
+        digest.update(part.tobytes())
     return digest.hexdigest()
 
 

@@ -156,7 +156,8 @@ def _from_hub(repository: str, precision: str) -> Path:
             )
         except LocalEntryNotFoundError:
             break
-        if all(any(next(cached.glob(name), None) for name in names) for names in parts):
+        half = wanted is _CHECKPOINT and (cached / "onnx").is_dir()
+        if not half and all(any(next(cached.glob(n), None) for n in names) for names in parts):
             return cached
     try:
         names = huggingface_hub.list_repo_files(repository)
