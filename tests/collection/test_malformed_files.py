@@ -9,7 +9,9 @@ from pathlib import Path
 import malformed
 import pytest
 
-MEMORY = 700e6  # bytes: twice what the test itself needs, and far below what a bomb would take
+# Bytes: 150 million pixels at a time, 4 bytes each, twice where a mode is converted. It needs 260 MB
+# where nothing else runs; a bomb would take tens of times this.
+MEMORY = 1.2e9
 
 RUN = """
 import json, resource, sys

@@ -26,7 +26,7 @@ from finesight.regions.tiles import is_large
 from finesight.types import Float32, ImageVectors, UInt8
 
 # Pixels copied at once to be hashed.
-_COPIED = 2**23
+_COPIED = 2**20
 # Pixels that are decoded at the same time, in all threads together; one image may be larger.
 _PIXELS_AT_ONCE = 150_000_000
 # Bytes of archives' members that wait to be decoded, beside the one that is read last.
