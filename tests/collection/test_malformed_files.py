@@ -9,8 +9,8 @@ from pathlib import Path
 import malformed
 import pytest
 
-# Bytes: 150 million pixels at a time, 4 bytes each, twice where a mode is converted. It needs 260 MB
-# where nothing else runs; a bomb would take tens of times this.
+# Bytes: 150 million pixels at a time, 4 bytes each, twice where a mode is converted. It needs 260
+# million where nothing else runs; a bomb would take tens of times this.
 MEMORY = 1.2e9
 
 RUN = """
