@@ -51,7 +51,7 @@ _IMAGES = 128
 def main() -> None:
     """Train, test and print; fusions that were trained before are read from the cache."""
     parser = arguments(__doc__)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=3, help="of the paper's fusion; 0: without it")
     parser.add_argument("--plot", type=Path)
     options = parser.parse_args()
     held = TestSet("val-textured", options)
@@ -65,7 +65,9 @@ def main() -> None:
     proxies = build_proxies(model.encoder, words, {"texts": len(TEMPLATES) * len(words)}, TEMPLATES)
     seeds = range(1 if options.quick else options.seeds)
     paper = [_train_paper(seed, train, held, proxies, options) for seed in seeds]
-    trained = {"paper's encoder-decoder": paper, "score table": [fill_table(train, proxies)]}
+    trained: dict[str, list[FusionNetwork]] = {"score table": [fill_table(train, proxies)]}
+    if paper:
+        trained["paper's encoder-decoder"] = paper
     test = TestSet("test-textured", options)
     print(f"\n{test.name}, {test.count} images, {model.name}, {len(train)} training images")
     curves = _report(test, trained)
