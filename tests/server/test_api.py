@@ -97,10 +97,31 @@ def test_pages_fit_together(served):
         ({"max_height": 170, "shape": "landscape"}, ["small/red.png"]),
         ({"folder": "no'where"}, []),
         ({"folder": "../small"}, []),
+        ({"taken_to": "2024-05-31"}, []),
+        ({"camera": "x' OR 'a' = 'a"}, []),
     ],
 )
 def test_filters(served, filters, expected):
     assert names(served.search(text="red", k=6, filters=filters))[:1] == expected
+
+
+def test_filters_on_the_day_and_the_camera(served, collection, tmp_path):
+    exif = Image.Exif()
+    exif[0x0132], exif[0x010F], exif[0x0110] = "2024:06:01 23:30:00", "Canon", "Canon EOS R5"
+    path = spotted(tmp_path / "dated" / "dated.jpg", "red")
+    Image.open(path).save(path, exif=exif)
+    collection.add([path.parent])
+    for filters, found in (
+        ({"taken_from": "2024-06-01"}, True),
+        ({"taken_to": "2024-06-01", "camera": "eos r5"}, True),
+        ({"taken_from": "2024-06-02"}, False),
+        ({"taken_to": "2024-05-31"}, False),
+        ({"camera": "nikon"}, False),
+    ):
+        hits = names(served.search(text="red", k=6, filters=filters))
+        assert [Path(name).name for name in hits] == ["dated.jpg"] * found
+    refused = served.ask("/search", {"text": "red", "filters": {"taken_from": "2024-13-40"}})
+    assert refused.status == 422
 
 
 def test_an_uploaded_image_and_a_box_of_it(served):

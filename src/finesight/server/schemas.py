@@ -1,5 +1,6 @@
 """What travels over HTTP: requests and answers, each field with its bounds."""
 
+import datetime
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -19,6 +20,18 @@ Edge = Annotated[float, Field(ge=0, le=1)]
 Id = Annotated[str, Field(pattern="^[0-9a-f]{16}$", description="An image of the collection.")]
 # Unicode's noncharacters and controls say nothing to a model; \\x00 ends strings in the store.
 Text = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"^[^\x00]*[^\x00\s][^\x00]*$")]
+
+
+def _is_a_day(text: str) -> str:
+    datetime.date.fromisoformat(text)
+    return text
+
+
+Day = Annotated[
+    str,
+    Field(pattern=r"^[12][0-9]{3}-[01][0-9]-[0-3][0-9]$", description="A day, such as 2024-06-01."),
+    AfterValidator(_is_a_day),
+]
 
 
 def _has_an_area(box: Box) -> Box:
@@ -83,6 +96,11 @@ class Filters(_Strict):
     max_width: int | None = Field(None, ge=1, le=1_000_000)
     max_height: int | None = Field(None, ge=1, le=1_000_000)
     shape: Literal["landscape", "portrait", "square"] | None = None
+    taken_from: Day | None = Field(None, description="The first day on which it may be taken.")
+    taken_to: Day | None = Field(None, description="The last one.")
+    camera: Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00]+$")] | None = (
+        Field(None, description="A part of the camera's name, in any case.")
+    )
 
 
 class Listing(Filters):

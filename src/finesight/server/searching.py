@@ -1,5 +1,6 @@
 """From a request to `Collection.search` and back: the only place where the server searches."""
 
+import datetime
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -101,6 +102,14 @@ def condition_of(filters: Filters, outline: Outline) -> str | None:
     if filters.folder is not None:
         start = outline.start_of(filters.folder).replace("'", "''")
         conditions.append(f"starts_with(path, '{start}')")
+    if filters.taken_from is not None:
+        conditions.append(f"taken >= TIMESTAMP '{filters.taken_from}'")
+    if filters.taken_to is not None:
+        after = datetime.date.fromisoformat(filters.taken_to) + datetime.timedelta(days=1)
+        conditions.append(f"taken < TIMESTAMP '{after}'")
+    if filters.camera is not None:
+        camera = filters.camera.lower().replace("'", "''")
+        conditions.append(f"contains(lower(camera), '{camera}')")
     return " AND ".join(conditions) or None
 
 

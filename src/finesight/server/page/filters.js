@@ -1,5 +1,7 @@
 // The filters: fields that narrow what can be found, and how many of them are in use.
 
+const TEXTS = ["taken_from", "taken_to", "camera"];
+
 export class Filters {
   constructor(form, button, label, changed) {
     this.form = form;
@@ -21,6 +23,10 @@ export class Filters {
     if (path.value.trim()) query.filters.path = path.value.trim();
     if (shape.value) query.filters.shape = shape.value;
     if (min_width.value) query.filters.min_width = Number(min_width.value);
+    for (const name of TEXTS) {
+      const value = this.form.elements[name].value.trim();
+      if (value) query.filters[name] = value;
+    }
     query.group = group.checked;
     this.count(query);
   }
@@ -33,6 +39,7 @@ export class Filters {
     path.value = query.filters.path ?? "";
     shape.value = query.filters.shape ?? "";
     min_width.value = query.filters.min_width ?? "";
+    for (const name of TEXTS) this.form.elements[name].value = query.filters[name] ?? "";
     group.checked = query.group;
     this.count(query);
   }

@@ -1,6 +1,6 @@
 // What is being asked: the text, further parts, filters and the slider; as a request and as an address.
 
-const FILTERS = ["folder", "path", "shape", "min_width"];
+const FILTERS = ["folder", "path", "shape", "min_width", "taken_from", "taken_to", "camera"];
 const MAX_PARTS = 8;
 
 export function emptyQuery() {
