@@ -101,6 +101,8 @@ def test_switching_to_another_model(folder, index, tmp_path):
 def test_watching(folder, tmp_path):
     pytest.importorskip("watchfiles", reason="watching needs watchfiles")
     arguments = [folder, "--model", "mini", "--regions", "full", "--watch"]
+    # What runs in the background of a script ignores ^C, and so would all that it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     # The collection lies in the folder that is watched, and must not wake the watcher itself.
     process = subprocess.Popen(
         [*COMMAND, "index", *map(str, arguments), "--collection", str(folder / "c")],
