@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import spotted
 
 SAMPLE = Path(__file__).parents[2] / "data" / "sample"
 
@@ -121,6 +122,29 @@ def test_status(collection):
     facts = json.loads(finesight("status", "--collection", collection, "--json").stdout)
     assert (facts["images"], facts["model"], facts["regions"]) == (12, "mini", "objects160x8")
     assert facts["skipped"] == 1
+
+
+def test_how_closely_to_look_is_said_in_one_way(tmp_path):
+    picture = tmp_path / "pictures" / "red.png"
+    spotted(picture, "red")
+    for number, (options, regions) in enumerate(
+        (
+            (("--effort", "low"), "objects128x7at40"),
+            (("--smallest", "60"), "cover60r4.0"),
+            (("--regions", "cc2"), "cc2"),
+        )
+    ):
+        place = ("--collection", tmp_path / str(number))
+        made = finesight("index", picture.parent, "--model", "mini", *place, *options)
+        assert made.returncode == 0, made.stderr
+        facts = json.loads(finesight("status", *place, "--json").stdout)
+        assert (facts["images"], facts["regions"]) == (1, regions)
+    both = ("--effort", "low", "--smallest", "60")
+    refused = finesight("index", picture.parent, *place, *both)
+    assert refused.returncode == 2
+    assert "give one of --regions, --effort and --smallest" in refused.stderr
+    refused = finesight("index", picture.parent, *place, "--effort", "some")
+    assert "use one of low, normal, high" in refused.stderr
 
 
 def test_what_was_skipped(collection):
