@@ -19,7 +19,7 @@ from finesight.datasets import LabelledImage
 from finesight.errors import DataError, InputError
 from finesight.images import ImageError, decode_image, image_size
 from finesight.looking.ahead import encode_ahead
-from finesight.looking.schemes import Glimpse, parse_looking
+from finesight.looking.schemes import Glimpse, parse_looking, resolve_effort
 from finesight.models import Model
 from finesight.regions import square_around
 from finesight.types import WHOLE, Float32, ImageVectors, UInt8
@@ -161,6 +161,7 @@ def write_features(
     something else, DataError for an image that cannot be read.
     """
     if regions != ANNOTATED:
+        regions = resolve_effort(regions, model.dense)  # an effort may come to mean something else
         parse_looking(regions, model.dense)
     settings = {
         "format": FORMAT,
