@@ -1,5 +1,6 @@
 """`finesight index`: look at images and keep what was seen."""
 
+import contextlib
 import os
 import sys
 from collections import Counter
@@ -99,11 +100,12 @@ def index(
 
     changes = _changes(chosen, store.directory) if watch else iter(())
     run()
-    for _ in changes:
-        try:
-            run()
-        except FinesightError as error:  # such as a folder that is empty for a moment
-            say(f"finesight: {error}")
+    with contextlib.suppress(KeyboardInterrupt):  # which is how watching ends, whatever it is doing
+        for _ in changes:
+            try:
+                run()
+            except FinesightError as error:  # such as a folder that is empty for a moment
+                say(f"finesight: {error}")
 
 
 def _way_of_looking(
