@@ -1,6 +1,5 @@
 """`finesight demo`: the main job on rendered scenes, from indexing to a page of results."""
 
-import shutil
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -33,15 +32,17 @@ def demo(
     from finesight.evaluation.class_prompts import evaluate_class_prompts
     from finesight.evaluation.paper import format_table
     from finesight.evaluation.showcase import Answer, render_page
+    from finesight.models import load_model
 
     dataset = load(scenes)
+    loaded = load_model(model)
     try:
-        collection = Collection.open(out / "collection", model)
-    except InputError:  # of an older finesight, whose model was another: a demo keeps nothing
-        shutil.rmtree(out / "collection")
-        collection = Collection.open(out / "collection", model)
+        collection = Collection.open(out / "collection", loaded)
+    except InputError:  # made by an older finesight, whose model was another
+        collection = Collection.open(out / "collection")
+        collection.switch(loaded, without_missing=True)
     with progress_bar("indexing", "images") as advance:
-        report = collection.add([scenes / "images"], progress=advance)
+        report = collection.add([scenes / "images"], loaded.regions, advance)
     say(f"{report.indexed} indexed, {report.unchanged} unchanged, {len(report.skipped)} skipped")
 
     answers = []
