@@ -317,3 +317,13 @@ def test_a_damaged_large_image_is_skipped(tmp_path, color_model, monkeypatch):
     (tmp_path / "p" / "b.png").write_bytes(path.read_bytes()[:-90])
     report = Collection.open(tmp_path / "c", color_model).add([tmp_path / "p"])
     assert (report.indexed, [s.path.name for s in report.skipped]) == (1, ["b.png"])
+
+
+def test_later_runs_look_as_the_last_one_was_told_to(folder, tmp_path, color_model):
+    collection = Collection.open(tmp_path / "c", color_model)
+    collection.add([folder], "cc2")
+    collection.add([folder], "cc3")
+    again = Collection.open(tmp_path / "c", color_model)
+    assert again.status()["regions"] == "cc3"
+    report = again.add([folder])
+    assert (report.indexed, report.unchanged) == (0, 3)

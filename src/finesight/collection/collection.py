@@ -151,6 +151,9 @@ class Collection:
             if not self.exists:
                 self._create(looked, kept)
             self._bring_up_to_date(kept)
+            if self._settings["regions"] != looked:  # so that later runs go on in this way
+                self._settings = {**self._settings, "regions": looked}
+                write_settings(self.directory, self._settings)
             way = Way(self.model, looked, kept, max_pixels, raw)
             with shown_progress(self.directory, progress) as shown:
                 return self._add(findings, way, shown, prune)
