@@ -1,0 +1,63 @@
+"""Image–caption pairs over cached features: what the training of matchers draws its batches from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from finesight.types import Float32
+
+
+class RegionSource(Protocol):
+    """The regions of n images, such as a FeatureCache."""
+
+    def __len__(self) -> int:
+        """Return n."""
+
+    def padded(self, indices: Sequence[int]) -> tuple[Float32, Float32, np.ndarray]:
+        """Return embeddings (b, p, d), boxes (b, p, 4) and which regions are there (b, p)."""
+
+
+@dataclass(frozen=True)
+class ArrayRegions:
+    """Precomputed features (n, p, d) of as many regions in every image, such as 36 × 2048."""
+
+    features: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def padded(self, indices: Sequence[int]) -> tuple[Float32, Float32, np.ndarray]:
+        """Return the features, no boxes, and that every region is there."""
+        rows = np.asarray(self.features[list(indices)], np.float32)
+        return rows, np.zeros((*rows.shape[:2], 4), np.float32), np.ones(rows.shape[:2], bool)
+
+
+@dataclass(frozen=True)
+class CaptionPairs:
+    """Images with their captions: captions[i] is of image owner[i]."""
+
+    regions: RegionSource
+    captions: Sequence[str]
+    owner: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.captions)
+
+    @cached_property
+    def wording(self) -> np.ndarray:
+        """A number (t,) for each caption; equal captions have the same."""
+        numbers: dict[str, int] = {}
+        return np.array([numbers.setdefault(text, len(numbers)) for text in self.captions])
+
+    def images(self, indices: Sequence[int], device: str = "cpu") -> tuple[Tensor, Tensor, Tensor]:
+        """Return regions (b, p, d), there (b, p) and boxes (b, p, 4) of some images."""
+        regions, boxes, there = self.regions.padded(indices)
+        regions_, there_, boxes_ = map(torch.from_numpy, (regions, there, boxes))
+        return regions_.to(device), there_.to(device), boxes_.to(device)
