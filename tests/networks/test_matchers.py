@@ -283,6 +283,26 @@ def test_blocks_give_what_one_go_gives(kind, device):
     assert done[-1] == 11 and len(done) >= 12
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_training_goes_shorter_ways_to_the_same_scores_and_gradients(kind):
+    """What training does image by image, or length by length, against one go over all pairs."""
+    found = []
+    for short in (True, False):
+        matcher = build(kind, learned=True).train()
+        for module in matcher.modules():
+            if isinstance(module, torch.nn.Dropout | torch.nn.BatchNorm1d):
+                module.eval()
+        matcher.training = short
+        if not short:
+            matcher.values = lambda parts, mask, m=matcher: m.norm(parts.flatten(0, 1)).view_as(parts)
+        scores = matcher(*images(), *texts())
+        (scores * torch.arange(12.0).view(3, 4)).sum().backward()
+        grads = [p.grad for p in matcher.parameters() if p.grad is not None]
+        found.append((scores.detach(), torch.cat([g.ravel() for g in grads])))
+    assert torch.allclose(found[0][0], found[1][0], atol=1e-5)
+    assert torch.allclose(found[0][1], found[1][1], atol=1e-4)
+
+
 def test_a_learned_factor_learns_and_a_fixed_one_does_not():
     for learned in (True, False):
         matcher = build("adapt-t2i", learned=learned)

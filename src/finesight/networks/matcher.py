@@ -10,7 +10,7 @@ Shapes: b images, p regions, t texts, w words, h hidden width.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -54,6 +54,7 @@ class Matcher(nn.Module):
     """
 
     leaky = False  # whether a LeakyReLU stands behind the linear layer over regions
+    apart = True  # whether a text's scores do not depend on the batch, in training either
 
     def __init__(
         self,
@@ -93,8 +94,14 @@ class Matcher(nn.Module):
     ) -> Tensor:
         """Score every image with every text: (b, t); arguments as `images` and `words`."""
         parts = self.images(regions, there)
-        words = self.words(input_ids, attention_mask)
-        return self.scores(parts, there, words, attention_mask.bool())
+        words, mask = self.words(input_ids, attention_mask), attention_mask.bool()
+        if not (self.training and self.apart):
+            return self.scores(parts, there, words, mask)
+        found = words.new_zeros(len(parts), len(words))
+        for places, longest in groups_by_length(mask):
+            some, here = words[places, :longest], mask[places, :longest]
+            found[:, places] = self.scores(parts, there, some, here)
+        return found
 
 
 class Ensemble(Matcher):
@@ -133,3 +140,14 @@ def masked_mean(parts: Tensor, mask: Tensor) -> Tensor:
     """The mean (n, h) of those of parts (n, m, h) that are there (n, m)."""
     there = mask[..., None].to(parts.dtype)
     return (parts * there).sum(dim=1) / there.sum(dim=1).clamp(min=1)
+
+
+def groups_by_length(mask: Tensor, groups: int = 4) -> Iterator[tuple[Tensor, int]]:
+    """Yield the places of texts, mask (t, w), in groups of about one length, and the longest one.
+
+    In training a batch has texts of all lengths; what is done for every word of every pair is then
+    done for hardly any padding.
+    """
+    counts = mask.sum(dim=1)
+    for places in counts.argsort(stable=True).chunk(groups):
+        yield places, int(counts[places].max())

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 SLOPE = 0.1  # of every LeakyReLU of SCAN and ADAPT
+_SMALL = 1e-24
 
 
 class RegionParts(nn.Module):
@@ -64,11 +65,14 @@ class WordGru(nn.Module):
         places = torch.arange(input_ids.shape[1], device=input_ids.device)[None]
         counts = attention_mask.sum(dim=1, keepdim=True)
         reverse = torch.where(places < counts, counts - 1 - places, places)[..., None]
-        begin = words.new_zeros(1, input_ids.shape[0], self.onward.hidden_size)
+        hidden = self.onward.hidden_size
+        begin = words.new_zeros(1, input_ids.shape[0], hidden)
         onward, _ = self.onward(words, begin)
-        back, _ = self.back(words.gather(1, reverse.expand_as(words)), begin)
-        states = (onward + back.gather(1, reverse.expand_as(back))) / 2
-        return F.normalize(states, dim=-1) * attention_mask[..., None].to(states.dtype)
+        back, _ = self.back(words.gather(1, reverse.expand(-1, -1, words.shape[-1])), begin)
+        states = (onward + back.gather(1, reverse.expand(-1, -1, hidden))) / 2
+        # Not F.normalize, whose export keeps the number of words of the example.
+        states = states * states.square().sum(dim=-1, keepdim=True).clamp(min=_SMALL).rsqrt()
+        return states * attention_mask[..., None].to(states.dtype)
 
 
 class TokenParts(nn.Module):

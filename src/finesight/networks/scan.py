@@ -59,7 +59,7 @@ class ScanTextToImage(_Scan):
         (b, p, _), (t, w, h) = parts.shape, words.shape
         products = (parts.reshape(b * p, h) @ words.reshape(t * w, h).T).view(b, p, t, w)
         alike = F.leaky_relu(products, SLOPE)
-        lengths = alike.square().sum(dim=3, keepdim=True).add(_SMALL**2).rsqrt()
+        lengths = alike.square().sum(dim=3, keepdim=True).clamp(min=_SMALL**2).rsqrt()
         weights = (alike * (self.factor * lengths)).exp()
         found = (weights * products).sum(dim=1)
         gram = parts @ parts.transpose(1, 2)
@@ -78,7 +78,7 @@ class ScanImageToText(_Scan):
         (b, p, h), (t, w, _) = parts.shape, words.shape
         products = words @ parts.reshape(b * p, h).T  # (t, w, b p)
         alike = F.leaky_relu(products, SLOPE).view(t, w, b, p)
-        lengths = alike.square().sum(dim=3, keepdim=True).add(_SMALL**2).rsqrt()
+        lengths = alike.square().sum(dim=3, keepdim=True).clamp(min=_SMALL**2).rsqrt()
         weights = (alike * (self.factor * lengths)).exp().view(t, w, b * p)
         found = (weights * products).sum(dim=1)
         gram = words @ words.transpose(1, 2)

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from finesight.networks.matcher import Matcher, MatcherSettings, masked_mean
+from finesight.networks.matcher import Matcher, MatcherSettings, groups_by_length, masked_mean
 from finesight.networks.parts import SLOPE
 
 _SMALL = 1e-8
@@ -65,9 +65,20 @@ class _Sgraf(Matcher):
     def similarities(self, parts: Tensor, there: Tensor, words: Tensor, mask: Tensor) -> Tensor:
         """Similarity vectors (b, t, 1 + w, s), of the whole first; arguments as `scores`."""
         whole = self.image(parts, there)[:, None] - self.sentence(words, mask)[None]
-        apart = self._context(parts, there, words) - words[None]
-        pairs = [self.whole_pair(whole.square())[:, :, None], self.part_pair(apart.square())]
+        pairs = [self.whole_pair(whole.square())[:, :, None], self._of_words(parts, there, words, mask)]
         return F.normalize(torch.cat(pairs, dim=2), dim=-1)
+
+    def _of_words(self, parts: Tensor, there: Tensor, words: Tensor, mask: Tensor) -> Tensor:
+        """The similarity of each word with what it attends to, (b, t, w, s), not normalised."""
+        if not self.training:
+            return self.part_pair((self._context(parts, there, words) - words[None]).square())
+        (t, w, _), width = words.shape, self.settings.similarity
+        found = words.new_zeros(len(parts), t, w, width)
+        for places, longest in groups_by_length(mask):
+            some = words[places, :longest]
+            apart = self._context(parts, there, some) - some[None]
+            found[:, places, :longest] = self.part_pair(apart.square())
+        return found
 
     def _context(self, parts: Tensor, there: Tensor, words: Tensor) -> Tensor:
         """The mean of the regions that each word attends to: (b, t, w, h), of length 1."""
@@ -75,7 +86,7 @@ class _Sgraf(Matcher):
         (b, p, h), (t, w, _) = parts.shape, words.shape
         products = (parts.reshape(b * p, h) @ words.reshape(t * w, h).T).view(b, p, t, w)
         alike = F.leaky_relu(products, SLOPE)
-        alike = alike * alike.square().sum(dim=3, keepdim=True).add(_SMALL**2).rsqrt()
+        alike = alike * alike.square().sum(dim=3, keepdim=True).clamp(min=_SMALL**2).rsqrt()
         weights = (smooth * alike).exp() * there[:, :, None, None].to(parts.dtype)
         context = weights.view(b, p, t * w).transpose(1, 2) @ parts
         return F.normalize(context, dim=-1).view(b, t, w, h)
@@ -109,6 +120,8 @@ class Reasoning(_Sgraf):
 
 class Filtration(_Sgraf):
     """SAF: similarities that say little are left out."""
+
+    apart = False  # of the batch norm
 
     def __init__(
         self,

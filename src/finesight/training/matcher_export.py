@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
@@ -62,6 +63,7 @@ def export_matcher(
     axes = {0: "t", 1: "w"}
     given = {"input_ids": ids, "attention_mask": mask}
     export_graph(_Words(matcher), given, axes, ["words"], words)
+    _any_length(words)
     with torch.inference_mode():
         parts = matcher.words(ids, mask).clone()
     inputs = {"regions": regions, "there": there, "words": parts, "mask": mask.bool()}
@@ -75,6 +77,18 @@ def export_matcher(
             "not use it, and report this with the versions of torch and onnxruntime"
         )
     return apart
+
+
+def _any_length(path: Path) -> None:
+    """Take out of a word tower's graph that its texts have the example's number of words.
+
+    The exporter notes the shapes behind a GRU as it saw them; the operators serve any.
+    """
+    model = onnx.load(path)
+    del model.graph.value_info[:]
+    for place, name in enumerate(("t", "w")):
+        model.graph.output[0].type.tensor_type.shape.dim[place].dim_param = name
+    onnx.save(model, path)
 
 
 def _apart(matcher: Matcher, tokenizer: Tokenizer, exported: NetworkMatcher) -> float:
