@@ -33,6 +33,21 @@ def load(directory: Path, captions: CaptionSet, kind: str = "eccv") -> Judgement
     return Judgements(kind, asked, i2t, said, t2i)
 
 
+def load_all(directory: Path, captions: CaptionSet) -> list[Judgements]:
+    """Read every kind of judgements that a folder has; raises InputError where it has none."""
+    found = [
+        load(directory, captions, kind)
+        for kind in KINDS
+        if (directory / f"{kind}_image_to_caption.json").is_file()
+    ]
+    if not found:
+        raise InputError(
+            f"{directory} has no judgements: it needs eccv_image_to_caption.json and "
+            "eccv_caption_to_image.json, or the same with cxc"
+        )
+    return found
+
+
 def _read(
     path: Path, queries: dict[int, int], answers: dict[int, int], name: str
 ) -> tuple[np.ndarray, np.ndarray]:
