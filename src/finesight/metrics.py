@@ -126,6 +126,29 @@ def _success(above: np.ndarray, tied: np.ndarray, hits: np.ndarray) -> tuple[flo
     return recalls[0], recalls[1], recalls[2]
 
 
+def success_at_k(scores: np.ndarray, relevant: np.ndarray) -> tuple[float, float, float]:
+    """Return the share of queries, in percent, with a relevant item in the top 1, 5 and 10.
+
+    What ECCV Caption and CxC call Recall@K. scores: (q, n), higher is better; relevant: (q, n)
+    bool. Queries without a relevant item are skipped; equal scores count as in `caption_recalls`.
+
+    >>> success_at_k(np.array([[.9, .5, .4]]), np.array([[False, True, True]]))
+    (0.0, 100.0, 100.0)
+    """
+    counts: list[tuple[int, int, int]] = []
+    for score, wanted in zip(scores, relevant, strict=True):
+        if wanted.any():
+            best = score[wanted].max()
+            equal = score == best
+            counts.append(
+                (int((score > best).sum()), int(equal.sum()), int((equal & wanted).sum()))
+            )
+    if not counts:
+        return float("nan"), float("nan"), float("nan")
+    above, tied, hits = np.array(counts, np.int64).T
+    return _success(above, tied, hits)
+
+
 def caption_folds(scores: np.ndarray, owner: np.ndarray, images: int = 1000) -> CaptionRecalls:
     """Return the mean recalls over consecutive slices of `images` images (COCO's 5 x 1K).
 

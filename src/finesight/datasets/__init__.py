@@ -3,11 +3,18 @@
 from pathlib import Path
 
 from finesight.datasets import clevr_ds, coco, unity_perception
-from finesight.datasets.records import CaptionSet, LabelledImage, LabelledObject, LabelledSet
+from finesight.datasets.records import (
+    CaptionSet,
+    Judgements,
+    LabelledImage,
+    LabelledObject,
+    LabelledSet,
+)
 from finesight.errors import InputError
 
 __all__ = [
     "CaptionSet",
+    "Judgements",
     "LabelledImage",
     "LabelledObject",
     "LabelledSet",

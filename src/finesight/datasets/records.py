@@ -63,7 +63,8 @@ class CaptionSet:
     name: what the set is called in tables and messages; images: (n,) file names, all different,
     below the folder of the images; captions: (t,) texts; owner: (t,) int64, for each caption the
     index of its image; more: (m, 2) int64, further pairs (image, caption) that are true, where the
-    set says so. Raises DataError for records that do not belong together.
+    set says so; image_ids and caption_ids: the set's own numbers, (n,) and (t,), or empty.
+    Raises DataError for records that do not belong together.
     """
 
     name: str
@@ -71,6 +72,8 @@ class CaptionSet:
     captions: tuple[str, ...]
     owner: np.ndarray
     more: np.ndarray = field(default_factory=_no_pairs)
+    image_ids: tuple[int, ...] = ()
+    caption_ids: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.images or not self.captions:
@@ -102,6 +105,14 @@ class CaptionSet:
                     f"{self.name}: the {what} {indices[wrong][0]} is not among the {count} there "
                     "are"
                 )
+        for what, ids, count in (
+            ("images", self.image_ids, len(self.images)),
+            ("captions", self.caption_ids, len(self.captions)),
+        ):
+            if ids and not len(set(ids)) == len(ids) == count:
+                raise DataError(
+                    f"{self.name}: {count} {what} need as many different ids, got {len(set(ids))}"
+                )
         empty = next((i for i, text in enumerate(self.captions) if not text.strip()), None)
         if empty is not None:
             raise DataError(
@@ -114,3 +125,19 @@ class CaptionSet:
         found[self.owner, np.arange(len(self.captions))] = True
         found[self.more[:, 0], self.more[:, 1]] = True
         return found
+
+
+@dataclass(frozen=True)
+class Judgements:
+    """Which answers were judged true, for some of a caption set's images and captions.
+
+    name: what they are called in tables; images: (q,) int64, the images that are asked for, and
+    i2t: (q, t) bool, the captions that are true of each; texts: (r,) int64, the captions that are
+    asked for, and t2i: (r, n) bool, the images that each is true of.
+    """
+
+    name: str
+    images: np.ndarray
+    i2t: np.ndarray
+    texts: np.ndarray
+    t2i: np.ndarray

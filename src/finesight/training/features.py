@@ -22,7 +22,7 @@ from finesight.looking.ahead import encode_ahead
 from finesight.looking.schemes import Glimpse, parse_looking, resolve_effort
 from finesight.models import Model
 from finesight.regions import square_around
-from finesight.types import WHOLE, Float32, ImageVectors, UInt8
+from finesight.types import WHOLE, Box, Float32, ImageVectors, UInt8
 
 ANNOTATED = "annotated"
 """The regions that are the squares around an image's annotated objects, in their order."""
@@ -190,22 +190,27 @@ def write_features(
         shard = out / f"shard-{start // _SHARD:05d}"
         part = images[start : start + _SHARD]
         if not shard.exists():
-            _write_shard(shard, list(_look(part, model, regions, start, progress)))
+            named = [(image.path, [thing.box for thing in image.objects]) for image in part]
+            _write_shard(shard, list(look_at_images(named, model, regions, start, progress)))
         progress(start + len(part))
     return open_features(out)
 
 
-def _look(
-    images: Sequence[LabelledImage],
+def look_at_images(
+    images: Sequence[tuple[Path, Sequence[Box]]],
     model: Model,
     regions: str,
-    before: int,
-    progress: Callable[[int], None],
+    before: int = 0,
+    progress: Callable[[int], None] = lambda done: None,
 ) -> Iterator[ImageVectors]:
-    """Yield what is seen in every image, in order."""
+    """Yield what is seen in every image file, in order.
 
-    def cut(image: LabelledImage) -> tuple[Glimpse, UInt8]:
-        return _cut(image, model, regions)
+    images: files, with the boxes of their objects where regions is "annotated"; before: images that
+    count as done. Raises DataError for one that cannot be read.
+    """
+
+    def cut(image: tuple[Path, Sequence[Box]]) -> tuple[Glimpse, UInt8]:
+        return _cut(*image, model, regions)
 
     looked = encode_ahead(images, cut, model.encoder)
     for done, (glimpse, embeddings) in enumerate(looked, before + 1):
@@ -214,22 +219,22 @@ def _look(
         progress(done)
 
 
-def _cut(image: LabelledImage, model: Model, regions: str) -> tuple[Glimpse, UInt8]:
+def _cut(path: Path, objects: Sequence[Box], model: Model, regions: str) -> tuple[Glimpse, UInt8]:
     preprocessing = model.encoder.preprocessing
     try:
-        data = image.path.read_bytes()
+        data = path.read_bytes()
         size = image_size(data)
         if regions == ANNOTATED:
-            squares = [square_around(thing.box, *size) for thing in image.objects]
+            squares = [square_around(box, *size) for box in objects]
             boxes = np.array([WHOLE, *squares], np.float32)
             pixels = decode_image(data, shrink=preprocessing.shrink(size, boxes))
             return Glimpse(boxes), preprocessing.cut(pixels, boxes)
         looking = parse_looking(regions, model.dense)
         pixels = decode_image(data, shrink=preprocessing.shrink(size, looking.finest(*size)))
     except OSError as error:
-        raise DataError(f"{image.path} cannot be read: {error.strerror or error}") from error
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
     except ImageError as error:
-        raise DataError(f"{image.path}: {error}; mend it or take it out of the dataset") from error
+        raise DataError(f"{path}: {error}; mend it or take it out of the dataset") from error
     return looking.glimpse(pixels, preprocessing, size)
 
 
