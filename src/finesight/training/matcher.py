@@ -45,7 +45,7 @@ class MatcherOnPairs:
         self, matcher: Matcher, pairs: CaptionPairs, tokenizer: Tokenizer, device: str = "cpu"
     ) -> None:
         self.module = matcher.to(device)
-        self.pairs, self.device = pairs, device
+        self.pairs, self.tokenizer, self.device = pairs, tokenizer, device
         self._ids, self._mask = tokens(tokenizer, pairs.captions)
 
     def scores(self, images: list[int], captions: list[int]) -> Tensor:
