@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from finesight.datasets import CaptionSet
+from finesight.errors import InputError
+from finesight.training.features import FeatureCache
 from finesight.types import Float32
 
 
@@ -37,6 +42,42 @@ class ArrayRegions:
         """Return the features, no boxes, and that every region is there."""
         rows = np.asarray(self.features[list(indices)], np.float32)
         return rows, np.zeros((*rows.shape[:2], 4), np.float32), np.ones(rows.shape[:2], bool)
+
+
+@dataclass(frozen=True)
+class SomeRegions:
+    """Some images of another source, in another order."""
+
+    source: RegionSource
+    rows: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def padded(self, indices: Sequence[int]) -> tuple[Float32, Float32, np.ndarray]:
+        """Return what the source has for these images."""
+        return self.source.padded([self.rows[index] for index in indices])
+
+
+def pair_up(captions: CaptionSet, cache: FeatureCache, place: Path) -> CaptionPairs:
+    """Return captions with the cached features of their images, found by their names.
+
+    A name is looked for as it stands, and without its folder where that is enough to tell; place:
+    the cache's folder, for messages. Raises InputError where an image has no features.
+    """
+    whole = {name: row for row, name in enumerate(cache.ids)}
+    files = Counter(Path(name).name for name in cache.ids)
+    bare = {Path(name).name: row for name, row in whole.items() if files[Path(name).name] == 1}
+    rows = [whole.get(name, bare.get(Path(name).name)) for name in captions.images]
+    missing = [name for name, row in zip(captions.images, rows, strict=True) if row is None]
+    if missing:
+        raise InputError(
+            f"{len(missing)} of the {len(rows)} images of {captions.name} have no features in "
+            f"{place} (the first is {missing[0]}): make features of these images with "
+            "`finesight features`"
+        )
+    found = [row for row in rows if row is not None]
+    return CaptionPairs(SomeRegions(cache, found), captions.captions, captions.owner)
 
 
 @dataclass(frozen=True)
