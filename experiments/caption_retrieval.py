@@ -5,8 +5,8 @@ python experiments/caption_retrieval.py [--seeds 3] [--part table|ablation|reran
 Trained on the captions of train-textured, the epoch chosen on val-textured, tested once on
 test-textured: five captions an image, image to text R@K, text to image R@K and their sum. Regions
 are the model's own proposals (objects160x8, how `finesight index` looks by default): the whole
-image and at most 8 crops, of a frozen encoder. What is trained is kept beside the features, with its
-scores of the test set; a run that was stopped goes on.
+image and at most 8 crops, of a frozen encoder. What is trained is kept beside the features, with
+the scores of the test set; a run that was stopped goes on.
 
 A caption such as "a photo of a mug" is true of every image with a mug, but the protocol knows one
 right image: no model can reach 100 %. "ceiling" is a reader who knows all that is true and then
@@ -177,7 +177,7 @@ class Bench:
         recipe = replace(RECIPES[kind], epochs=epochs, batch=64, seed=seed)
         if kind.startswith("adapt"):  # 4,000 steps of warm-up are 51 of our epochs
             return replace(recipe, warm_up=400, drop_after=0.6)
-        return replace(recipe, rate=1e-3, drop_after=0.6)
+        return replace(recipe, rate=2e-3 if kind in ("sgr", "saf") else 1e-3, drop_after=0.6)
 
     def _keep(self, module: torch.nn.Module, path: Path, score: float, seconds: float) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -198,7 +198,11 @@ def captions_of(captions: CaptionSet, images: int) -> CaptionSet:
     count = int(few.sum())
     more = captions.more[(captions.more[:, 0] < images) & (captions.more[:, 1] < count)]
     return CaptionSet(
-        captions.name, captions.images[:images], captions.captions[:count], captions.owner[few], more
+        captions.name,
+        captions.images[:images],
+        captions.captions[:count],
+        captions.owner[few],
+        more,
     )
 
 
@@ -229,7 +233,13 @@ def _table(bench: Bench, seeds: Sequence[int]) -> None:
         f"\ntest-textured, {images:,} images, {texts:,} captions, {bench.model.name}, regions "
         f"{REGIONS}, {len(seeds)} seeds; R@K in percent, mean ± standard deviation over seeds"
     )
-    head = ("model", *(f"i2t@{k}" for k in KS), *(f"t2i@{k}" for k in KS), "rsum", "paper i2t@1/t2i@1")
+    head = (
+        "model",
+        *(f"i2t@{k}" for k in KS),
+        *(f"t2i@{k}" for k in KS),
+        "rsum",
+        "paper i2t@1/t2i@1",
+    )
     chance = caption_recalls(np.zeros((images, texts)), bench.test.owner)
     rows = [_row("chance", [chance]), ["ceiling", *[100.0] * 3, *_ceiling(bench.captions), "", ""]]
     found: dict[str, list[CaptionRecalls]] = {}
@@ -257,7 +267,10 @@ def _table(bench: Bench, seeds: Sequence[int]) -> None:
 def _row(name: str, found: Sequence[CaptionRecalls]) -> list[object]:
     values = np.array([[*each.i2t, *each.t2i, each.rsum] for each in found])
     mean, spread = values.mean(axis=0), values.std(axis=0)
-    cells = [f"{m:.1f} ± {s:.1f}" if len(found) > 1 else f"{m:.1f}" for m, s in zip(mean, spread, strict=True)]
+    cells = [
+        f"{m:.1f} ± {s:.1f}" if len(found) > 1 else f"{m:.1f}"
+        for m, s in zip(mean, spread, strict=True)
+    ]
     paper = PAPER.get(name)
     return [name, *cells, f"{paper[0]:.1f} / {paper[1]:.1f} ({paper[2]})" if paper else "-"]
 

@@ -258,7 +258,9 @@ def test_padding_leaves_the_statistics_of_training_alone(kind):
             if isinstance(module, torch.nn.Dropout):
                 module.p = 0.0
         wide = torch.cat([regions, torch.randn(3, extra, WIDTH)], dim=1)
-        scores = matcher(wide, F.pad(there, (0, extra)), F.pad(ids, (0, extra)), F.pad(mask, (0, extra)))
+        scores = matcher(
+            wide, F.pad(there, (0, extra)), F.pad(ids, (0, extra)), F.pad(mask, (0, extra))
+        )
         scores.sum().backward()
         found.append((scores.detach(), matcher.norm.running_var.clone()))
     assert torch.allclose(found[0][0], found[1][0], atol=1e-5)
@@ -294,7 +296,9 @@ def test_training_goes_shorter_ways_to_the_same_scores_and_gradients(kind):
                 module.eval()
         matcher.training = short
         if not short:
-            matcher.values = lambda parts, mask, m=matcher: m.norm(parts.flatten(0, 1)).view_as(parts)
+            matcher.values = lambda parts, mask, m=matcher: m.norm(parts.flatten(0, 1)).view_as(
+                parts
+            )
         scores = matcher(*images(), *texts())
         (scores * torch.arange(12.0).view(3, 4)).sum().backward()
         grads = [p.grad for p in matcher.parameters() if p.grad is not None]

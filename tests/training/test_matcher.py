@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from finesight.training.caption_losses import (  # noqa: E402
 from finesight.training.caption_pairs import ArrayRegions, CaptionPairs, pair_up  # noqa: E402
 from finesight.training.caption_training import ADAPT, PROBE, SCAN  # noqa: E402
 from finesight.training.features import write_features  # noqa: E402
-from finesight.training.matcher import train_matcher  # noqa: E402
+from finesight.training.matcher import RECIPES, train_matcher  # noqa: E402
 from finesight.training.region_fusion import train_region_fusion  # noqa: E402
 from finesight.training.vocabulary import build_tokenizer, words_of  # noqa: E402
 
@@ -51,9 +52,8 @@ def settings_of(kind, pairs):
 
 
 def quick(kind, epochs=12):
-    recipe = ADAPT if kind.startswith("adapt") else SCAN
-    changes = {"epochs": epochs, "batch": 16, "rate": 1e-2, "drop_after": 0.9}
-    return type(recipe)(**(vars(recipe) | changes | {"warm_up": min(recipe.warm_up, 20)}))
+    recipe = replace(RECIPES[kind], epochs=epochs, batch=16, rate=5e-3, drop_after=0.9)
+    return replace(recipe, warm_up=min(recipe.warm_up, 20))
 
 
 def test_losses_by_hand():
@@ -138,7 +138,7 @@ def test_region_fusion_sees_what_the_linear_probe_cannot(loss):
     scores = {}
     for kind in ("region-fusion", "linear-probe"):
         settings = RegionFusionSettings(kind, WIDTH, feed_forward=32, dropout=0.0, heads=2)
-        recipe = type(PROBE)(**(vars(PROBE) | {"batch": 32, "rate": 1e-2, "loss": loss}))
+        recipe = replace(PROBE, batch=32, rate=1e-2, loss=loss)
         _, scores[kind] = train_region_fusion(settings, training, held, encode, recipe)
     assert scores["region-fusion"] > scores["linear-probe"] + 40
 
@@ -240,9 +240,10 @@ def test_precomputed_features_need_no_model(tmp_path, capsys):
         (tmp_path / f"{split}_caps.txt").write_text("".join(lines))
         (tmp_path / f"{split}_ids.txt").write_text("".join(f"{i // 5}\n" for i in range(30)))
     out = tmp_path / "alone"
-    told = run(capsys, "train", "matcher", "--captions", tmp_path, "--validation-captions", tmp_path,
-               "--validation-split", "dev", "--kind", "adapt-t2i", "--hidden", 16, "--epochs", 1,
-               "--out", out, "--json")  # fmt: skip
+    told = run(capsys, "train", "matcher", "--captions", tmp_path,
+               "--validation-captions", tmp_path, "--validation-split", "dev",
+               "--kind", "adapt-t2i", "--hidden", 16, "--epochs", 1, "--out", out,
+               "--json")  # fmt: skip
     assert json.loads(told)["onnx_apart"] < 1e-3
     assert sorted(path.name for path in out.iterdir()) == [
         "matcher.json", "matcher.onnx", "tokenizer.json", "words.onnx",

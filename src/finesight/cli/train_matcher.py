@@ -40,9 +40,7 @@ def matcher(
     validation: Annotated[
         Path | None, typer.Option(help="Features of the images to validate on.")
     ] = None,
-    model: Annotated[
-        str | None, typer.Option(help="The bundle whose features these are.")
-    ] = None,
+    model: Annotated[str | None, typer.Option(help="The bundle whose features these are.")] = None,
     kind: Annotated[
         str,
         typer.Option(

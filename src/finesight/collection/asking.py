@@ -66,7 +66,9 @@ class FusedSpace:
         """Return vectors (m, d) of the encoder's space in this one; an image is its only region."""
         whole = np.array([WHOLE], np.float32)
         found = [
-            self.of_texts(vector[None]) if text else self.of_image(ImageVectors(whole, vector[None]), 1)
+            self.of_texts(vector[None])
+            if text
+            else self.of_image(ImageVectors(whole, vector[None]), 1)
             for vector, text in zip(vectors, is_text, strict=True)
         ]
         return np.concatenate(found)

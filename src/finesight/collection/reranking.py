@@ -55,4 +55,3 @@ def _regions(chunks: Sequence[pa.ListArray]) -> list[Float32]:
         rows, counts = unpack(chunk)
         regions += np.split(rows.astype(np.float32), np.cumsum(counts)[:-1])
     return regions
-

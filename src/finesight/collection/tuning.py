@@ -102,8 +102,9 @@ def two_stage_recall(
 ) -> float | None:
     """Return which share of the ten best by their regions is among the candidates of a search.
 
-    fused: what fused vectors are compared with, where they have a space of their own. Candidates are scored exactly, so this is the recall of the whole search. None where the
-    regions are too many to read, 1 where all images are candidates.
+    fused: what fused vectors are compared with, where they have a space of their own. Candidates
+    are scored exactly, so this is the recall of the whole search. None where the regions are too
+    many to read, 1 where all images are candidates.
     """
     width = queries.shape[1]
     few = snapshot.dataset.to_table(columns=["regions"], limit=100)
@@ -113,9 +114,7 @@ def two_stage_recall(
     exact = exact_best(snapshot.dataset, queries, "regions")
     found = []
     for query, other in zip(queries, queries if fused is None else fused, strict=True):
-        one = QueryVectors(
-            query[None], np.ones(1, np.float32), ("",), (False,), fused=other[None]
-        )
+        one = QueryVectors(query[None], np.ones(1, np.float32), ("",), (False,), fused=other[None])
         near = nearest_by_fused(snapshot, one, candidates(_K), None)
         if near is None:
             return 1.0

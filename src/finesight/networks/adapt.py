@@ -5,7 +5,7 @@ Wehrmann, Kolling and Barros 2020, "Adaptive Cross-Modal Embeddings for Image-Te
 a batch norm without affine parameters:
 
     γ = W_γ a + b_γ,   β = W_β a + b_β,   B̄_i = B_i ⊙ (γ + 1) + β
-    M_ij = softmax over parts i of (λ B̄_ij)                           (the fovea, for each feature j)
+    M_ij = softmax over parts i of (λ B̄_ij)                          (the fovea, for each feature j)
     b̄ = pool over parts of (M ⊙ B̄),   score = cos(a, b̄)
 
 ADAPT-T2I: the text adapts the regions, pool is the mean; ADAPT-I2T: the image adapts the words,
@@ -87,7 +87,7 @@ class AdaptTextToImage(_Adapt):
             return _modulated_mean(asked, scale, shift, masked_mean(values, there))
         slopes = self.smooth * scale
         if self.training:
-            kept: Tensor = _FoveaMean.apply(values, there, slopes)  # type: ignore[no-untyped-call]
+            kept: Tensor = _FoveaMean.apply(values, there, slopes)
         else:
             kept = fovea_mean(values[:, None], there[:, None], slopes[None])
         return F.cosine_similarity(asked, scale * kept + shift, dim=-1, eps=_SMALL)
@@ -117,14 +117,14 @@ class AdaptImageToText(_Adapt):
         pooled = values.new_zeros(len(parts), *words.shape[::2])
         for places, longest in groups_by_length(mask):
             some, here = values[places, :longest], mask[places, :longest]
-            pooled[:, places] = _FoveaMax.apply(  # type: ignore[no-untyped-call]
+            pooled[:, places] = _FoveaMax.apply(
                 some, here, scale, shift, self.smooth, self.settings.fovea
             )
         return F.cosine_similarity(asked[:, None], pooled, dim=-1, eps=_SMALL)
 
 
 def fovea_mean(values: Tensor, there: Tensor, slopes: Tensor) -> Tensor:
-    """Σ_i softmax_i(s V_i) ⊙ V_i: values (..., p, h), there (..., p), slopes (..., h) → (..., h)."""
+    """Σ_i softmax_i(s V_i) ⊙ V_i: V (..., p, h), there (..., p), s (..., h) → (..., h)."""
     logits = values * slopes[..., None, :]
     shares = logits.masked_fill(~there[..., None], float("-inf")).softmax(dim=-2)
     return (shares * values).sum(dim=-2)
@@ -142,7 +142,9 @@ class _FoveaMean(torch.autograd.Function):
     def forward(ctx: Any, values: Tensor, there: Tensor, slopes: Tensor) -> Tensor:
         """Values (b, p, h), there (b, p), slopes (t, h) → (b, t, h)."""
         ctx.save_for_backward(values, there, slopes)
-        rows = [fovea_mean(v[h][None], h[h][None], slopes) for v, h in zip(values, there, strict=True)]
+        rows = [
+            fovea_mean(v[h][None], h[h][None], slopes) for v, h in zip(values, there, strict=True)
+        ]
         return torch.stack(rows)
 
     @staticmethod

@@ -85,4 +85,3 @@ class ScanImageToText(_Scan):
         length = (weights * (gram @ weights)).sum(dim=1).clamp(min=_SMALL).sqrt()
         cosines = (found / length).view(t, b, p).transpose(0, 1)
         return self.pooled(cosines, there[:, None])
-

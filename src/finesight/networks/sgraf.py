@@ -58,6 +58,14 @@ class _Sgraf(Matcher):
         self.whole_pair = nn.Linear(settings.hidden, settings.similarity)
         self.score = nn.Linear(settings.similarity, 1)
 
+    def begin(self) -> None:
+        """Begin without biases: |x − y|² is small, and a bias would be all that is left of it."""
+        towers = set(self.regions.modules()) | set(self.text.modules())
+        for module in self.modules():
+            if isinstance(module, nn.Linear) and module not in towers:
+                nn.init.xavier_uniform_(module.weight)
+                nn.init.zeros_(module.bias)
+
     def numbers(self, regions: int, words: int) -> int:
         """The context of every word, as it differs from image to image."""
         return max(regions * words, (words + 1) * max(self.settings.hidden, words))
@@ -65,7 +73,10 @@ class _Sgraf(Matcher):
     def similarities(self, parts: Tensor, there: Tensor, words: Tensor, mask: Tensor) -> Tensor:
         """Similarity vectors (b, t, 1 + w, s), of the whole first; arguments as `scores`."""
         whole = self.image(parts, there)[:, None] - self.sentence(words, mask)[None]
-        pairs = [self.whole_pair(whole.square())[:, :, None], self._of_words(parts, there, words, mask)]
+        pairs = [
+            self.whole_pair(whole.square())[:, :, None],
+            self._of_words(parts, there, words, mask),
+        ]
         return F.normalize(torch.cat(pairs, dim=2), dim=-1)
 
     def _of_words(self, parts: Tensor, there: Tensor, words: Tensor, mask: Tensor) -> Tensor:
@@ -106,6 +117,7 @@ class Reasoning(_Sgraf):
         self.asks = nn.ModuleList(nn.Linear(width, width) for _ in steps)
         self.answers = nn.ModuleList(nn.Linear(width, width) for _ in steps)
         self.passes = nn.ModuleList(nn.Linear(width, width) for _ in steps)
+        self.begin()
 
     def scores(self, parts: Tensor, there: Tensor, words: Tensor, mask: Tensor) -> Tensor:
         """Parts (b, p, h), there (b, p), words (t, w, h), mask (t, w) → scores (b, t)."""
@@ -132,6 +144,7 @@ class Filtration(_Sgraf):
         super().__init__(settings, tower, known)
         self.weigh = nn.Linear(settings.similarity, 1)
         self.norm = nn.BatchNorm1d(1)
+        self.begin()
 
     def scores(self, parts: Tensor, there: Tensor, words: Tensor, mask: Tensor) -> Tensor:
         """Parts (b, p, h), there (b, p), words (t, w, h), mask (t, w) → scores (b, t)."""

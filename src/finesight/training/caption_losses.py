@@ -6,7 +6,6 @@ with one wording, as these are true as well (free_pairs).
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -14,7 +13,7 @@ from finesight.training.losses import multi_positive_info_nce
 
 
 def free_pairs(images: Tensor, texts: Tensor) -> Tensor:
-    """Return which pairs (b, b) share neither image nor wording; arguments: numbers (b,) of each."""
+    """Return which pairs (b, b) share neither image nor wording, by the numbers (b,) of each."""
     return (images[:, None] != images[None]) & (texts[:, None] != texts[None])
 
 

@@ -1,4 +1,4 @@
-"""Image–caption pairs over cached features: what the training of matchers draws its batches from."""
+"""Image–caption pairs over cached features: what the training of matchers draws from."""
 
 from __future__ import annotations
 

@@ -58,7 +58,11 @@ class Recipe:
 
 
 SCAN = Recipe()
-"""SCAN's: Adam 2e-4 (5e-4 on COCO), a tenth of it in the second half; SGRAF's as well."""
+"""SCAN's: Adam 2e-4 (5e-4 on COCO), a tenth of it in the second half."""
+
+SGRAF = Recipe(loss="adapt")
+"""SGRAF's is SCAN's; the loss begins as ours with all negatives, as with the hardest alone it did
+not begin to learn from a few thousand pairs (docs/log.md)."""
 
 ADAPT = Recipe(
     optimizer="adamax", rate=1e-3, loss="adapt", warm_up=4000, begin=0.5, peak=2.0, drop=0.25
@@ -72,7 +76,9 @@ PROBE = Recipe(optimizer="adamw", rate=1e-3, loss="contrastive", clip=1.0, patie
 class PairModel(Protocol):
     """What the loop needs: a module, and the scores of some images with some captions."""
 
-    module: nn.Module
+    @property
+    def module(self) -> nn.Module:
+        """What is trained."""
 
     def scores(self, images: list[int], captions: list[int]) -> Tensor:
         """Return scores (b, t), as the loss wants them."""

@@ -19,6 +19,7 @@ from finesight.training.caption_pairs import CaptionPairs
 from finesight.training.caption_training import (
     ADAPT,
     SCAN,
+    SGRAF,
     PairProgress,
     Recipe,
     train_pairs,
@@ -32,8 +33,8 @@ RECIPES: dict[str, Recipe] = {
     "scan-i2t": SCAN,
     "adapt-t2i": ADAPT,
     "adapt-i2t": ADAPT,
-    "sgr": SCAN,
-    "saf": SCAN,
+    "sgr": SGRAF,
+    "saf": SGRAF,
 }
 """How the papers train each kind."""
 
