@@ -230,6 +230,11 @@ def test_the_command_trains_and_search_reranks(tmp_path, capsys):
         Collection.open(home, "mini").search("a red square", 3, "fused")
     out = run(capsys, "search", "a red square", "--collection", home, "--rerank", "mine", "-k", 2)
     assert len(out.splitlines()) == 2
+    other = tmp_path / "looked-otherwise"
+    run(capsys, "index", tmp_path / "val", "--model", fused, "--collection", other,
+        "--regions", "grid2")  # fmt: skip
+    with pytest.warns(UserWarning, match="trained on regions of cc2"):
+        Collection.open(other).search("a red square", 3, rerank="mine")
 
 
 def test_precomputed_features_need_no_model(tmp_path, capsys):
