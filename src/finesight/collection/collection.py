@@ -530,7 +530,7 @@ class Collection:
     def _bring_up_to_date(self, vectors: int) -> None:
         """Add the columns of newer versions; fuse anew what was fused otherwise or not at all."""
         wanted = {"fusion": self.model.fusion_name, "vectors": vectors, "version": VERSION}
-        wanted |= _own_space(self.model)
+        wanted["own_space"] = self.model.text_head is not None
         table = self._table()
         there = "fused" in table.schema.names
         if there and all(self._settings.get(key) == value for key, value in wanted.items()):
@@ -544,8 +544,7 @@ class Collection:
                 lambda seen: fuse(self.model, seen, vectors),
                 self.model.encoder.width,
             )
-        kept = {key: value for key, value in self._settings.items() if key != "own_space"}
-        self._settings = {**kept, **wanted}
+        self._settings = {**self._settings, **wanted}
         write_settings(self.directory, self._settings)
 
     def _create(self, regions: str, vectors: int) -> None:
@@ -580,18 +579,13 @@ class Collection:
             "model": {"source": model.source, "fingerprint": model.fingerprint},
             "fusion": model.fusion_name,
             "vectors": vectors,
-            **_own_space(model),
+            "own_space": model.text_head is not None,
         }
 
 
 def _of_what(settings: dict[str, Any]) -> str:
     """What the fused vectors of a table are, by which their index is known."""
     return json.dumps([settings.get(key) for key in ("fusion", "vectors", "regions")])
-
-
-def _own_space(model: Model) -> dict[str, Any]:
-    """Return what settings say of fused vectors that only their own text head can be asked of."""
-    return {} if model.text_head is None else {"own_space": True}
 
 
 def _switch(directory: Path, source: str) -> str:
