@@ -32,7 +32,8 @@ def index(
     regions: Annotated[
         str | None,
         typer.Option(
-            help="Exactly where to look: full, cc10, cc10-paper, grid10, cover24r4, detect:SOURCE, …"
+            help="Exactly where to look: full, cc10, cc10-paper, grid10, cover24r4, "
+            "detect:SOURCE, …"
         ),
     ] = None,
     effort: Annotated[

@@ -23,8 +23,8 @@ def look_in_tiles(
 ) -> tuple[ImageVectors, str]:
     """Return the regions of the whole image, then of each tile; and a hash of the pixels.
 
-    read: gives the pixels of a box; size: of the image; path: of its file. One tile is in memory at a time, and
-    the overview, which has at most a tile's side.
+    read: gives the pixels of a box; size: of the image; path: of its file. One tile is in memory
+    at a time, and the overview, which has at most a tile's side.
     """
     width, height = size
     factor = overview_factor(width, height)

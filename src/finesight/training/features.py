@@ -185,8 +185,8 @@ def write_features(
 
     regions: a scheme, or "annotated" for the whole image and a square around each object.
     progress: called with the number of finished images. region_model: encodes the regions in the
-    place of the model, in its own space and width; the model then gives the whole images. Raises InputError where the folder holds
-    something else, DataError for an image that cannot be read.
+    place of the model, in its own space and width; the model then gives the whole images. Raises
+    InputError where the folder holds something else, DataError for an image that cannot be read.
     """
     if regions != ANNOTATED:
         regions = resolve_effort(regions, model.dense)  # an effort may come to mean something else
