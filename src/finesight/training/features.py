@@ -208,7 +208,8 @@ def write_features(
         }
     found = _settings(out)
     if found is not None and found != settings:
-        changed = sorted(key for key in settings if found.get(key) != settings[key])
+        both = settings.keys() | found.keys()
+        changed = sorted(key for key in both if found.get(key) != settings.get(key))
         raise InputError(
             f"{out} holds the features of something else ({', '.join(changed)} differ): name "
             "another folder with --out, or remove this one"
