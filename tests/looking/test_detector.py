@@ -1,12 +1,14 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from finesight.collection import Collection
+from finesight.datasets import clevr_ds
 from finesight.encoders.dense import Guesses
 from finesight.errors import DataError, InputError
 from finesight.images import ImageError
@@ -90,6 +92,16 @@ def test_results_with_the_names_of_their_images(tmp_path):
     )
     with pytest.raises(ImageError, match="not among the 1 images"):
         boxes_of(name, tmp_path / "b/y.jpg")
+
+
+def test_true_boxes_of_rendered_scenes_are_those_that_were_annotated():
+    sample = Path(__file__).parents[2] / "data/sample"
+    looking = parse_looking(f"detect:{sample / 'instances.json'}")
+    for scene in clevr_ds.load(sample).images[:40]:
+        size = (scene.width, scene.height)
+        windows = looking.windows(Image.new("RGB", size), size, Place(scene.path))
+        expected = [square_around(thing.box, *size) for thing in scene.objects]
+        assert windows[1:] == pytest.approx(np.array(expected), abs=1e-5)
 
 
 def test_files_of_one_name_in_two_folders_are_told_apart(tmp_path):
@@ -184,16 +196,16 @@ def test_keeping_is_by_the_book_in_any_order(seed):
     boxes = np.concatenate([corners[:, 0], corners[:, 1]], axis=1).astype(np.float32)
     scores = rng.random(80).astype(np.float32)
     request = Request("x", score=0.2, area=0.02, overlap=0.4, most=12)
-    found = keep(Guesses(boxes, scores), request, 0)
+    found = keep(Guesses(boxes, scores), request, 0, 0.5)
     assert found == pytest.approx(slow_keep(boxes, scores, request))
     order = rng.permutation(80)
-    assert np.array_equal(keep(Guesses(boxes[order], scores[order]), request, 0), found)
+    assert np.array_equal(keep(Guesses(boxes[order], scores[order]), request, 0, 0.5), found)
 
 
 def test_boxes_without_a_size_and_scores_that_are_no_numbers_are_dropped():
     boxes = np.float32([[0.5, 0, 0.5, 1], [0.6, 0, 0.4, 1], [0, 0, np.nan, 1], [0, 0, 1, 1]])
-    assert len(keep(Guesses(boxes, np.float32([1, 1, 1, np.nan])), Request("x"), 0)) == 0
-    assert len(keep(Guesses(boxes, np.float32([1, 1, 1, 0])), Request("x"), 0)) == 1
+    assert len(keep(Guesses(boxes, np.float32([1, 1, 1, np.nan])), Request("x"), 0, 0.5)) == 0
+    assert len(keep(Guesses(boxes, np.float32([1, 1, 1, 0])), Request("x"), 0, 0.5)) == 1
 
 
 def test_a_collection_is_indexed_by_the_boxes_of_a_file(tmp_path, color_model, folder):

@@ -11,7 +11,7 @@ import numpy as np
 import onnxruntime
 from PIL import Image
 
-from finesight.encoders.dense import Guesses
+from finesight.encoders.dense import OVERLAP, Guesses
 from finesight.encoders.preprocessing import Preprocessing
 from finesight.errors import DataError
 from finesight.types import Float32
@@ -23,6 +23,7 @@ class OnnxDetector:
     """A folder that `finesight export` made; raises DataError for a damaged one."""
 
     least = 0.0  # objectness is a ranking: the best boxes are taken, however sure they are
+    overlap = OVERLAP
     reads_pixels = True
 
     def __init__(self, directory: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from PIL import Image
 
-from finesight.encoders.dense import Guesses
+from finesight.encoders.dense import OVERLAP, Guesses
 from finesight.encoders.onnx_detector import padded_square, unpadded
 from finesight.encoders.preprocessing import Preprocessing
 from finesight.encoders.torch_hub import load_part, processor_file
@@ -26,6 +26,7 @@ _FILES = ["*.json", "*.txt", "*.safetensors"]
 class Owlv2Detector:
     """A checkpoint of OWLv2 in a folder. words: what to look for; without them, anything."""
 
+    overlap = OVERLAP
     reads_pixels = True
 
     def __init__(self, directory: Path, words: tuple[str, ...] = ()) -> None:
@@ -75,6 +76,7 @@ class GroundingDinoDetector:
     """A checkpoint of Grounding DINO in a folder. words: what to look for, else any object."""
 
     least = 0.25  # what its authors take
+    overlap = OVERLAP
     reads_pixels = True
 
     def __init__(self, directory: Path, words: tuple[str, ...] = ()) -> None:

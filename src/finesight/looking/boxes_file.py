@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from finesight.encoders.dense import Guesses
+from finesight.encoders.dense import OVERLAP, Guesses
 from finesight.errors import DataError, InputError
 from finesight.images import ImageError
 from finesight.looking.schemes import Place
@@ -26,7 +26,7 @@ _INSIDE = 0.5  # share of a box that must lie in a tile of a very large image
 
 
 class BoxesFile:
-    """The boxes of every image of a file; least and reads_pixels: see `Detector`.
+    """The boxes of every image of a file; least, overlap and reads_pixels: see `Detector`.
 
     images: a file in COCO's format that names the images of a results file, whose numbers are else
     looked for at the end of the images' names (COCO_val2014_000000000139.jpg).
@@ -42,6 +42,8 @@ class BoxesFile:
         named = content if images is None else _read(images)
         try:
             found = content if isinstance(content, list) else content["annotations"]
+            # Of annotations every box is a thing of its own, however much it covers another.
+            self.overlap = OVERLAP if isinstance(content, list) else 1.0
             self._boxes = _by_image(found)
             pictures = named["images"] if isinstance(named, dict) else None
             self._names = None if pictures is None else _names(pictures)

@@ -27,9 +27,6 @@ from finesight.types import WHOLE, Float32, UInt8
 MOST = 36
 """Regions of an image unless told: as many as bottom-up features have (Anderson et al. 2018)."""
 
-OVERLAP = 0.5
-"""Of two boxes with a higher intersection over union, the one with the higher score is kept."""
-
 _OPTION = re.compile(r",(?=(?:score|area|overlap|most|words|images)=)")
 
 
@@ -38,6 +35,9 @@ class Detector(Protocol):
 
     least: float
     """The score below which its boxes are noise, unless told otherwise."""
+
+    overlap: float
+    """The intersection over union above which two of its boxes are one thing, unless told."""
 
     reads_pixels: bool
     """Whether it looks at the image; else it knows the boxes already."""
@@ -55,7 +55,8 @@ class Request:
 
     source: a file of boxes, a folder of a detector, or a repository of the hub; score: the lowest
     that is kept, None for the detector's own; area: alpha, the share of the image that a box must
-    exceed; overlap: see OVERLAP; most: regions of an image, the whole image not counted; words:
+    exceed; overlap: of two boxes with a higher intersection over union the surer one is kept, None
+    for the detector's own; most: regions of an image, the whole image not counted; words:
     what to look for, where the detector reads; images: a file with the names of a results file's
     images.
     """
@@ -63,7 +64,7 @@ class Request:
     source: str
     score: float | None = None
     area: float = 0.0
-    overlap: float = OVERLAP
+    overlap: float | None = None
     most: int = MOST
     words: tuple[str, ...] = ()
     images: str | None = None
@@ -78,14 +79,14 @@ class Request:
                 source,
                 score=float(given["score"]) if "score" in given else None,
                 area=float(given.get("area", 0)),
-                overlap=float(given.get("overlap", OVERLAP)),
+                overlap=float(given["overlap"]) if "overlap" in given else None,
                 most=int(given.get("most", MOST)),
                 words=tuple(w.strip() for w in given.get("words", "").split("|") if w.strip()),
                 images=given.get("images"),
             )
         except ValueError as error:
             raise InputError(f"{name!r}: {error}") from error
-        shares = (request.score or 0.0, request.area, request.overlap)
+        shares = (request.score or 0.0, request.area, request.overlap or 0.0)
         if not source or request.most < 1 or not all(0 <= share <= 1 for share in shares):
             raise InputError(
                 f"{name!r}: a detector is {DETECT}SOURCE with the options score, area and overlap "
@@ -101,7 +102,7 @@ class Request:
             parts.append(f"score={self.score:g}")
         if self.area:
             parts.append(f"area={self.area:g}")
-        if self.overlap != OVERLAP:
+        if self.overlap is not None:
             parts.append(f"overlap={self.overlap:g}")
         if self.most != MOST:
             parts.append(f"most={self.most}")
@@ -116,10 +117,10 @@ def _absolute(path: str) -> str:
     return str(Path(path).resolve()) if Path(path).exists() else path
 
 
-def keep(found: Guesses, request: Request, least: float) -> Float32:
+def keep(found: Guesses, request: Request, least: float, overlap: float) -> Float32:
     """Return the boxes (r, 4) that stay, best first: large and sure enough, none much like another.
 
-    least: the score from which a box is kept where the request does not say.
+    least and overlap: the detector's own, for what the request does not say.
     """
     boxes = np.clip(found.boxes, 0, 1)
     sides = boxes[:, 2:] - boxes[:, :2]
@@ -132,7 +133,9 @@ def keep(found: Guesses, request: Request, least: float) -> Float32:
         return chosen.boxes
     # A score of 0 is a score as well: suppression takes 0 for "not there any more".
     likely = np.maximum(chosen.likely, np.finfo(np.float32).tiny)
-    return chosen.boxes[suppress(Guesses(chosen.boxes, likely), request.most, request.overlap)]
+    if request.overlap is not None:
+        overlap = request.overlap
+    return chosen.boxes[suppress(Guesses(chosen.boxes, likely), request.most, overlap)]
 
 
 class DetectorLooking:
@@ -159,7 +162,7 @@ class DetectorLooking:
                 found = self.detector.detect(image, size, place)
         else:
             found = self.detector.detect(image, size, place)
-        kept = keep(found, self.request, self.detector.least)
+        kept = keep(found, self.request, self.detector.least, self.detector.overlap)
         squares = [square_around(tuple(box), *size) for box in kept.tolist()]
         return np.array([WHOLE, *squares], np.float32)
 
