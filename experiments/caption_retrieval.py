@@ -1,6 +1,7 @@
 """Sentences and images: linear probe, region fusion, SCAN, ADAPT and SGRAF under one protocol.
 
-python experiments/caption_retrieval.py [--seeds 3] [--part table|ablation|rerank|all] [--quick]
+python experiments/caption_retrieval.py [--seeds 3] [--quick]
+    [--part table|ablation|rerank|negatives|all]
 
 Trained on the captions of train-textured, the epoch chosen on val-textured, tested once on
 test-textured: five captions an image, image to text R@K, text to image R@K and their sum. Regions
@@ -24,7 +25,9 @@ import torch
 from protocol import arguments, features, print_table
 
 from finesight import load_model
-from finesight.datasets import CaptionSet, clevr_captions
+from finesight.datasets import CaptionSet, clevr_captions, hard_negatives
+from finesight.datasets.hard_negatives import HardNegatives
+from finesight.evaluation.hard_negatives import Scorer, hard_negative_accuracy, score_pairs
 from finesight.metrics import KS, CaptionRecalls, caption_recalls
 from finesight.networks.matcher import Matcher, MatcherSettings
 from finesight.networks.matcher_kinds import ENSEMBLES, KINDS, build_matcher
@@ -211,7 +214,9 @@ def main() -> None:
     """Train what is not there yet, test it, and print the tables."""
     parser = arguments(__doc__)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--part", choices=("table", "ablation", "rerank", "all"), default="all")
+    parser.add_argument(
+        "--part", choices=("table", "ablation", "rerank", "negatives", "all"), default="all"
+    )
     parser.add_argument("--only", help="train and score this kind alone, and print no table")
     parser.add_argument("--kinds", nargs="+", default=ROWS, choices=ROWS, help="rows of the table")
     options = parser.parse_args()
@@ -227,6 +232,8 @@ def main() -> None:
         _ablation(bench, seeds)
     if options.part in ("rerank", "all"):
         _rerank(bench, seeds[0])
+    if options.part in ("negatives", "all"):
+        _negatives(bench, seeds[0], [name for name in options.kinds if name not in ENSEMBLES])
 
 
 def _table(bench: Bench, seeds: Sequence[int], kinds: Sequence[str]) -> None:
@@ -340,6 +347,46 @@ def _seconds(model: MatcherOnPairs, chosen: range | np.ndarray, queries: int) ->
             rows = torch.from_numpy(chosen[:, query])
             matcher.scores(images.parts[rows], images.there[rows], said, here)
     return time.perf_counter() - start
+
+
+def _negatives(bench: Bench, seed: int, kinds: Sequence[str]) -> None:
+    """Which models read, and which count words: a true caption against one that is nearly true."""
+    pairs = hard_negatives.load(bench.options.scenes / "test-textured")
+    few = pairs.image < len(bench.test.regions)
+    pairs = HardNegatives(
+        pairs.image[few],
+        *(
+            tuple(each for each, keep in zip(texts, few, strict=True) if keep)
+            for texts in (pairs.kinds, pairs.true, pairs.false)
+        ),
+    )
+    print(f"\nhard negatives, {len(pairs):,} pairs: how often the true caption wins, in percent")
+    rows = []
+    for name in kinds:
+        model = bench.trained(name, seed)
+        scorer = _fusion_scorer(bench, model) if name in PROBES else _matcher_scorer(model)
+        found = hard_negative_accuracy(pairs, score_pairs(pairs, scorer))
+        rows.append([name, *(f"{100 * each.right:.1f} ± {100 * each.error:.1f}" for each in found)])
+        head = ("model", *(each.kind for each in found))
+    print_table(head, rows)
+
+
+def _matcher_scorer(model: MatcherOnPairs) -> Scorer:
+    @torch.inference_mode()
+    def score(images: Sequence[int], texts: Sequence[str]) -> np.ndarray:
+        regions, there, _ = model.pairs.images(images)
+        return model.module(regions, there, *tokens(model.tokenizer, texts)).numpy()
+
+    return score
+
+
+def _fusion_scorer(bench: Bench, model: FusionOnPairs) -> Scorer:
+    @torch.inference_mode()
+    def score(images: Sequence[int], texts: Sequence[str]) -> np.ndarray:
+        embeddings = torch.from_numpy(bench.model.encoder.encode_texts(list(texts)))
+        return model.module(*model.pairs.images(images), embeddings).numpy()
+
+    return score
 
 
 if __name__ == "__main__":
