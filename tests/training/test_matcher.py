@@ -30,6 +30,13 @@ from finesight.training.vocabulary import build_tokenizer, words_of  # noqa: E40
 WIDTH, THINGS = 12, ("mug", "car", "lamp", "chair", "clock", "shoe")
 
 
+class Toys(ArrayRegions):
+    """The first region is the whole image."""
+
+    def wholes(self, indices):
+        return self.features[list(indices), 0]
+
+
 def toy_pairs(images, seed):
     """Images with two things each among noise; one caption names both, one the first."""
     rng = np.random.default_rng(seed)
@@ -38,10 +45,10 @@ def toy_pairs(images, seed):
     for _ in range(images):
         two = rng.choice(len(THINGS), 2, replace=False)
         rows = 0.1 * rng.normal(size=(5, WIDTH))
-        rows[rng.choice(5, 2, replace=False)] += basis[two]
+        rows[1 + rng.choice(4, 2, replace=False)] += basis[two]
         features.append(rows)
         captions += [f"a {THINGS[two[0]]} and a {THINGS[two[1]]}", f"a {THINGS[two[0]]}"]
-    regions = ArrayRegions(np.array(features, np.float32))
+    regions = Toys(np.array(features, np.float32))
     return CaptionPairs(regions, tuple(captions), np.repeat(np.arange(images), 2))
 
 
@@ -141,6 +148,30 @@ def test_region_fusion_sees_what_the_linear_probe_cannot(loss):
         recipe = replace(PROBE, batch=32, rate=1e-2, loss=loss)
         _, scores[kind] = train_region_fusion(settings, training, held, encode, recipe)
     assert scores["region-fusion"] > scores["linear-probe"] + 40
+
+
+def test_regions_of_another_space_are_fused_into_the_whole_image():
+    """The whole image is a vector of 6, its regions are of 12; texts are of the former's space."""
+    training = toy_pairs(40, 1)
+    wholes = np.random.default_rng(3).normal(size=(40, 6)).astype(np.float32)
+
+    class Both(ArrayRegions):
+        def wholes(self, indices):
+            return wholes[list(indices)]
+
+    pairs = replace(training, regions=Both(training.regions.features))
+    settings = RegionFusionSettings("region-fusion", 6, feed_forward=8, heads=2, region_width=WIDTH)
+    recipe = replace(PROBE, epochs=4, batch=16, rate=1e-2)
+    losses = []
+    train_region_fusion(
+        settings,
+        pairs,
+        pairs,
+        lambda texts: np.stack([np.eye(6, dtype=np.float32)[len(t) % 6] for t in texts]),
+        recipe,
+        report=lambda step: losses.append(step.loss),
+    )
+    assert losses[-1] < losses[0]
 
 
 def test_captions_find_the_features_of_their_images(tmp_path, color_model):

@@ -183,6 +183,12 @@ def _pairs(
             f"{features} holds features of the model {cache.settings['model']}, not of "
             f"{model.source}: name that model, or make the features again"
         )
+    if "region_model" in cache.settings:
+        raise InputError(
+            f"{features} has regions that {cache.settings['region_model']} encoded, and a "
+            "collection keeps those of its own model: train on features without --region-model "
+            "(from Python, finesight.training.region_fusion fuses regions of another model)"
+        )
     has_splits = place.is_file() and _has_splits(place)
     return pair_up(read_captions(place, split if has_splits else None), cache, features)
 

@@ -117,9 +117,16 @@ class WithTextHead(nn.Module):
         """Text embeddings (t, d) → query vectors (t, d), of length 1."""
         return F.normalize(self.head(embeddings), dim=-1)
 
-    def forward(self, regions: Tensor, there: Tensor, boxes: Tensor, embeddings: Tensor) -> Tensor:
+    def forward(
+        self,
+        regions: Tensor,
+        there: Tensor,
+        boxes: Tensor,
+        embeddings: Tensor,
+        starts: Tensor | None = None,
+    ) -> Tensor:
         """Cosines (b, t) of images and texts; arguments as of RegionFusion and `texts`."""
-        return self.fusion(regions, there, boxes)[:, 0] @ self.texts(embeddings).T
+        return self.fusion(regions, there, boxes, starts)[:, 0] @ self.texts(embeddings).T
 
 
 def identity_head(width: int) -> nn.Linear:

@@ -28,6 +28,9 @@ class RegionSource(Protocol):
     def padded(self, indices: Sequence[int]) -> tuple[Float32, Float32, np.ndarray]:
         """Return embeddings (b, p, d), boxes (b, p, 4) and which regions are there (b, p)."""
 
+    def wholes(self, indices: Sequence[int]) -> Float32:
+        """Return the whole images (b, d), of another space where the regions are of one."""
+
 
 @dataclass(frozen=True)
 class ArrayRegions:
@@ -43,6 +46,11 @@ class ArrayRegions:
         rows = np.asarray(self.features[list(indices)], np.float32)
         return rows, np.zeros((*rows.shape[:2], 4), np.float32), np.ones(rows.shape[:2], bool)
 
+    def wholes(self, indices: Sequence[int]) -> Float32:
+        """Return the means of the regions: there is nothing else of the whole image."""
+        found: Float32 = self.padded(indices)[0].mean(axis=1)
+        return found
+
 
 @dataclass(frozen=True)
 class SomeRegions:
@@ -57,6 +65,10 @@ class SomeRegions:
     def padded(self, indices: Sequence[int]) -> tuple[Float32, Float32, np.ndarray]:
         """Return what the source has for these images."""
         return self.source.padded([self.rows[index] for index in indices])
+
+    def wholes(self, indices: Sequence[int]) -> Float32:
+        """Return what the source has for these images."""
+        return self.source.wholes([self.rows[index] for index in indices])
 
 
 def pair_up(captions: CaptionSet, cache: FeatureCache, place: Path) -> CaptionPairs:
@@ -102,3 +114,7 @@ class CaptionPairs:
         regions, boxes, there = self.regions.padded(indices)
         regions_, there_, boxes_ = map(torch.from_numpy, (regions, there, boxes))
         return regions_.to(device), there_.to(device), boxes_.to(device)
+
+    def wholes(self, indices: Sequence[int], device: str = "cpu") -> Tensor:
+        """Return the whole images (b, 1, d), of another space where the regions are of one."""
+        return torch.from_numpy(self.regions.wholes(indices)).to(device)[:, None]

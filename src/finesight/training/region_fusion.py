@@ -39,7 +39,9 @@ class FusionOnPairs:
     def scores(self, images: list[int], captions: list[int]) -> Tensor:
         """Return the cosines (b, t), or these times the temperature's inverse."""
         found: Tensor = self.module(
-            *self.pairs.images(images, self.device), self.embeddings[captions]
+            *self.pairs.images(images, self.device),
+            self.embeddings[captions],
+            self.pairs.wholes(images, self.device),
         )
         scale = self.module.log_scale.exp().clamp(max=LARGEST_SCALE)
         return found * scale if self.scaled else found
@@ -49,12 +51,12 @@ class FusionOnPairs:
         """Return the cosines (n, t) of all images with all captions."""
         texts = self.module.texts(self.embeddings)
         count = len(self.pairs.regions)
-        vectors = [
-            self.module.fusion(
-                *self.pairs.images(range(start, min(start + _AT_ONCE, count)), self.device)
-            )[:, 0]
-            for start in range(0, count, _AT_ONCE)
-        ]
+        vectors = []
+        for start in range(0, count, _AT_ONCE):
+            rows = range(start, min(start + _AT_ONCE, count))
+            wholes = self.pairs.wholes(rows, self.device)
+            fused = self.module.fusion(*self.pairs.images(rows, self.device), wholes)
+            vectors.append(fused[:, 0])
         found: np.ndarray = (torch.cat(vectors) @ texts.T).cpu().numpy()
         return found
 
