@@ -170,9 +170,10 @@ def literal(matcher, image, text):
     ids, mask = text
     found = torch.zeros(len(regions), len(ids))
     for i, (row, here) in enumerate(zip(regions, there, strict=True)):
-        parts = matcher.images(row[here][None], torch.ones(1, int(here.sum()), dtype=torch.bool))
+        everywhere = torch.ones(1, int(here.sum()), dtype=torch.bool)
+        parts = matcher.regions(row[here][None], everywhere)
         for j, (tokens, real) in enumerate(zip(ids, mask.bool(), strict=True)):
-            words = matcher.words(tokens[real][None], torch.ones(1, int(real.sum())).long())
+            words = matcher.text(tokens[real][None], torch.ones(1, int(real.sum())).long())
             found[i, j] = LITERAL[matcher.settings.kind](matcher, list(parts[0]), list(words[0]))
     return found
 
@@ -211,8 +212,6 @@ def test_adapting_by_hand():
     torch.nn.init.zeros_(matcher.scale.bias)
     torch.nn.init.zeros_(matcher.shift.weight)
     torch.nn.init.zeros_(matcher.shift.bias)
-    matcher.norm.running_mean.zero_()
-    matcher.norm.running_var.fill_(1 - matcher.norm.eps)
     parts = torch.zeros(1, 2, HIDDEN)
     parts[0, :, 0] = torch.tensor([1.0, 3.0])
     parts[0, :, 1] = 1.0

@@ -56,8 +56,10 @@ class _Adapt(Matcher):
 
     def values(self, parts: Tensor, mask: Tensor) -> Tensor:
         """Parts (n, m, h) after the batch norm, whose statistics leave padding out."""
-        if not self.training:
-            return self.norm(parts.flatten(0, 1)).view_as(parts)
+        if not self.training:  # written out, as the export of a reshape keeps the example's words
+            mean, variance = self.norm.running_mean, self.norm.running_var
+            assert mean is not None and variance is not None
+            return (parts - mean) * (variance + self.norm.eps).rsqrt()
         values = torch.zeros_like(parts)
         values[mask] = self.norm(parts[mask])
         return values
@@ -72,29 +74,36 @@ class _Adapt(Matcher):
 
 
 class AdaptTextToImage(_Adapt):
-    """The text adapts the regions."""
+    """The text adapts the regions, whose parts are the values B at once."""
+
+    def images(self, regions: Tensor, there: Tensor) -> Tensor:
+        """Regions (b, p, width) and which of them are there (b, p) → values (b, p, h)."""
+        return self.values(self.regions(regions, there), there)
 
     def parts(self, regions: int, words: int) -> int:
         """The regions."""
         return regions
 
     def scores(self, parts: Tensor, there: Tensor, words: Tensor, mask: Tensor) -> Tensor:
-        """Parts (b, p, h), there (b, p), words (t, w, h), mask (t, w) → scores (b, t)."""
+        """Values (b, p, h), there (b, p), words (t, w, h), mask (t, w) → scores (b, t)."""
         asked = masked_mean(words, mask)
         scale, shift = self.scale(asked) + 1, self.shift(asked)
-        values = self.values(parts, there)
         if not self.settings.fovea:
-            return _modulated_mean(asked, scale, shift, masked_mean(values, there))
+            return _modulated_mean(asked, scale, shift, masked_mean(parts, there))
         slopes = self.smooth * scale
         if self.training:
-            kept: Tensor = _FoveaMean.apply(values, there, slopes)
+            kept: Tensor = _FoveaMean.apply(parts, there, slopes)
         else:
-            kept = fovea_mean(values[:, None], there[:, None], slopes[None])
+            kept = fovea_mean(parts[:, None], there[:, None], slopes[None])
         return F.cosine_similarity(asked, scale * kept + shift, dim=-1, eps=_SMALL)
 
 
 class AdaptImageToText(_Adapt):
-    """The image adapts the words."""
+    """The image adapts the words, whose parts are the values B at once."""
+
+    def words(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Token ids and mask (t, w) → values (t, w, h)."""
+        return self.values(self.text(input_ids, attention_mask), attention_mask.bool())
 
     def parts(self, regions: int, words: int) -> int:
         """The words."""
@@ -105,18 +114,17 @@ class AdaptImageToText(_Adapt):
         return self.settings.hidden * words
 
     def scores(self, parts: Tensor, there: Tensor, words: Tensor, mask: Tensor) -> Tensor:
-        """Parts (b, p, h), there (b, p), words (t, w, h), mask (t, w) → scores (b, t)."""
+        """Parts (b, p, h), there (b, p), values (t, w, h), mask (t, w) → scores (b, t)."""
         asked = masked_mean(parts, there)
         scale, shift = self.scale(asked) + 1, self.shift(asked)
-        values = self.values(words, mask)
         if not self.training:
-            adapted = values * scale[:, None, None] + shift[:, None, None]  # (b, t, w, h)
+            adapted = words * scale[:, None, None] + shift[:, None, None]  # (b, t, w, h)
             smooth = self.smooth if self.settings.fovea else None
             pooled = fovea_max(adapted, mask[None], smooth)
             return F.cosine_similarity(asked[:, None], pooled, dim=-1, eps=_SMALL)
-        pooled = values.new_zeros(len(parts), *words.shape[::2])
+        pooled = words.new_zeros(len(parts), *words.shape[::2])
         for places, longest in groups_by_length(mask):
-            some, here = values[places, :longest], mask[places, :longest]
+            some, here = words[places, :longest], mask[places, :longest]
             pooled[:, places] = _FoveaMax.apply(
                 some, here, scale, shift, self.smooth, self.settings.fovea
             )
