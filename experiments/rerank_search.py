@@ -1,0 +1,76 @@
+"""Does re-ranking help a search? The sample's captions asked of its collection, with and without.
+
+python experiments/rerank_search.py [--kind scan] [--seed 0] [--quick]
+
+What a user gets: a matcher that experiments/caption_retrieval.py trained is put into a bundle, the
+160 sample scenes are indexed with it as they are by default, and every caption is searched for.
+Right is a first hit that the caption is true of. Levels: 1 "a photo of a mug", 2 with its colour,
+3 two objects with colours, 4 how they stand, 5 all that is there.
+"""
+
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from caption_retrieval import ENSEMBLES, Bench
+from protocol import arguments, print_table
+
+from finesight.collection import Collection
+from finesight.datasets import clevr_captions
+from finesight.datasets.clevr_captions import LEVELS
+from finesight.networks.matcher import Ensemble
+from finesight.training.matcher_export import put_matcher_into_bundle
+
+SAMPLE = Path(__file__).parent.parent / "data" / "sample"
+QUICK_CAPTIONS = 40
+
+
+def main() -> None:
+    """Export, index, ask and print."""
+    parser = arguments(__doc__)
+    parser.add_argument("--kind", default="scan", choices=ENSEMBLES)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    options.seeds, options.cached = options.seed + 1, True
+    bench = Bench(options)
+    members = [bench.trained(kind, options.seed).module for kind in ENSEMBLES[options.kind]]
+    matcher = Ensemble(replace(members[0].settings, kind=options.kind), members).eval()
+    with tempfile.TemporaryDirectory() as place:
+        bundle, home = Path(place) / "bundle", Path(place) / "collection"
+        put_matcher_into_bundle(
+            matcher,
+            bench.tokenizer,
+            bench.model.directory,
+            options.kind,
+            "objects160x8",
+            {},
+            bundle,
+        )
+        collection = Collection.open(home, str(bundle))
+        collection.add([SAMPLE])
+        rows = [_row(collection, level, options) for level in LEVELS]
+    head = ("level", "captions", "plain", "re-ranked", "ms", "ms re-ranked")
+    print(f"right first hits in percent, {options.kind}, the best 100 re-ranked")
+    print_table(head, rows)
+
+
+def _row(collection: Collection, level: int, options) -> list[object]:
+    captions = clevr_captions.load(SAMPLE, levels=(level,))
+    true = captions.relevant()
+    places = {Path(name).name: place for place, name in enumerate(captions.images)}
+    count = QUICK_CAPTIONS if options.quick else len(captions.captions)
+    shares, times = [], []
+    for rerank in (None, options.kind):
+        start, right = time.perf_counter(), []
+        for place, text in enumerate(captions.captions[:count]):
+            hit = collection.search(text, 1, rerank=rerank)[0]
+            right.append(true[places[hit.path.name], place])
+        shares.append(100 * float(np.mean(right)))
+        times.append(1000 * (time.perf_counter() - start) / count)
+    return [level, count, *shares, *times]
+
+
+if __name__ == "__main__":
+    main()
