@@ -27,6 +27,10 @@ class ColorEncoder:
     def __init__(self):
         self.encoded = 0
 
+    @property
+    def lanes(self):
+        return (self,)
+
     def encode_images(self, crops):
         self.encoded += len(crops)
         means = crops.reshape(len(crops), -1, 3).mean(axis=1)

@@ -1,5 +1,6 @@
 """Encoders that run in ONNX Runtime, from a folder in the layout of the hub's ONNX models."""
 
+import copy
 import json
 import os
 from collections.abc import Sequence
@@ -85,6 +86,16 @@ class OnnxEncoder:
         cut = self._tokenizer.truncation
         return min(int(longest), cut["max_length"]) if cut else int(longest)
 
+    @cached_property
+    def lanes(self) -> "list[OnnxEncoder]":
+        """One encoder of one thread for each core; on CUDA, this one alone."""
+        if self._threads == 1 or "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+            return [self]
+        alone = copy.copy(self)  # without its towers, as none of them is loaded yet
+        alone.__dict__.pop("_vision", None)
+        alone._threads = 1
+        return [alone] * self._threads
+
     def encode_images(self, crops: UInt8) -> Float32:
         """Return the L2-normalised embeddings (b, d) of crops (b, side, side, 3)."""
         return normalise(np.concatenate(self._run_vision(crops, self._output("image"))))
@@ -124,6 +135,9 @@ class OnnxEncoder:
             pixels: np.ndarray = self.preprocessing.tensor(crops[start : start + batch])
             return pixels.astype(np.float16) if half else pixels
 
+        if len(crops) <= batch:
+            part = session.run([output], {given.name: tensor(0)})[0]
+            return [part.astype(np.float32, copy=False)]
         starts = range(0, len(crops), batch)
         found = []
         # The next batch is scaled while this one is encoded: no core waits for it.

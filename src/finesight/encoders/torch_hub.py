@@ -103,6 +103,11 @@ class TransformersEncoder:
         """The embedding width d."""
         return int(self.encode_texts(["a"]).shape[1])
 
+    @property
+    def lanes(self) -> tuple["TransformersEncoder"]:
+        """This one alone: a batch takes the whole device."""
+        return (self,)
+
     def encode_images(self, crops: UInt8) -> Float32:
         """Return the L2-normalised embeddings (b, d) of crops (b, side, side, 3)."""
         return normalise(np.concatenate([self._run(part, _embedding) for part in _parts(crops)]))
@@ -187,6 +192,11 @@ class OpenClipEncoder:
     def width(self) -> int:
         """The embedding width d."""
         return int(self.encode_texts(["a"]).shape[1])
+
+    @property
+    def lanes(self) -> tuple["OpenClipEncoder"]:
+        """This one alone: a batch takes the whole device."""
+        return (self,)
 
     @torch.inference_mode()
     def encode_images(self, crops: UInt8) -> Float32:

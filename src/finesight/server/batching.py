@@ -103,6 +103,11 @@ class BatchingEncoder:
                 self._recent.popitem(last=False)
         return np.stack([known[text] for text in texts])
 
+    @property
+    def lanes(self) -> tuple[Encoder, ...]:
+        """This one alone: it gathers what many ask for into one batch."""
+        return (self,)
+
     def encode_images(self, crops: UInt8) -> Float32:
         """Return the L2-normalised embeddings (b, d) of crops (b, side, side, 3)."""
         return np.stack(self._crops(list(crops)))
