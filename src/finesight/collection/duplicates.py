@@ -13,6 +13,7 @@ from finesight.images import ImageError, decode_image, read_image
 from finesight.raw_previews import SUFFIXES as RAW_SUFFIXES
 from finesight.raw_previews import NoPreviewError, read_preview
 from finesight.regions.tiles import is_large
+from finesight.scoring import normalise
 from finesight.types import Float32
 
 _ROWS = 2048  # compared with all others at a time
@@ -121,7 +122,8 @@ def _near(
 ) -> list[Duplicates]:
     whole = table.to_table(columns=["whole"])["whole"].combine_chunks()
     flat = whole.flatten().to_numpy(zero_copy_only=False)
-    vectors = flat.reshape(len(whole), -1)[places]
+    # Stored in float16, whose rounding changes their lengths.
+    vectors = normalise(flat.reshape(len(whole), -1)[places].astype(np.float32))
     parent = np.arange(len(places))
     lowest = np.ones(len(places))
     for first, second, cosine in pairs_above(vectors, near, progress):
