@@ -33,7 +33,9 @@ import numpy as np
 WIDTH, LATENT, CLUSTERS = 512, 64, 2000
 TEXTS, TUNING = 500, 100
 TOP = 10
-WANTED = 0.98
+WANTED, WANTED_OF_MANY = 0.98, 0.95
+MARGIN = 0.005  # what is reached with the texts of tuning, others may miss by a little
+MANY = 500_000
 BLOCK = 50_000
 SIZES = {"100,000 x 1": (100_000, 1), "1,000,000 x 1": (1_000_000, 1), "125,000 x 8": (125_000, 8)}
 QUICK = {"20,000 x 1": (20_000, 1), "2,500 x 8": (2_500, 8)}
@@ -143,12 +145,20 @@ def by_faiss(kind: str) -> Callable[[Path, int], tuple[Find, list[int], int]]:
         lists = round(len(stored) ** 0.5)
         names = {"flat": "Flat", "HNSW": "HNSW32", "IVF-PQ": f"IVF{lists},PQ64"}
         settings = {"flat": [0], "HNSW": [64, 128, 256, 512, 1024]}
-        index = faiss.index_factory(WIDTH, names[kind], faiss.METRIC_INNER_PRODUCT)
-        if kind == "IVF-PQ":
-            some = np.random.default_rng(0).permutation(len(stored))[: max(10_000, 40 * lists)]
-            index.train(stored[np.sort(some)].astype(np.float32))
-        for start in range(0, len(stored), BLOCK):
-            index.add(np.asarray(stored[start : start + BLOCK], np.float32))
+        kept, built = folder / f"{kind}.faiss", folder / f"faiss {kind}-built.txt"
+        if built.exists():
+            index = faiss.read_index(str(kept))
+        else:
+            start = time.perf_counter()
+            index = faiss.index_factory(WIDTH, names[kind], faiss.METRIC_INNER_PRODUCT)
+            if kind == "IVF-PQ":
+                some = np.random.default_rng(0).permutation(len(stored))[: max(10_000, 40 * lists)]
+                index.train(stored[np.sort(some)].astype(np.float32))
+            for first in range(0, len(stored), BLOCK):
+                index.add(np.asarray(stored[first : first + BLOCK], np.float32))
+            if kind != "flat":
+                faiss.write_index(index, str(kept))
+                built.write_text(str(time.perf_counter() - start))
         size = faiss.serialize_index(index).nbytes if kind != "flat" else stored.size * 4
         wanted = TOP * each * (2 if each > 1 else 1)
 
@@ -223,7 +233,8 @@ def by_finesight(folder: Path, each: int) -> tuple[Find, list[int], int]:
         start = time.perf_counter()
         table = write_collection(place, stored, each)
         keep_fast(table, "bench")
-        tune(Snapshot(table, "bench"), np.load(folder / "texts.npy")[TEXTS:], WANTED)
+        aim = wanted_recall(len(stored)) + MARGIN
+        tune(Snapshot(table, "bench"), np.load(folder / "texts.npy")[TEXTS:], aim)
         built.write_text(str(time.perf_counter() - start))
     snapshot = Snapshot(lance.dataset(str(place)), "bench")
     size = disk_bytes(index_path(place)) if len(stored) > FLAT else stored.nbytes
@@ -296,6 +307,11 @@ BUILD = {
 }
 
 
+def wanted_recall(vectors: int) -> float:
+    """Return the share of the exact ten best that a way has to find among so many vectors."""
+    return WANTED_OF_MANY if vectors > MANY else WANTED
+
+
 def recall(find: Find, texts: np.ndarray, truth: np.ndarray, setting: int) -> float:
     """Return the mean share of the exact ten best that is found."""
     found = [np.isin(best, find(text, setting)) for text, best in zip(texts, truth, strict=True)]
@@ -312,7 +328,7 @@ def measure(way: str, folder: Path, each: int) -> dict[str, float]:
     texts, truth = np.load(folder / "texts.npy"), np.load(folder / "truth.npy")
     for setting in settings:
         tuned = recall(find, texts[TEXTS:], truth[TEXTS:], setting)
-        if tuned >= WANTED:
+        if tuned >= wanted_recall(len(np.load(folder / "vectors.npy", mmap_mode="r"))) + MARGIN:
             break
     times = []
     for text in texts[:TEXTS]:
@@ -409,7 +425,8 @@ def report(work: Path, quick: bool) -> str:
     """Measure everything and return the table."""
     lines = [
         f"{os.cpu_count()} cores, {platform.machine()}; one query at a time, {TEXTS} text-like "
-        f"queries after {TUNING} for tuning (wanted recall {WANTED}).",
+        f"queries after {TUNING} for tuning (wanted recall {WANTED}, of a million vectors "
+        f"{WANTED_OF_MANY}).",
         "memory: private memory while serving; peak: the most while building and serving.",
         "finesight: the whole search to its hits, in Python; others: the ten nearest.",
         "",

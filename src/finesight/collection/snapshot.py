@@ -22,7 +22,7 @@ from finesight.collection.vector_index import (
 from finesight.scoring import cosines
 from finesight.types import Float32
 
-FLAT = 200_000
+FLAT = 50_000
 """So many fused vectors are held in memory and scanned; of more, an index is asked."""
 
 
