@@ -379,6 +379,7 @@ class Collection:
                 say(f"keeping the regions of {len(self):,} images anew")
                 rewrite(self._table(), storage)
             keep_fast(self._table(), self._made_of, say)
+            tidy(self._table())
             snapshot = self._latest()
             asked = list(texts or some_texts(snapshot.dataset))
             queries = self.model.encoder.encode_texts(asked)
