@@ -3,14 +3,15 @@
 python benchmarks/effort.py [IMAGES]
 
 ViT-B/32 with random weights (time only) in int8, and `mini`; JPEG photos of 2000 x 1500 pixels,
-from file to fused vectors. One run, rounds alternating, the best of each.
+from file to fused vectors. One run, rounds alternating, the best of each, and the
+median of the rounds' ratios.
 """
 
 import sys
 import tempfile
 from pathlib import Path
 
-from encode import SIZE, _checkpoint, _ours, _photo, _rates
+from encode import SIZE, _checkpoint, _ours, _photo, _rates, _ratio
 
 from finesight.looking.schemes import EFFORTS, parse_looking, resolve_effort
 from finesight.models import Model, load_model
@@ -44,8 +45,8 @@ def main() -> None:
             )
             for effort in EFFORTS:
                 passes = parse_looking(ways[effort], model.dense).passes(*SIZE)
-                ratio = found[effort] / found["cc10"]
-                print(f"  {effort}: {ways[effort]}, {passes:.1f} passes, {ratio:.1f} times cc10")
+                times = _ratio(found, effort, "cc10")
+                print(f"  {effort}: {ways[effort]}, {passes:.1f} passes, times cc10: {times}")
 
 
 if __name__ == "__main__":
