@@ -95,3 +95,61 @@ def edit_json(path, change):
     content = json.loads(path.read_text())
     change(content)
     path.write_text(json.dumps(content))
+
+
+def make_owlv2(directory):
+    """Save a tiny OWLv2 with its tokenizer and processor; return its model."""
+    t = transformers
+    torch.manual_seed(0)
+    text = _TEXT | {"max_position_embeddings": 16}
+    config = t.Owlv2Config(text_config=text, vision_config=_VISION, projection_dim=32)
+    model = t.Owlv2ForObjectDetection(config).eval()
+    model.save_pretrained(directory)
+    _tokenizer(16, "clip").save_pretrained(directory)
+    t.Owlv2ImageProcessorPil(size={"height": 32, "width": 32}).save_pretrained(directory)
+    return model
+
+
+def make_grounding_dino(directory):
+    """Save a tiny Grounding DINO with its processor; return its model."""
+    t = transformers
+    torch.manual_seed(0)
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", ".", "?", "object", "mug", "red", "a"]
+    small = {"num_attention_heads": 2, "intermediate_size": 32, "num_hidden_layers": 2}
+    text = t.BertConfig(vocab_size=len(words), hidden_size=32, max_position_embeddings=64, **small)
+    backbone = t.SwinConfig(
+        image_size=32,
+        embed_dim=8,
+        depths=[1, 1, 1, 1],
+        num_heads=[1, 2, 2, 4],
+        window_size=4,
+        out_features=["stage2", "stage3", "stage4"],
+    )
+    sides = {
+        f"{side}_{name}": value
+        for side in ("encoder", "decoder")
+        for name, value in (("layers", 2), ("ffn_dim", 32), ("attention_heads", 2), ("n_points", 2))
+    }
+    config = t.GroundingDinoConfig(
+        backbone_config=backbone,
+        text_config=text,
+        d_model=64,
+        num_queries=20,
+        max_text_len=32,
+        **sides,
+    )
+    model = t.GroundingDinoForObjectDetection(config).eval()
+    model.save_pretrained(directory)
+    vocabulary = {word: i for i, word in enumerate(words)}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    named = {"pad_token": "[PAD]", "unk_token": "[UNK]"}
+    named |= {"cls_token": "[CLS]", "sep_token": "[SEP]", "model_max_length": 64}
+    reader = t.PreTrainedTokenizerFast(tokenizer_object=tokenizer, **named)
+    size = {"shortest_edge": 96, "longest_edge": 160}
+    pixels = t.GroundingDinoImageProcessorPil(size=size)
+    t.GroundingDinoProcessor(pixels, reader).save_pretrained(directory)
+    return model

@@ -4,9 +4,14 @@ import shutil
 import numpy as np
 import pytest
 from conftest import spotted
+from typer.testing import CliRunner
 
+from finesight.cli.app import app
 from finesight.datasets import LabelledImage, LabelledObject
+from finesight.encoders import Preprocessing
 from finesight.errors import DataError, InputError
+from finesight.models import Model
+from finesight.scoring import normalise
 from finesight.training import features
 from finesight.training.features import open_features, write_features
 
@@ -97,3 +102,59 @@ def test_what_is_damaged_or_missing_is_named(images, color_model, tmp_path):
     (out / "features.json").write_text(json.dumps(settings))
     with pytest.raises(DataError, match="update finesight"):
         open_features(out)
+
+
+class WideEncoder:
+    """Another space of another width: the mean of the channels, and zeros."""
+
+    preprocessing = Preprocessing(8, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+    width = 6
+
+    def encode_images(self, crops):
+        means = crops.reshape(len(crops), -1, 3).mean(axis=1)
+        return normalise(np.concatenate([means, np.ones((len(crops), 3))], axis=1))
+
+
+@pytest.fixture
+def wide_model():
+    return Model("wide", "wide", WideEncoder(), "{}", "cc5", "w" * 16)
+
+
+def test_regions_in_another_models_space(images, color_model, wide_model, tmp_path):
+    plain = write_features(images, color_model, "annotated", tmp_path / "plain")
+    assert plain.settings["version"] == 1
+    out = tmp_path / "out"
+    cache = write_features(images, color_model, "annotated", out, region_model=wide_model)
+    alone = write_features(images, wide_model, "annotated", tmp_path / "alone")
+    for index in range(5):
+        assert cache[index].embeddings.shape == (index + 1, 6)
+        assert np.array_equal(cache[index].embeddings, alone[index].embeddings)
+    assert np.array_equal(cache.wholes([3, 0]), plain.wholes([3, 0]))
+    assert np.array_equal(plain.wholes([3])[0], plain[3].embeddings[0])
+    assert cache.padded([1, 4])[0].shape == (2, 5, 6)
+    assert cache.settings["region_width"] == 6
+    assert cache.settings["width"] == 4
+    held = features.split_features(cache, 5)[1]
+    assert np.array_equal(held.wholes([0]), plain.wholes([4]))
+    assert np.array_equal(features.join_features([out, out]).wholes([5]), plain.wholes([0]))
+    with pytest.raises(InputError, match=r"something else \(.*region_model"):
+        write_features(images, color_model, "annotated", out)
+    with pytest.raises(InputError, match="differ in their region_fingerprint"):
+        features.join_features([out, tmp_path / "plain"])
+
+
+def test_an_unknown_file_stops_boxes_from_a_file(images, color_model, tmp_path):
+    boxes = tmp_path / "boxes.json"
+    boxes.write_text(json.dumps({"images": [], "annotations": []}))
+    with pytest.raises(DataError, match=r"0\.png: is not among the 0 images of .*boxes\.json"):
+        write_features(images, color_model, f"detect:{boxes}", tmp_path / "out")
+
+
+def test_a_fusion_of_one_space_refuses_regions_of_another(
+    images, color_model, wide_model, tmp_path
+):
+    write_features(images, color_model, "cc2", tmp_path / "f", region_model=wide_model)
+    given = ["train", "fusion", "--features", tmp_path / "f", "--model", "mini"]
+    result = CliRunner().invoke(app, [*map(str, given), "--out", str(tmp_path / "out")])
+    assert isinstance(result.exception, InputError)
+    assert "regions in the space of wide" in str(result.exception)

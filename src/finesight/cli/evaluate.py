@@ -1,4 +1,4 @@
-"""`finesight evaluate`: how well a model finds what is in annotated scenes."""
+"""`finesight evaluate`: how well a model finds what is in annotated scenes, or what is said."""
 
 import json
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from finesight.cli.evaluate_captions import evaluate_captions
 from finesight.cli.options import JsonOption, ModelOption
 from finesight.cli.output import progress_bar
 
@@ -19,7 +20,8 @@ def evaluate(
         Path,
         typer.Argument(
             help="Scenes that `finesight render` wrote, a JSON file of COCO or LVIS, or a folder "
-            "of Unity Perception."
+            "of Unity Perception; for captions: scenes, or a JSON file of Karpathy's splits, an "
+            "evaluation list or captions by image."
         ),
     ],
     model: ModelOption = None,
@@ -38,9 +40,28 @@ def evaluate(
             "--scale", help="Measure instead how small a thing may be in a crop and be named."
         ),
     ] = False,
+    protocol: Annotated[
+        str, typer.Option(help="What is asked for: classes, or captions (images and sentences).")
+    ] = "classes",
+    split: Annotated[
+        str | None, typer.Option(help="Captions: the split of Karpathy's file; else test.")
+    ] = None,
+    regions: Annotated[
+        str | None,
+        typer.Option(help="Captions: where to look, as in `finesight index`; else as the model."),
+    ] = None,
+    pool: Annotated[
+        Path | None, typer.Option(help="Captions: file names of a larger pool (Flickr30K-FG).")
+    ] = None,
+    judgements: Annotated[
+        Path | None, typer.Option(help="Captions: the folder with ECCV Caption's and CxC's files.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Print class-prompt Recall@k, overall and by object size, beside the paper's numbers.
+
+    With --protocol captions: recall of images and sentences in both directions, rsum, COCO's
+    5 x 1K, mAP@R where more than one answer is true, and hard negatives where there are some.
 
     Examples:
 
@@ -49,7 +70,20 @@ def evaluate(
       finesight evaluate instances_val2017.json --images val2017 --json
 
       finesight evaluate scenes/val --model mini --scale
+
+      finesight evaluate dataset_coco.json --protocol captions --images coco --split test
     """
+    from finesight.errors import InputError
+
+    if protocol == "captions":
+        if scale or verified:
+            raise InputError("--scale and --verified are about classes, not captions")
+        evaluate_captions(dataset, model, images, split, regions, pool, judgements, as_json)
+        return
+    if protocol != "classes":
+        raise InputError(f"unknown protocol {protocol!r}: use classes or captions")
+    if any(option is not None for option in (split, regions, pool, judgements)):
+        raise InputError("--split, --regions, --pool and --judgements need --protocol captions")
     from finesight.datasets import read_dataset
     from finesight.evaluation.class_prompts import evaluate_class_prompts
     from finesight.evaluation.paper import format_table

@@ -19,6 +19,10 @@ def export(
         str,
         typer.Option(help="fp32, fp16, int8 (fast on CPUs), or auto: int8 where it holds."),
     ] = "auto",
+    detector: Annotated[
+        bool,
+        typer.Option("--detector", help="Export OWLv2 as a detector of regions, not as a model."),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Write a model as a bundle that runs without PyTorch, and compare it with the original.
@@ -28,16 +32,29 @@ def export(
       finesight export openai/clip-vit-base-patch32 clip-b32
 
       finesight index ~/Pictures --model clip-b32
+
+      finesight export google/owlv2-base-patch16-ensemble owlv2 --detector
+
+      finesight index ~/Pictures --regions detect:owlv2,area=0.0005
     """
-    from finesight.errors import MissingDependencyError
+    from finesight.errors import InputError, MissingDependencyError
     from finesight.models import load_model
 
     try:
         from finesight.training.bundle_export import export_model
+        from finesight.training.detector_export import export_detector
     except ImportError as error:
         raise MissingDependencyError(
             f"exporting needs PyTorch and ONNX ({error}): pip install 'finesight[torch]'"
         ) from error
+    if detector:
+        if precision not in ("auto", "fp32"):
+            raise InputError(f"a detector is exported in fp32, not in {precision}")
+        difference = export_detector(model, out)
+        result = {"detector": str(out), "difference": difference}
+        text = f"{out}  largest difference to the original {difference:.1e}"
+        typer.echo(json.dumps(result) if as_json else text)
+        return
     chosen, found = export_model(
         load_model(model), out, precision, lambda doing: say(f"{model}: {doing} ...")
     )

@@ -26,10 +26,14 @@ def features(
     regions: Annotated[
         str,
         typer.Option(
-            help="Where to look: full, cc10, cc10-paper, grid10, or annotated for the whole image "
-            "and the annotated boxes."
+            help="Where to look: full, cc10, cc10-paper, grid10, annotated for the whole image "
+            "and the annotated boxes, or detect:SOURCE for a detector's (docs/captions.md)."
         ),
     ] = "cc10",
+    region_model: Annotated[
+        str | None,
+        typer.Option(help="Another model that encodes the regions, in its own space and width."),
+    ] = None,
     images: Annotated[
         Path | None, typer.Option(help="The folder of the images that a JSON file names.")
     ] = None,
@@ -44,6 +48,8 @@ def features(
       finesight features scenes/train --model mini --out features/train
 
       finesight features instances_val2017.json --images val2017 --out features/coco-val
+
+      finesight features photos --regions detect:owlv2-onnx,area=0.001 --out features/photos
     """
     from finesight.datasets import is_annotated, read_dataset
     from finesight.errors import InputError
@@ -57,8 +63,9 @@ def features(
     else:
         listed = _plain(dataset)
     loaded = load_model(model or DEFAULT)
+    other = None if region_model is None else load_model(region_model)
     with progress_bar("looking", "images", len(listed)) as advance:
-        cache = write_features(listed, loaded, regions, out, advance)
+        cache = write_features(listed, loaded, regions, out, advance, other)
     size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
     if as_json:
         result = {"features": str(out), "images": len(cache), "bytes": size, "regions": regions}

@@ -31,7 +31,10 @@ def index(
     model: ModelOption = None,
     regions: Annotated[
         str | None,
-        typer.Option(help="Exactly where to look: full, cc10, cc10-paper, grid10, cover24r4, …"),
+        typer.Option(
+            help="Exactly where to look: full, cc10, cc10-paper, grid10, cover24r4, "
+            "detect:SOURCE, …"
+        ),
     ] = None,
     effort: Annotated[
         str | None,

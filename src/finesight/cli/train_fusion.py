@@ -159,6 +159,11 @@ def _train(
 
 
 def _same_model(cache: FeatureCache, model: Model, folder: Path) -> None:
+    if "region_model" in cache.settings:
+        raise InputError(
+            f"{folder} holds regions in the space of {cache.settings['region_model']}: this "
+            "fusion merges regions of the model itself, so make features without --region-model"
+        )
     if cache.settings["fingerprint"] != model.fingerprint:
         raise InputError(
             f"{folder} holds features of the model {cache.settings['model']}, not of "

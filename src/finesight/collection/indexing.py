@@ -16,7 +16,7 @@ from finesight.collection.walking import Found
 from finesight.images import MAX_PIXELS, Header, ImageError, decode_image, read_header
 from finesight.large_images import open_tiles
 from finesight.looking.ahead import encode_ahead
-from finesight.looking.schemes import Glimpse, Looking, parse_looking
+from finesight.looking.schemes import Glimpse, Looking, Place, parse_looking
 from finesight.looking.tiles import look_in_tiles
 from finesight.models import Model
 from finesight.raw_previews import SUFFIXES as RAW_SUFFIXES
@@ -169,7 +169,8 @@ class _Look:
             if shrink == 1 and image.size != size:  # turned by what stands behind the pixels
                 size = image.size
                 header = replace(header, width=image.width, height=image.height)
-            glimpse, crops = self.looking.glimpse(image, preprocessing, size)
+            place = Place(source.found.path)
+            glimpse, crops = self.looking.glimpse(image, preprocessing, size, place)
             return _Cut(source, digest, header, _hash_of_look(size, crops[0]), glimpse), crops
 
     def finish(
@@ -188,7 +189,9 @@ class _Look:
         try:
             with self.room.take(size[0] * size[1]):
                 read = open_tiles(data, size, self.max_pixels)
-                seen, pixels = look_in_tiles(read, size, self.model.encoder, self.looking)
+                seen, pixels = look_in_tiles(
+                    read, size, self.model.encoder, self.looking, item.source.found.path
+                )
         except ImageError as error:
             return Failed(item.source, str(error))
         return self._seen(item, seen, pixels)

@@ -3,10 +3,24 @@
 from pathlib import Path
 
 from finesight.datasets import clevr_ds, coco, unity_perception
-from finesight.datasets.records import LabelledImage, LabelledObject, LabelledSet
+from finesight.datasets.records import (
+    CaptionSet,
+    Judgements,
+    LabelledImage,
+    LabelledObject,
+    LabelledSet,
+)
 from finesight.errors import InputError
 
-__all__ = ["LabelledImage", "LabelledObject", "LabelledSet", "is_annotated", "read_dataset"]
+__all__ = [
+    "CaptionSet",
+    "Judgements",
+    "LabelledImage",
+    "LabelledObject",
+    "LabelledSet",
+    "is_annotated",
+    "read_dataset",
+]
 
 
 def is_annotated(source: Path) -> bool:

@@ -24,6 +24,10 @@ HEAD = "onnx/region_head.onnx"
 OBJECTNESS = "onnx/objectness.onnx"
 
 
+OVERLAP = 0.5
+"""Of two boxes of a detector with a higher intersection over union, the surer one is kept."""
+
+
 @dataclass(frozen=True)
 class Guesses:
     """Where something may be: boxes (n, 4), normalised xyxy, and how likely, (n,) in 0..1."""

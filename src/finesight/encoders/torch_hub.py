@@ -220,6 +220,24 @@ class OpenClipEncoder:
         return normalise(self._model.encode_text(tokens).float().cpu().numpy())
 
 
+def load_part(kind: str, directory: Path) -> Any:
+    """Load a part of a checkpoint by its class in transformers ("AutoTokenizer"), models in eval.
+
+    Raises DataError where it is not there or damaged.
+    """
+    transformers = _transformers()
+    weights = {} if "Auto" in kind else {"use_safetensors": True}
+    with _quiet(transformers):
+        try:
+            part = getattr(transformers, kind).from_pretrained(
+                directory, local_files_only=True, **weights
+            )
+        # transformers raises its own, safetensors' and PyTorch's errors.
+        except Exception as error:
+            raise DataError(_why_not(directory, error)) from error
+    return part.eval() if weights else part
+
+
 def processor_file(directory: Path) -> Path:
     """Return the file of a checkpoint that says how it wants its pixels."""
     for name in ("preprocessor_config.json", "processor_config.json"):

@@ -6,6 +6,7 @@ pixels, and says beforehand how small a window it may cut, so that a file can be
 
 import re
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -16,7 +17,7 @@ from finesight.encoders.dense import DenseTower
 from finesight.errors import InputError
 from finesight.looking.objects import ROOM, SMALLEST, TIGHT, windows_of_objects
 from finesight.regions import Regions, parse_regions
-from finesight.types import Float32, ImageVectors, UInt8
+from finesight.types import WHOLE, Box, Float32, ImageVectors, UInt8
 
 EFFORTS = ("low", "normal", "high")
 """How much may be spent on an image, in words."""
@@ -27,7 +28,18 @@ OF_OBJECTS = {"low": "objects128x7at40", "normal": "objects160x8", "high": "obje
 OF_WINDOWS = {"low": "cc2", "normal": "cc3", "high": "cc4"}
 """Efforts with any other model: Complete Covers of 5, 14 and 30 passes."""
 
+DETECT = "detect:"
+"""What stands before the name of a detector (looking/detector.py)."""
+
 _OBJECTS = re.compile(r"objects([0-9]{2,4})x([0-9]{1,3})(?:at([0-9]{2,3}))?")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where pixels are from: an image file, and the part of it that they show."""
+
+    path: Path
+    box: Box = WHOLE
 
 
 @dataclass(frozen=True)
@@ -54,16 +66,23 @@ class Looking(Protocol):
     def finest(self, width: int, height: int) -> Float32:
         """Return boxes among which are the smallest that may be cut from such an image."""
 
-    def windows(self, image: Image.Image, size: tuple[int, int] | None = None) -> Float32:
+    def windows(
+        self, image: Image.Image, size: tuple[int, int] | None = None, place: Place | None = None
+    ) -> Float32:
         """Return the boxes (p, 4) to encode, normalised xyxy, the whole image first.
 
-        size: width and height of the file, where the image was decoded smaller.
+        size: width and height of the file, where the image was decoded smaller; place: where it
+        is from, for those who know files.
         """
 
     def glimpse(
-        self, image: Image.Image, preprocessing: Preprocessing, size: tuple[int, int] | None = None
+        self,
+        image: Image.Image,
+        preprocessing: Preprocessing,
+        size: tuple[int, int] | None = None,
+        place: Place | None = None,
     ) -> tuple[Glimpse, UInt8]:
-        """Return these boxes, and crops (c, side, side, 3) to encode; size: as in `windows`."""
+        """Return these boxes, and crops (c, side, side, 3) to encode; size, place: as above."""
 
     def passes(self, width: int, height: int) -> float:
         """Return what an image costs, in encodings of one crop."""
@@ -79,12 +98,18 @@ class FixedLooking:
         """Return all of its boxes."""
         return self.regions(width, height)
 
-    def windows(self, image: Image.Image, size: tuple[int, int] | None = None) -> Float32:
+    def windows(
+        self, image: Image.Image, size: tuple[int, int] | None = None, place: Place | None = None
+    ) -> Float32:
         """Return its boxes for an image of this size."""
         return self.regions(*(size or image.size))
 
     def glimpse(
-        self, image: Image.Image, preprocessing: Preprocessing, size: tuple[int, int] | None = None
+        self,
+        image: Image.Image,
+        preprocessing: Preprocessing,
+        size: tuple[int, int] | None = None,
+        place: Place | None = None,
     ) -> tuple[Glimpse, UInt8]:
         """Return its boxes, all of them with crops."""
         boxes = self.windows(image, size)
@@ -112,13 +137,19 @@ class ObjectLooking:
         sides = SMALLEST * max(width, height) / np.array([width, height])
         return np.array([[0, 0, *np.minimum(sides, 1)]], np.float32)
 
-    def windows(self, image: Image.Image, size: tuple[int, int] | None = None) -> Float32:
+    def windows(
+        self, image: Image.Image, size: tuple[int, int] | None = None, place: Place | None = None
+    ) -> Float32:
         """Return the whole image and the windows of what was found in it."""
         room = ROOM if self.side is None else TIGHT
         return windows_of_objects(image, self.tower, self.canvas, self.count, room)
 
     def glimpse(
-        self, image: Image.Image, preprocessing: Preprocessing, size: tuple[int, int] | None = None
+        self,
+        image: Image.Image,
+        preprocessing: Preprocessing,
+        size: tuple[int, int] | None = None,
+        place: Place | None = None,
     ) -> tuple[Glimpse, UInt8]:
         """Return its boxes; small crops are encoded here, and only the whole image is left."""
         boxes = self.windows(image, size)
@@ -136,11 +167,17 @@ class ObjectLooking:
 def parse_looking(name: str, dense: DenseTower | None = None) -> Looking:
     """Return the way of looking of a name: an effort, objectsSxN, or a name of `parse_regions`.
 
+    "detect:" before a name asks a detector (looking/detector.py).
+
     objects160x8 looks for 8 objects in a canvas of 160 pixels, objects128x7at40 encodes them in
     crops of 40 pixels; efforts: low, normal or high.
     dense: of the model, where it has one. Raises InputError for an unknown name, and for objects
     with a model that does not tell them.
     """
+    if name.startswith(DETECT):
+        from finesight.looking.detector import parse_detector  # which looks by these schemes
+
+        return parse_detector(name)
     tells = dense is not None and dense.tells_objects
     name = resolve_effort(name, dense)
     match = _OBJECTS.fullmatch(name)
@@ -166,14 +203,23 @@ def parse_looking(name: str, dense: DenseTower | None = None) -> Looking:
     return ObjectLooking(dense, canvas, count, side)
 
 
-def look_by(image: Image.Image, encoder: Encoder, looking: Looking) -> ImageVectors:
-    """Look at one RGB image: boxes and embeddings, the whole image first."""
-    glimpse, crops = looking.glimpse(image, encoder.preprocessing)
+def look_by(
+    image: Image.Image, encoder: Encoder, looking: Looking, place: Place | None = None
+) -> ImageVectors:
+    """Look at one RGB image, from a place: boxes and embeddings, the whole image first."""
+    glimpse, crops = looking.glimpse(image, encoder.preprocessing, place=place)
     return glimpse.complete(encoder.encode_images(crops))
 
 
 def resolve_effort(name: str, dense: DenseTower | None) -> str:
-    """Return the name that an effort stands for with a model; other names stay as they are."""
+    """Return the name that an effort stands for with a model; other names stay as they are.
+
+    A detector's file or folder is named by its whole path, so that the name holds everywhere.
+    """
+    if name.startswith(DETECT):
+        from finesight.looking.detector import Request  # which looks by these schemes
+
+        return Request.parse(name).name()
     if name not in EFFORTS:
         return name
     return (OF_OBJECTS if dense is not None and dense.tells_objects else OF_WINDOWS)[name]

@@ -2,13 +2,14 @@
 
 import hashlib
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from finesight.encoders import Encoder
 from finesight.large_images import PixelBox
-from finesight.looking.schemes import Looking, look_by
+from finesight.looking.schemes import Looking, Place, look_by
 from finesight.regions.tiles import overview_factor, tiles
 from finesight.types import Float32, ImageVectors
 
@@ -18,11 +19,12 @@ def look_in_tiles(
     size: tuple[int, int],
     encoder: Encoder,
     looking: Looking,
+    path: Path | None = None,
 ) -> tuple[ImageVectors, str]:
     """Return the regions of the whole image, then of each tile; and a hash of the pixels.
 
-    read: gives the pixels of a box; size: of the image. One tile is in memory at a time, and
-    the overview, which has at most a tile's side.
+    read: gives the pixels of a box; size: of the image; path: of its file. One tile is in memory
+    at a time, and the overview, which has at most a tile's side.
     """
     width, height = size
     factor = overview_factor(width, height)
@@ -34,12 +36,13 @@ def look_in_tiles(
         tile = read((x0, y0, x1, y1))
         digest.update(tile.tobytes())
         overview.paste(tile.reduce(factor), (x0 // factor, y0 // factor))
-        seen = look_by(tile, encoder, looking)
+        part = (x0 / width, y0 / height, x1 / width, y1 / height)
+        seen = look_by(tile, encoder, looking, Place(path, part) if path else None)
         scale = np.array([x1 - x0, y1 - y0] * 2)
         placed = (seen.boxes * scale + (x0, y0, x0, y0)) / np.array([width, height] * 2)
         boxes.append(np.clip(placed, 0, 1).astype(np.float32))
         embeddings.append(seen.embeddings)
-    whole = look_by(overview, encoder, looking)
+    whole = look_by(overview, encoder, looking, Place(path) if path else None)
     return (
         ImageVectors(
             np.concatenate([whole.boxes, *boxes]), np.concatenate([whole.embeddings, *embeddings])

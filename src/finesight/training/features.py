@@ -3,6 +3,9 @@
 A cache is a folder: `features.json` says of what it is, and each `shard-00000` holds a run of
 images in their order: `embeddings.npy` (rows, d) float16, `boxes.npy` (rows, 4) float32 and
 `offsets.npy` (images + 1,), the first row of each image. A shard appears whole or not at all.
+
+Where another model encoded the regions, all of these rows are in its space, and `wholes.npy`
+(images, d of the model) float16 holds what the model itself sees in the whole images.
 """
 
 import itertools
@@ -16,19 +19,28 @@ from typing import Any
 import numpy as np
 
 from finesight.datasets import LabelledImage
+from finesight.encoders import Preprocessing
 from finesight.errors import DataError, InputError
 from finesight.images import ImageError, decode_image, image_size
 from finesight.looking.ahead import encode_ahead
-from finesight.looking.schemes import Glimpse, parse_looking, resolve_effort
+from finesight.looking.schemes import (
+    Glimpse,
+    Looking,
+    ObjectLooking,
+    Place,
+    parse_looking,
+    resolve_effort,
+)
 from finesight.models import Model
 from finesight.regions import square_around
-from finesight.types import WHOLE, Float32, ImageVectors, UInt8
+from finesight.types import WHOLE, Box, Float32, ImageVectors, UInt8
 
 ANNOTATED = "annotated"
 """The regions that are the squares around an image's annotated objects, in their order."""
 
 FORMAT = "finesight-features"
-VERSION = 1
+VERSION = 2
+"""Of caches with a region model; the others are of version 1, which older programs read."""
 
 _SHARD = 128  # images: a kill loses at most the last of them
 
@@ -45,6 +57,7 @@ class FeatureCache:
     _embeddings: list[np.ndarray]
     _boxes: list[np.ndarray]
     _places: list[tuple[int, int, int]]  # shard, first row, end
+    _wholes: np.ndarray | None = None  # (n, d of the model), where another one saw the regions
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -57,6 +70,13 @@ class FeatureCache:
 
     def __iter__(self) -> Iterator[ImageVectors]:
         return (self[index] for index in range(len(self)))
+
+    def wholes(self, indices: Sequence[int]) -> Float32:
+        """Return what the model, not the region model, sees in whole images: (b, d)."""
+        if self._wholes is not None:
+            return self._wholes[list(indices)].astype(np.float32)
+        first = [self._places[i][:2] for i in indices]
+        return np.stack([self._embeddings[shard][row] for shard, row in first]).astype(np.float32)
 
     def padded(self, indices: Sequence[int]) -> tuple[Float32, Float32, np.ndarray]:
         """Return embeddings (b, p, d), boxes (b, p, 4) and which regions are there (b, p).
@@ -81,7 +101,7 @@ def open_features(directory: Path) -> FeatureCache:
     if settings is None:
         raise InputError(f"{directory} holds no features: make them with `finesight features`")
     ids = tuple(settings["ids"])
-    embeddings, boxes = [], []
+    embeddings, boxes, wholes = [], [], []
     places: list[tuple[int, int, int]] = []
     for number in range(-(-len(ids) // _SHARD)):
         shard = directory / f"shard-{number:05d}"
@@ -94,10 +114,13 @@ def open_features(directory: Path) -> FeatureCache:
             embeddings.append(np.load(shard / "embeddings.npy", mmap_mode="r"))
             boxes.append(np.load(shard / "boxes.npy", mmap_mode="r"))
             offsets = np.load(shard / "offsets.npy").tolist()
+            if "region_model" in settings:
+                wholes.append(np.load(shard / "wholes.npy"))
         except (OSError, ValueError, EOFError) as error:
             raise DataError(f"{shard} is damaged ({error}): remove it and go on") from error
         places += [(number, *pair) for pair in itertools.pairwise(offsets)]
-    return FeatureCache(settings, ids, embeddings, boxes, places)
+    whole = np.concatenate(wholes) if wholes else None
+    return FeatureCache(settings, ids, embeddings, boxes, places, whole)
 
 
 def join_features(directories: Sequence[Path]) -> FeatureCache:
@@ -108,12 +131,13 @@ def join_features(directories: Sequence[Path]) -> FeatureCache:
     caches = [open_features(directory) for directory in directories]
     first = caches[0]
     for directory, cache in zip(directories, caches, strict=True):
-        for key in ("fingerprint", "regions"):
-            if cache.settings[key] != first.settings[key]:
+        for key in ("fingerprint", "regions", "region_fingerprint"):
+            if cache.settings.get(key) != first.settings.get(key):
                 raise InputError(
                     f"{directory} and {directories[0]} differ in their {key}: join features of one "
                     "model and one way of looking"
                 )
+    wholes = [cache._wholes for cache in caches if cache._wholes is not None]
     before = itertools.accumulate((len(cache._embeddings) for cache in caches), initial=0)
     return FeatureCache(
         first.settings,
@@ -125,6 +149,7 @@ def join_features(directories: Sequence[Path]) -> FeatureCache:
             for cache, shift in zip(caches, before, strict=False)
             for shard, start, end in cache._places
         ],
+        np.concatenate(wholes) if wholes else None,
     )
 
 
@@ -144,6 +169,7 @@ def _subset(cache: FeatureCache, indices: Sequence[int]) -> FeatureCache:
         cache,
         ids=tuple(cache.ids[i] for i in indices),
         _places=[cache._places[i] for i in indices],
+        _wholes=None if cache._wholes is None else cache._wholes[list(indices)],
     )
 
 
@@ -153,28 +179,37 @@ def write_features(
     regions: str,
     out: Path,
     progress: Callable[[int], None] = lambda done: None,
+    region_model: Model | None = None,
 ) -> FeatureCache:
     """Look at every image and write the cache, or go on where an interrupted run stopped.
 
     regions: a scheme, or "annotated" for the whole image and a square around each object.
-    progress: called with the number of finished images. Raises InputError where the folder holds
-    something else, DataError for an image that cannot be read.
+    progress: called with the number of finished images. region_model: encodes the regions in the
+    place of the model, in its own space and width; the model then gives the whole images. Raises
+    InputError where the folder holds something else, DataError for an image that cannot be read.
     """
     if regions != ANNOTATED:
         regions = resolve_effort(regions, model.dense)  # an effort may come to mean something else
         parse_looking(regions, model.dense)
     settings = {
         "format": FORMAT,
-        "version": VERSION,
+        "version": 1 if region_model is None else VERSION,
         "model": model.source,
         "fingerprint": model.fingerprint,
         "regions": regions,
         "width": model.encoder.width,
         "ids": [f"{image.path.parent.name}/{image.path.name}" for image in images],
     }
+    if region_model is not None:
+        settings |= {
+            "region_model": region_model.source,
+            "region_fingerprint": region_model.fingerprint,
+            "region_width": region_model.encoder.width,
+        }
     found = _settings(out)
     if found is not None and found != settings:
-        changed = sorted(key for key in settings if found.get(key) != settings[key])
+        both = settings.keys() | found.keys()
+        changed = sorted(key for key in both if found.get(key) != settings.get(key))
         raise InputError(
             f"{out} holds the features of something else ({', '.join(changed)} differ): name "
             "another folder with --out, or remove this one"
@@ -190,22 +225,43 @@ def write_features(
         shard = out / f"shard-{start // _SHARD:05d}"
         part = images[start : start + _SHARD]
         if not shard.exists():
-            _write_shard(shard, list(_look(part, model, regions, start, progress)))
+            named = [(image.path, [thing.box for thing in image.objects]) for image in part]
+            seeing = region_model or model
+            seen = list(look_at_images(named, seeing, regions, start, progress, looks=model))
+            wholes = None
+            if region_model is not None:
+                whole = look_at_images(named, model, "full")
+                wholes = np.concatenate([each.embeddings for each in whole])
+            _write_shard(shard, seen, wholes)
         progress(start + len(part))
     return open_features(out)
 
 
-def _look(
-    images: Sequence[LabelledImage],
+def look_at_images(
+    images: Sequence[tuple[Path, Sequence[Box]]],
     model: Model,
     regions: str,
-    before: int,
-    progress: Callable[[int], None],
+    before: int = 0,
+    progress: Callable[[int], None] = lambda done: None,
+    looks: Model | None = None,
 ) -> Iterator[ImageVectors]:
-    """Yield what is seen in every image, in order."""
+    """Yield what is seen in every image file, in order.
 
-    def cut(image: LabelledImage) -> tuple[Glimpse, UInt8]:
-        return _cut(image, model, regions)
+    images: files, with the boxes of their objects where regions is "annotated"; before: images that
+    count as done; looks: the model that chooses the regions, where it is not the one that encodes
+    them. Raises DataError for an image that cannot be read.
+    """
+    looking = None
+    if regions != ANNOTATED:
+        looking = parse_looking(regions, (looks or model).dense)
+    if looks not in (None, model) and isinstance(looking, ObjectLooking) and looking.side:
+        raise InputError(
+            f"{regions} encodes its small crops itself: with a region model, name regions without "
+            '"at", such as objects160x8'
+        )
+
+    def cut(image: tuple[Path, Sequence[Box]]) -> tuple[Glimpse, UInt8]:
+        return _cut(*image, model.encoder.preprocessing, looking)
 
     looked = encode_ahead(images, cut, model.encoder)
     for done, (glimpse, embeddings) in enumerate(looked, before + 1):
@@ -214,26 +270,27 @@ def _look(
         progress(done)
 
 
-def _cut(image: LabelledImage, model: Model, regions: str) -> tuple[Glimpse, UInt8]:
-    preprocessing = model.encoder.preprocessing
+def _cut(
+    path: Path, objects: Sequence[Box], preprocessing: Preprocessing, looking: Looking | None
+) -> tuple[Glimpse, UInt8]:
+    """Cut the regions of a way of looking, or without one the objects, out of a file."""
     try:
-        data = image.path.read_bytes()
+        data = path.read_bytes()
         size = image_size(data)
-        if regions == ANNOTATED:
-            squares = [square_around(thing.box, *size) for thing in image.objects]
+        if looking is None:
+            squares = [square_around(box, *size) for box in objects]
             boxes = np.array([WHOLE, *squares], np.float32)
             pixels = decode_image(data, shrink=preprocessing.shrink(size, boxes))
             return Glimpse(boxes), preprocessing.cut(pixels, boxes)
-        looking = parse_looking(regions, model.dense)
         pixels = decode_image(data, shrink=preprocessing.shrink(size, looking.finest(*size)))
+        return looking.glimpse(pixels, preprocessing, size, Place(path))
     except OSError as error:
-        raise DataError(f"{image.path} cannot be read: {error.strerror or error}") from error
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
     except ImageError as error:
-        raise DataError(f"{image.path}: {error}; mend it or take it out of the dataset") from error
-    return looking.glimpse(pixels, preprocessing, size)
+        raise DataError(f"{path}: {error}; mend it or take it out of the dataset") from error
 
 
-def _write_shard(shard: Path, seen: Sequence[ImageVectors]) -> None:
+def _write_shard(shard: Path, seen: Sequence[ImageVectors], wholes: Float32 | None = None) -> None:
     unfinished = shard.with_name(shard.name + ".new")
     unfinished.mkdir()
     offsets = np.cumsum([0, *(len(each.boxes) for each in seen)])
@@ -241,6 +298,8 @@ def _write_shard(shard: Path, seen: Sequence[ImageVectors]) -> None:
     np.save(unfinished / "embeddings.npy", embeddings.astype(np.float16))
     np.save(unfinished / "boxes.npy", np.concatenate([each.boxes for each in seen]))
     np.save(unfinished / "offsets.npy", offsets)
+    if wholes is not None:
+        np.save(unfinished / "wholes.npy", wholes.astype(np.float16))
     unfinished.rename(shard)
 
 
