@@ -142,3 +142,16 @@ def test_searches_notice_that_another_run_switched(indexed, other, color_model, 
     assert free.model is other
     with pytest.raises(InputError, match="finesight switch colors"):
         bound.search("red", k=1)
+
+
+def test_whether_fused_vectors_have_a_space_of_their_own_is_told_of_each_model():
+    from finesight.collection.manifest import activate
+
+    def entry(name, **more):
+        model = {"source": name, "fingerprint": name}
+        return {"table": name, "regions": "cc3", "model": model, "fusion": "f", "vectors": 1} | more
+
+    older = {"version": 3, **entry("a", own_space=True), "others": {"b": entry("b")}}
+    active = activate(older, "b")
+    assert not active["own_space"] and active["table"] == "b"
+    assert activate(active, "a")["own_space"]

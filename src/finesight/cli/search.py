@@ -48,6 +48,11 @@ def search(
     words: Annotated[
         bool, typer.Option("--words", help="Captions and file names count as well.")
     ] = False,
+    rerank: Annotated[
+        str | None,
+        typer.Option(help="A matcher of the model that ranks the best anew, such as adapt."),
+    ] = None,
+    rerank_top: Annotated[int, typer.Option(help="How many of the best it ranks.")] = 100,
     as_json: JsonOption = False,
     paths: Annotated[bool, typer.Option("--paths", help="Print paths alone, for pipes.")] = False,
     save: Annotated[
@@ -65,6 +70,8 @@ def search(
       finesight search photo.jpg@0.2,0.1,0.5,0.6
 
       finesight search --near ~/Pictures/beach.jpg --path "2024/**" --group
+
+      finesight search "a red mug to the left of a blue car" --rerank adapt
     """
     from finesight.collection import Collection
     from finesight.queries import parse_query
@@ -80,6 +87,8 @@ def search(
         offset=offset,
         group=group,
         words=words,
+        rerank=rerank,
+        rerank_top=rerank_top,
     )
     if save is not None:
         from finesight.drawing import save_hits

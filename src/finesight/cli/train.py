@@ -14,6 +14,7 @@ import typer
 
 from finesight.cli.options import JsonOption
 from finesight.cli.train_fusion import fusion
+from finesight.cli.train_matcher import matcher
 from finesight.cli.train_objectness import objectness
 from finesight.errors import MissingDependencyError
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 QUICK_STEPS = 120
 
-app = typer.Typer(no_args_is_help=True, help="Train encoders, fusions and objectness.")
+app = typer.Typer(no_args_is_help=True, help="Train encoders, fusions, matchers and objectness.")
 
 
 @app.callback()
@@ -34,6 +35,7 @@ def train() -> None:
 
 
 app.command()(fusion)
+app.command()(matcher)
 app.command()(objectness)
 
 

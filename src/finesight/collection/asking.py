@@ -16,7 +16,7 @@ from finesight.images import ImageError, read_image
 from finesight.looking.crops import look_at
 from finesight.queries import checked, part_name
 from finesight.scoring import normalise
-from finesight.types import WHOLE, Box, Float32, Part, Query
+from finesight.types import WHOLE, Box, Float32, ImageVectors, Part, Query
 
 Asked = str | Path | Image.Image | Query | Sequence[Part]
 """What can be searched for: a text as typed, an image file, pixels, or several parts."""
@@ -29,6 +29,7 @@ class QueryVectors:
     whole: which parts (m,) are compared with whole images alone, not with the best region;
     left_out: the paths of the images that these are. text: the wanted texts, for their words.
     detail: how much the best region counts, from 0 to 1; the rest counts the whole image.
+    fused: what fused vectors are compared with (m, d), where these have a space of their own.
     """
 
     vectors: Float32
@@ -38,11 +39,39 @@ class QueryVectors:
     left_out: frozenset[str] = frozenset()
     text: str = ""
     detail: float = 1.0
+    fused: Float32 | None = None
+
+    @property
+    def for_fused(self) -> Float32:
+        """What fused vectors are compared with (m, d)."""
+        return self.vectors if self.fused is None else self.fused
 
     @property
     def shares(self) -> Float32:
         """The weights (m,) scaled so that a score is a weighted mean of cosines."""
         return self.weights / np.abs(self.weights).sum()
+
+
+@dataclass(frozen=True)
+class FusedSpace:
+    """The space of fused vectors that are not of the encoder's own, such as region fusion's.
+
+    of_texts: makes query vectors of text embeddings (t, d); of_image: fuses one image.
+    """
+
+    of_texts: Callable[[Float32], Float32]
+    of_image: Callable[[ImageVectors, int], Float32]
+
+    def queries(self, vectors: Float32, is_text: Sequence[bool]) -> Float32:
+        """Return vectors (m, d) of the encoder's space in this one; an image is its only region."""
+        whole = np.array([WHOLE], np.float32)
+        found = [
+            self.of_texts(vector[None])
+            if text
+            else self.of_image(ImageVectors(whole, vector[None]), 1)
+            for vector, text in zip(vectors, is_text, strict=True)
+        ]
+        return np.concatenate(found)
 
 
 def as_query(asked: Asked | None, near: Path | str | None = None) -> Query:
@@ -63,11 +92,15 @@ def as_query(asked: Asked | None, near: Path | str | None = None) -> Query:
 
 
 def encode_query(
-    query: Query, encoder: Callable[[], Encoder], dataset: lance.LanceDataset
+    query: Query,
+    encoder: Callable[[], Encoder],
+    dataset: lance.LanceDataset,
+    space: FusedSpace | None = None,
 ) -> QueryVectors:
     """Return the vectors of a query's parts, in their order.
 
-    encoder: gives the encoder when it is needed, which parts near indexed images do not.
+    encoder: gives the encoder when it is needed, which parts near indexed images do not. space:
+    that of the fused vectors, where it is not the encoder's.
     Raises InputError where an image cannot be read or is not in the collection.
     """
     texts = [part.text for part in query.parts if part.text is not None]
@@ -82,6 +115,7 @@ def encode_query(
             vectors.append(_stored(left_out[-1], dataset))
         else:
             vectors.append(_encode_image(part, encoder()))
+    is_text = [part.text is not None for part in query.parts]
     return QueryVectors(
         np.stack(vectors),
         weights=np.array([part.weight for part in query.parts], np.float32),
@@ -89,6 +123,7 @@ def encode_query(
         whole=tuple(part.near is not None for part in query.parts),
         left_out=frozenset(left_out),
         text=" ".join(part.text for part in query.parts if part.text and part.weight > 0),
+        fused=None if space is None else space.queries(np.stack(vectors), is_text),
     )
 
 

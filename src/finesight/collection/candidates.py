@@ -51,7 +51,7 @@ def _top(
     flat: FlatVectors, query: QueryVectors, count: int, allowed: np.ndarray | None
 ) -> tuple[Float32, np.ndarray]:
     """Return scores and row ids of the `count` best, in no order."""
-    score, rows = query.shares @ flat.scores(query.vectors), flat.row_ids
+    score, rows = query.shares @ flat.scores(query.for_fused), flat.row_ids
     if allowed is not None:
         may = np.isin(rows, allowed)
         score, rows = score[may], rows[may]
@@ -88,7 +88,7 @@ def _by_index(
     allowed: np.ndarray | None,
 ) -> np.ndarray:
     """Return the row ids of what comes nearest to the wanted parts, in the index and beside it."""
-    wanted = query.vectors[query.weights > 0]
+    wanted = query.for_fused[query.weights > 0]
     found = np.concatenate([indexed.nearest(each, vectors) for each in wanted])
     if allowed is not None:
         found = found[np.isin(found, allowed)]

@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import filelock
 import lance
 
-from finesight.collection.asking import Asked, as_query, encode_query
+from finesight.collection.asking import Asked, FusedSpace, as_query, encode_query
 from finesight.collection.filtering import condition
 from finesight.collection.fusing import fuse
 from finesight.collection.grouping import search_grouped
@@ -27,6 +28,7 @@ from finesight.collection.manifest import (
 from finesight.collection.migration import add_details, fuse_anew
 from finesight.collection.progress import shown_progress
 from finesight.collection.reports import IndexReport, Skipped, SwitchReport
+from finesight.collection.reranking import TOP, Reranking, sentence_of
 from finesight.collection.rows import tidy
 from finesight.collection.schema import table_schema
 from finesight.collection.search import search_table
@@ -39,7 +41,7 @@ from finesight.models import DEFAULT, Model, load_model
 from finesight.raw_previews import SUFFIXES as RAW_SUFFIXES
 from finesight.raw_previews import need_rawpy
 from finesight.scoring import RANKINGS
-from finesight.types import Hit
+from finesight.types import Hit, Query
 
 # What only writers need is imported where it is used: a search starts faster without.
 if TYPE_CHECKING:
@@ -312,6 +314,8 @@ class Collection:
         group: bool = False,
         words: bool = False,
         detail: float = 1.0,
+        rerank: str | None = None,
+        rerank_top: int = TOP,
     ) -> list[Hit]:
         """Return the k images that answer a query best, best first.
 
@@ -326,9 +330,12 @@ class Collection:
         stand behind the best of them, as its `similar`. words: captions and file names count as
         well; the two rankings are merged, and the score is the sum of reciprocal ranks.
         detail: where regions rank, how much the best one counts, from 0 (the whole image alone) to
-        1. Raises InputError, with what to do, for whatever cannot be answered.
+        1. rerank: the model's matcher of this name ranks the best `rerank_top` anew for a query of
+        one text; the score is then the matcher's.
+        Raises InputError, with what to do, for whatever cannot be answered.
         """
         asked = as_query(query, near)
+        reranking = self._reranking(asked, rerank, rerank_top)
         if k < 1:
             raise InputError(f"ask for at least one hit, got {k}")
         if offset < 0:
@@ -347,10 +354,42 @@ class Collection:
                 "them without looking"
             )
         allowed = condition(snapshot.dataset, where, path)
-        vectors = encode_query(asked, lambda: self.model.encoder, snapshot.dataset)
+        vectors = encode_query(
+            asked, lambda: self.model.encoder, snapshot.dataset, self._fused_space()
+        )
         vectors = replace(vectors, detail=detail)
         answer = search_grouped if group else search_table
-        return answer(snapshot, vectors, k, rank_by, allowed, offset, words)
+        return answer(snapshot, vectors, k, rank_by, allowed, offset, words, reranking)
+
+    def _reranking(self, asked: Query, name: str | None, top: int) -> Reranking | None:
+        """Return how to rank anew; raises InputError where the model or the query cannot."""
+        if name is None:
+            return None
+        if top < 1:
+            raise InputError(f"re-rank at least one image, got {top}")
+        self._need()
+        matcher = self.model.matcher(name)
+        trained = self.model.matchers[name].regions
+        looked = self._settings["regions"]
+        if trained != looked:
+            warnings.warn(
+                f"the matcher {name} was trained on regions of {trained}, and the images were "
+                f"looked at with {looked}: it ranks worse than it could",
+                stacklevel=3,
+            )
+        return Reranking(matcher, sentence_of(asked), top)
+
+    def _fused_space(self) -> FusedSpace | None:
+        """Return the space of the fused vectors where it is not the encoder's own."""
+        if not self._settings.get("own_space"):
+            return None
+        if self._settings["fusion"] != self.model.fusion_name or self.model.text_head is None:
+            raise InputError(
+                f"the fused vectors in {self.directory} are of the fusion "
+                f"{self._settings['fusion']}, which {self.model.source} does not have: leave "
+                "--model out, or index the images again, which fuses them anew"
+            )
+        return FusedSpace(self.model.text_head, self.model.fusion)
 
     def optimize(
         self,
@@ -383,10 +422,12 @@ class Collection:
             snapshot = self._latest()
             asked = list(texts or some_texts(snapshot.dataset))
             queries = self.model.encoder.encode_texts(asked)
+            space = self._fused_space()
+            fused = queries if space is None else space.of_texts(queries)
             say(f"measuring with {len(asked)} texts")
-            settings, chosen = tune(snapshot, queries, recall)
+            settings, chosen = tune(snapshot, fused, recall)
             self._snapshot = None  # the next search asks as many partitions as were chosen
-            found = two_stage_recall(self._latest(), queries)
+            found = two_stage_recall(self._latest(), queries, fused)
         return Optimized(snapshot.images, snapshot.vectors, len(asked), settings, chosen, found)
 
     def read(
@@ -490,6 +531,7 @@ class Collection:
     def _bring_up_to_date(self, vectors: int) -> None:
         """Add the columns of newer versions; fuse anew what was fused otherwise or not at all."""
         wanted = {"fusion": self.model.fusion_name, "vectors": vectors, "version": VERSION}
+        wanted["own_space"] = self.model.text_head is not None
         table = self._table()
         there = "fused" in table.schema.names
         if there and all(self._settings.get(key) == value for key, value in wanted.items()):
@@ -538,6 +580,7 @@ class Collection:
             "model": {"source": model.source, "fingerprint": model.fingerprint},
             "fusion": model.fusion_name,
             "vectors": vectors,
+            "own_space": model.text_head is not None,
         }
 
 

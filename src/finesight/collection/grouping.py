@@ -8,6 +8,7 @@ import numpy as np
 
 from finesight.collection.asking import QueryVectors
 from finesight.collection.filtering import quoted
+from finesight.collection.reranking import Reranking
 from finesight.collection.schema import unpack_whole
 from finesight.collection.search import search_table
 from finesight.collection.snapshot import Snapshot
@@ -28,6 +29,7 @@ def search_grouped(
     where: str | None = None,
     offset: int = 0,
     words: bool = False,
+    reranking: Reranking | None = None,
 ) -> list[Hit]:
     """Return k groups behind the first `offset`, as their best hits; arguments as `search_table`.
 
@@ -36,7 +38,7 @@ def search_grouped(
     wanted = offset + k
     count = _FIRST * wanted
     while True:
-        hits = search_table(snapshot, query, count, rank_by, where, words=words)
+        hits = search_table(snapshot, query, count, rank_by, where, 0, words, reranking)
         groups = group(hits, _whole(snapshot.dataset, hits))
         if len(groups) >= wanted or len(hits) < count:
             return groups[offset:wanted]

@@ -10,9 +10,9 @@ MANIFEST = "collection.json"
 FORMAT = "finesight-collection"
 VERSION = 3
 
-_PER_MODEL = ("table", "regions", "model", "fusion", "vectors")
+_PER_MODEL = ("table", "regions", "model", "fusion", "vectors", "own_space")
 """What differs from model to model: of the active one beside the rest, of the others under
-"others", by fingerprint."""
+"others", by fingerprint. own_space: only the fusion's own text head can ask its vectors."""
 
 
 def read_settings(directory: Path) -> dict[str, Any]:
@@ -49,4 +49,5 @@ def activate(settings: dict[str, Any], fingerprint: str) -> dict[str, Any]:
     others = dict(settings["others"])
     chosen = others.pop(fingerprint)
     others[settings["model"]["fingerprint"]] = {key: settings.get(key) for key in _PER_MODEL}
-    return {**settings, **chosen, "others": others}
+    active = {key: chosen.get(key) for key in _PER_MODEL}
+    return {**settings, **active, "others": others}

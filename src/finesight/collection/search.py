@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from finesight.collection.asking import QueryVectors
 from finesight.collection.candidates import nearest_by_fused
+from finesight.collection.reranking import Reranking
 from finesight.collection.schema import rows_condition, unpack_stored, unpack_whole
 from finesight.collection.snapshot import Snapshot
 from finesight.collection.words import find_words
@@ -46,6 +47,7 @@ def search_table(
     where: str | None = None,
     offset: int = 0,
     words: bool = False,
+    reranking: Reranking | None = None,
 ) -> list[Hit]:
     """Return the k best images for a query behind the first `offset`; ties go by path.
 
@@ -53,11 +55,16 @@ def search_table(
     `finesight.scoring.RANKINGS`. All but "regions" and "fused" score every image; these score the
     images whose fused vectors come nearest, several times as many as asked. where: a condition
     in SQL that images must meet. words: that ranking and the one by captions and file names are
-    merged by their reciprocal ranks, whose sum is the score.
+    merged by their reciprocal ranks, whose sum is the score. reranking: ranks the best anew, at
+    least as many as are asked for; the score is then the matcher's.
     """
     ranked = rank_with_words if words else rank
-    best = ranked(snapshot, query, offset + k, rank_by, where)[offset:]
-    return as_hits(snapshot.dataset, query, best, offset, rank_by)
+    count = max(offset + k, reranking.top if reranking else 0)
+    best = ranked(snapshot, query, count, rank_by, where)
+    if reranking is not None:
+        scores = reranking.scores(snapshot.dataset, [row.row_id for row in best])
+        best = sorted((replace(row, score=scores[row.row_id]) for row in best), key=_order)
+    return as_hits(snapshot.dataset, query, best[offset : offset + k], offset, rank_by)
 
 
 def rank(
@@ -160,7 +167,8 @@ def _scores(column: pa.Array, query: QueryVectors, rank_by: str) -> tuple[Float3
         return found, np.zeros(found.shape, int)
     seen, counts = unpack_stored(column)
     scores, regions = [], []
-    for each, whole_alone in zip(cosines(query.vectors, seen), query.whole, strict=True):
+    asked = query.for_fused if rank_by == "fused" else query.vectors
+    for each, whole_alone in zip(cosines(asked, seen), query.whole, strict=True):
         score, region = max_over_regions(each, counts)
         if rank_by == "mean":
             score = mean_over_regions(each, counts)

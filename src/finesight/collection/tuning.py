@@ -97,11 +97,14 @@ def _try(
     return Setting(asked, recall(found, exact), round(1000 * float(np.median(times)), 2))
 
 
-def two_stage_recall(snapshot: Snapshot, queries: Float32) -> float | None:
+def two_stage_recall(
+    snapshot: Snapshot, queries: Float32, fused: Float32 | None = None
+) -> float | None:
     """Return which share of the ten best by their regions is among the candidates of a search.
 
-    Candidates are scored exactly, so this is the recall of the whole search. None where the
-    regions are too many to read, 1 where all images are candidates.
+    fused: what fused vectors are compared with, where they have a space of their own. Candidates
+    are scored exactly, so this is the recall of the whole search. None where the regions are too
+    many to read, 1 where all images are candidates.
     """
     width = queries.shape[1]
     few = snapshot.dataset.to_table(columns=["regions"], limit=100)
@@ -110,8 +113,8 @@ def two_stage_recall(snapshot: Snapshot, queries: Float32) -> float | None:
         return None
     exact = exact_best(snapshot.dataset, queries, "regions")
     found = []
-    for query in queries:
-        one = QueryVectors(query[None], np.ones(1, np.float32), ("",), (False,))
+    for query, other in zip(queries, queries if fused is None else fused, strict=True):
+        one = QueryVectors(query[None], np.ones(1, np.float32), ("",), (False,), fused=other[None])
         near = nearest_by_fused(snapshot, one, candidates(_K), None)
         if near is None:
             return 1.0

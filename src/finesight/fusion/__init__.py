@@ -6,6 +6,7 @@ from finesight.fusion.closed_form import ClosedForm
 from finesight.fusion.network import NetworkFusion
 from finesight.fusion.salient import salient_clusters
 from finesight.fusion.selection import farthest_points
+from finesight.fusion.text_head import TextHead
 from finesight.types import Float32, ImageVectors
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "ClosedForm",
     "Fusion",
     "NetworkFusion",
+    "TextHead",
     "farthest_points",
     "salient_clusters",
 ]

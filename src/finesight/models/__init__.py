@@ -2,19 +2,22 @@
 
 import hashlib
 import importlib.util
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from finesight.encoders import Encoder
 from finesight.encoders.dense import DenseTower
 from finesight.encoders.onnx import PRECISIONS, OnnxEncoder
 from finesight.errors import DataError, InputError, MissingDependencyError
-from finesight.fusion import TRAINING_FREE, Fusion, NetworkFusion, salient_clusters
+from finesight.fusion import TRAINING_FREE, Fusion, NetworkFusion, TextHead, salient_clusters
+from finesight.matching import NetworkMatcher
 from finesight.models.bundle import (
     DEFAULT_PROMPT,
     DEFAULT_REGIONS,
     EFFECTIVE_SCALE,
     FusionEntry,
+    MatcherEntry,
     checkpoint_fingerprint,
     read_manifest,
 )
@@ -50,7 +53,8 @@ class Model:
     which tells two of different weights apart;
     directory: where its files are, if it has any of its own; dense: reads many windows out of one
     feature map, where the bundle can; effective_scale: the smallest share of a crop's side at which
-    it names a thing.
+    it names a thing; text_head: makes query vectors from text embeddings, where the fused vectors
+    have a space of their own; matchers: what `matcher` finds, by name.
     """
 
     source: str
@@ -65,6 +69,20 @@ class Model:
     directory: Path | None = None
     dense: DenseTower | None = None
     effective_scale: float = UNMEASURED_SCALE
+    text_head: TextHead | None = None
+    matchers: Mapping[str, MatcherEntry] = field(default_factory=dict)
+
+    def matcher(self, name: str) -> NetworkMatcher:
+        """Return a matcher of this model; raises InputError, with what there is, for no such."""
+        if name not in self.matchers or self.directory is None:
+            has = ", ".join(self.matchers) or "none"
+            raise InputError(
+                f"the model {self.source} has no matcher {name!r} (it has: {has}): train one with "
+                f"`finesight train matcher --model {self.source}`, which writes a model that has it"
+            )
+        entry = self.matchers[name]
+        files = (entry.file, entry.words, entry.tokenizer)
+        return NetworkMatcher(*(self.directory / file for file in files))
 
     def fuse(self, seen: ImageVectors, vectors: int | None = None) -> Float32:
         """Return the vectors (k, d) that are kept of one image; k is the model's own unless given.
@@ -106,6 +124,8 @@ def load_model(source: str = DEFAULT) -> Model:
         directory=directory,
         effective_scale=manifest.scores.get(EFFECTIVE_SCALE, UNMEASURED_SCALE),
         dense=DenseTower(directory, encoder.preprocessing, stride) if stride else None,
+        text_head=TextHead(directory / head) if (head := manifest.fusion.text_head) else None,
+        matchers=manifest.matchers,
     )
 
 

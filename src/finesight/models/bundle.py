@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +27,29 @@ class FusionEntry:
     """The fusion that a bundle uses unless told otherwise.
 
     name: of a training-free fusion, or of a network in `file`; vectors: k; version: tells two
-    networks of one name apart.
+    networks of one name apart; text_head: the file of its linear layer over text embeddings, where
+    the fused vectors have a space of their own.
     """
 
     name: str
     vectors: int
     file: str | None = None
     version: str = ""
+    text_head: str | None = None
+
+
+@dataclass(frozen=True)
+class MatcherEntry:
+    """A matcher of a bundle: its graph, its word tower and tokenizer, as files of the bundle.
+
+    kind: such as "adapt"; regions: the way of looking that it was trained with.
+    """
+
+    kind: str
+    file: str
+    words: str
+    tokenizer: str
+    regions: str
 
 
 DEFAULT_FUSION = FusionEntry("salient", 8)
@@ -57,6 +73,7 @@ class Manifest:
     provenance: Mapping[str, Any]
     scores: Mapping[str, Any]
     stride: int | None = None
+    matchers: Mapping[str, MatcherEntry] = field(default_factory=dict)
 
 
 def write_manifest(
@@ -98,20 +115,38 @@ def write_manifest(
 
 
 def add_fusion(
-    directory: Path, name: str, file: str, vectors: int, provenance: Mapping[str, Any]
+    directory: Path,
+    name: str,
+    file: str,
+    vectors: int,
+    provenance: Mapping[str, Any],
+    text_head: str | None = None,
 ) -> None:
     """Name a network in `file` among the bundle's fusions, as the one that it uses.
 
-    The embeddings and so the fingerprint stay what they are.
+    text_head: see FusionEntry. The embeddings and so the fingerprint stay what they are.
     """
     content = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
-    content["fusions"] = {
-        **content.get("fusions", {}),
-        name: {"vectors": vectors, "file": file},
-    }
-    content["fusion"] = name
+    entry: dict[str, Any] = {"vectors": vectors, "file": file}
     content["sha256"][file] = sha256(directory / file)
+    if text_head is not None:
+        entry["text_head"] = text_head
+        content["sha256"][text_head] = sha256(directory / text_head)
+    content["fusions"] = {**content.get("fusions", {}), name: entry}
+    content["fusion"] = name
     content["provenance"] = {**content["provenance"], "fusion": dict(provenance)}
+    _write(directory, content)
+
+
+def add_matcher(
+    directory: Path, name: str, entry: MatcherEntry, provenance: Mapping[str, Any]
+) -> None:
+    """Name a matcher, whose files stand in the bundle's folder, among the bundle's matchers."""
+    content = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
+    content["matchers"] = {**content.get("matchers", {}), name: asdict(entry)}
+    for file in (entry.file, entry.words, entry.tokenizer):
+        content["sha256"][file] = sha256(directory / file)
+    content["provenance"] = {**content["provenance"], f"matcher {name}": dict(provenance)}
     _write(directory, content)
 
 
@@ -139,7 +174,7 @@ def _chosen_fusion(content: Mapping[str, Any]) -> FusionEntry:
     name = content["fusion"]
     entry = content["fusions"][name]
     version = content["sha256"][entry["file"]][:8]
-    return FusionEntry(name, entry["vectors"], entry["file"], version)
+    return FusionEntry(name, entry["vectors"], entry["file"], version, entry.get("text_head"))
 
 
 def _write(directory: Path, content: Mapping[str, Any]) -> None:
@@ -198,6 +233,7 @@ def read_manifest(directory: Path, precision: str = "fp32") -> Manifest:
             content["provenance"],
             content["scores"],
             content.get("dense", {}).get("stride"),
+            {name: MatcherEntry(**entry) for name, entry in content.get("matchers", {}).items()},
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(

@@ -159,14 +159,20 @@ class TextTower(nn.Module):
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Embed texts; the mask is 1 where there is a token and 0 where there is padding."""
+        words, there = self.states(input_ids, attention_mask), attention_mask[:, :, None]
+        there = there.to(words.dtype)
+        total = (words * there).sum(dim=1)
+        return self.project(self.norm(total / there.sum(dim=1).clamp(min=1.0)))
+
+    def states(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Token ids and mask (t, w) → each token's state behind the last layer (t, w, width)."""
         words = self.tokens(input_ids) + self.positions[: input_ids.shape[1]]
         # A large negative number, not −inf: a row that is masked everywhere must not become NaN.
         there = attention_mask.to(words.dtype)
         bias = (1.0 - there[:, None, None, :]) * -1e4
         for layer in self.layers:
             words = layer(words, bias)
-        total = (words * there[:, :, None]).sum(dim=1)
-        return self.project(self.norm(total / there.sum(dim=1, keepdim=True).clamp(min=1.0)))
+        return words
 
 
 class SmallClip(nn.Module):

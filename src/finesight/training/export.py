@@ -6,6 +6,7 @@ import copy
 import json
 import logging
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -103,12 +104,18 @@ class _Map(nn.Module):
 def export_graph(
     module: nn.Module,
     inputs: dict[str, torch.Tensor],
-    dynamic: dict[int, str],
+    dynamic: dict[int, str] | Sequence[dict[int, str]],
     outputs: list[str],
     path: Path,
 ) -> None:
-    """Write a module as one ONNX file; dynamic: the axes of every input that may vary, by name."""
-    axes = {axis: torch.export.Dim(name) for axis, name in dynamic.items()}
+    """Write a module as one ONNX file.
+
+    dynamic: the axes that may vary, by name, the same of every input or one after the other.
+    """
+    each = [dynamic] * len(inputs) if isinstance(dynamic, dict) else dynamic
+    names = sorted({name for axes in each for name in axes.values()})
+    varies = {name: torch.export.Dim(name) for name in names}
+    shapes = tuple({axis: varies[name] for axis, name in axes.items()} for axes in each)
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -121,7 +128,7 @@ def export_graph(
                 str(path),
                 input_names=list(inputs),
                 output_names=outputs,
-                dynamic_shapes=tuple(axes for _ in inputs),
+                dynamic_shapes=shapes,
                 dynamo=True,
                 external_data=False,
                 verbose=False,

@@ -88,20 +88,54 @@ def put_into_bundle(
     vectors: int,
     provenance: Mapping[str, Any],
     out: Path | None = None,
+    head: nn.Linear | None = None,
 ) -> float:
     """Add a fusion to a bundle, or to a copy of it, and make it the bundle's default.
 
-    vectors: k, kept per image unless told otherwise. Returns the agreement of the two runtimes.
+    vectors: k, kept per image unless told otherwise; head: its linear layer over text embeddings,
+    where it has one. Returns the agreement of the two runtimes.
+    Raises InputError where `bundle` is none of ours or `out` is there already.
+    """
+    bundle = bundle_to_change(bundle, out)
+    file = f"onnx/fusion-{name}.onnx"
+    agreement = export_fusion(network, bundle / file)
+    text_head = None
+    if head is not None:
+        text_head = f"onnx/fusion-{name}-text.onnx"
+        export_text_head(head, bundle / text_head)
+    add_fusion(bundle, name, file, vectors, provenance, text_head)
+    return agreement
+
+
+def bundle_to_change(bundle: Path, out: Path | None) -> Path:
+    """Return a bundle, or the copy of it that is made in `out`.
+
     Raises InputError where `bundle` is none of ours or `out` is there already.
     """
     if not (bundle / MANIFEST).is_file():
         raise InputError(f"{bundle} is not a bundle of finesight: make one with `finesight export`")
-    if out is not None:
-        if out.exists():
-            raise InputError(f"{out} is there already: name a new folder")
-        shutil.copytree(bundle, out)
-        bundle = out
-    file = f"onnx/fusion-{name}.onnx"
-    agreement = export_fusion(network, bundle / file)
-    add_fusion(bundle, name, file, vectors, provenance)
-    return agreement
+    if out is None:
+        return bundle
+    if out.exists():
+        raise InputError(f"{out} is there already: name a new folder")
+    shutil.copytree(bundle, out)
+    return out
+
+
+class _Unit(nn.Module):
+    """A linear layer whose answers are of length 1."""
+
+    def __init__(self, head: nn.Linear) -> None:
+        super().__init__()
+        self.head = head
+
+    def forward(self, embeddings: Tensor) -> Tensor:
+        """Embeddings (t, d) → (t, d)."""
+        return nn.functional.normalize(self.head(embeddings), dim=-1)
+
+
+def export_text_head(head: nn.Linear, path: Path) -> None:
+    """Write the linear layer over text embeddings of a fusion as one ONNX file."""
+    embeddings = torch.randn(3, head.in_features)
+    unit = _Unit(copy.deepcopy(head).float().cpu()).eval()
+    export_graph(unit, {"text_embeds": embeddings}, {0: "t"}, ["queries"], path)

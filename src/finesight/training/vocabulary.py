@@ -38,3 +38,12 @@ def build_tokenizer(words: Iterable[str], longest_text: int) -> Tokenizer:
     tokenizer.enable_truncation(longest_text)
     tokenizer.enable_padding(pad_id=vocabulary[PAD], pad_token=PAD)
     return tokenizer
+
+
+def words_of(texts: Iterable[str]) -> list[str]:
+    """Return the words of some texts as `build_tokenizer` cuts them, sorted."""
+    plain = build_tokenizer([], 1)
+    found: set[str] = set()
+    for text in texts:
+        found.update(plain.normalizer.normalize_str(text).split())
+    return sorted(found)

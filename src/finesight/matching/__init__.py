@@ -1,0 +1,5 @@
+"""Matchers at run time: how well an image answers a sentence, parts with parts, without PyTorch."""
+
+from finesight.matching.network import NetworkMatcher
+
+__all__ = ["NetworkMatcher"]

@@ -1,0 +1,117 @@
+"""A trained matcher in ONNX: a word tower with its tokenizer, and the scores of parts with parts.
+
+`words` takes `input_ids` and `attention_mask` (t, w) and gives `words` (t, w, h); `graph` takes
+`regions` (b, p, d), `there` (b, p), `words` and `mask` (t, w), and gives `scores` (b, t).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from tokenizers import Tokenizer
+
+from finesight.encoders.base import warn_of_long_texts
+from finesight.errors import DataError
+from finesight.types import Float32
+
+_PARTS = 2**14  # regions × words scored in one go: some tens of MiB with the widest matchers
+
+
+@dataclass(frozen=True)
+class NetworkMatcher:
+    """A matcher of a bundle; its files are read on first use.
+
+    graph, words, tokenizer: the files.
+    """
+
+    graph: Path
+    words: Path
+    tokenizer: Path
+
+    def scores(self, regions: Sequence[Float32], texts: Sequence[str]) -> Float32:
+        """Return the scores (n, t) of images, given by their regions (p, d) each, with texts.
+
+        Higher is better; scores of different matchers do not compare. Images and texts are scored
+        block by block, so that memory does not grow with their number. Raises DataError for a
+        graph that cannot be read, or one that takes other regions.
+        """
+        found = np.zeros((len(regions), len(texts)), np.float32)
+        tokens = self._tokenizer.encode_batch(list(texts))
+        longest = int((self._tokenizer.truncation or {"max_length": 0})["max_length"])
+        warn_of_long_texts(texts, [bool(each.overflowing) for each in tokens], longest)
+        counts = np.array([sum(each.attention_mask) for each in tokens], int)
+        sizes = np.array([len(each) for each in regions], int)
+        order = np.argsort(sizes, kind="stable")
+        for columns in _blocks(np.argsort(counts, kind="stable"), counts, _PARTS // 64):
+            width = int(counts[columns].max())
+            ids = np.array([tokens[i].ids[:width] for i in columns], np.int64)
+            mask = np.arange(width) < counts[columns][:, None]
+            words = self._words.run(
+                None, {"input_ids": ids, "attention_mask": mask.astype(np.int64)}
+            )[0]
+            for rows in _blocks(order, sizes, max(1, _PARTS // (width * len(columns)))):
+                block, there = _padded([regions[i] for i in rows])
+                given = {"regions": block, "there": there, "words": words, "mask": mask}
+                found[np.ix_(rows, columns)] = self._run(given)
+        return found
+
+    def _run(self, given: dict[str, np.ndarray]) -> Float32:
+        wanted = {node.name: node.shape for node in self._graph.get_inputs()}
+        width = wanted["regions"][2]
+        if given["regions"].shape[2] != width:
+            raise DataError(
+                f"{self.graph} takes regions of {width} numbers and got "
+                f"{given['regions'].shape[2]}: it belongs to another encoder"
+            )
+        fed = {name: value for name, value in given.items() if name in wanted}
+        scores: Float32 = self._graph.run(None, fed)[0]
+        return scores
+
+    @cached_property
+    def _graph(self) -> onnxruntime.InferenceSession:
+        return _session(self.graph)
+
+    @cached_property
+    def _words(self) -> onnxruntime.InferenceSession:
+        return _session(self.words)
+
+    @cached_property
+    def _tokenizer(self) -> Tokenizer:
+        try:
+            return Tokenizer.from_file(str(self.tokenizer))
+        except Exception as error:  # the Rust library raises plain Exception
+            raise DataError(
+                f"{self.tokenizer} is missing or damaged ({error}): export the matcher again"
+            ) from error
+
+
+def _session(path: Path) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    usable = onnxruntime.get_available_providers()
+    wanted = [p for p in ("CUDAExecutionProvider", "CPUExecutionProvider") if p in usable]
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=wanted)
+    except Exception as error:  # onnxruntime's errors have no common class
+        raise DataError(f"{path} is not a readable matcher: export the matcher again") from error
+
+
+def _blocks(order: np.ndarray, sizes: np.ndarray, most: int) -> Sequence[np.ndarray]:
+    """Cut places in `order` of rising sizes into runs of about `most` parts each."""
+    if not len(order):
+        return []
+    ends = np.cumsum(sizes[order])
+    return [part for part in np.split(order, np.flatnonzero(np.diff(ends // most)) + 1)]
+
+
+def _padded(regions: Sequence[Float32]) -> tuple[Float32, np.ndarray]:
+    """Return regions (b, p, d), zero where an image has fewer, and which are there (b, p)."""
+    counts = np.array([len(each) for each in regions])
+    block = np.zeros((len(regions), counts.max(), regions[0].shape[1]), np.float32)
+    for row, each in zip(block, regions, strict=True):
+        row[: len(each)] = each
+    return block, np.arange(block.shape[1]) < counts[:, None]
