@@ -110,6 +110,10 @@ class WideEncoder:
     preprocessing = Preprocessing(8, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
     width = 6
 
+    @property
+    def lanes(self):
+        return (self,)
+
     def encode_images(self, crops):
         means = crops.reshape(len(crops), -1, 3).mean(axis=1)
         return normalise(np.concatenate([means, np.ones((len(crops), 3))], axis=1))
