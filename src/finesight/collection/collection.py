@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 import filelock
 import lance
 
-from finesight.collection.asking import Asked, as_query, encode_query
+from finesight.collection.asking import Asked, as_query, encode_query, take_query_apart
 from finesight.collection.filtering import condition
 from finesight.collection.fusing import fuse
 from finesight.collection.grouping import search_grouped
+from finesight.collection.judging import judge_file, keep_judged, load_judge, relevant_hits
 from finesight.collection.manifest import (
     FORMAT,
     VERSION,
@@ -173,6 +174,7 @@ class Collection:
         report = adding.run(findings, prune)
         if report.indexed or report.moved or report.removed:
             keep_fast(self._table(), self._made_of)
+            keep_judged(self._table(), self.model, self._made_of, self.directory)
             tidy(self._table())
         return report
 
@@ -267,6 +269,7 @@ class Collection:
                 wanted, lambda: self._table(target["table"]), Ledger(self.directory), way, progress
             )
             keep_fast(self._table(target["table"]), _of_what(target))
+            keep_judged(self._table(target["table"]), other, _of_what(target), self.directory)
             tidy(self._table(target["table"]))
             switched = without_missing or not missing
             if switched:
@@ -298,6 +301,7 @@ class Collection:
                 shutil.rmtree(self.directory / entry["table"])
                 index = index_path(self.directory / entry["table"])
                 shutil.rmtree(index, ignore_errors=True)
+                judge_file(self.directory, entry["model"]["fingerprint"]).unlink(missing_ok=True)
 
     def search(
         self,
@@ -312,6 +316,9 @@ class Collection:
         group: bool = False,
         words: bool = False,
         detail: float = 1.0,
+        parts: str = "auto",
+        prompts: bool = False,
+        min_relevance: float = 0.0,
     ) -> list[Hit]:
         """Return the k images that answer a query best, best first.
 
@@ -326,7 +333,12 @@ class Collection:
         stand behind the best of them, as its `similar`. words: captions and file names count as
         well; the two rankings are merged, and the score is the sum of reciprocal ranks.
         detail: where regions rank, how much the best one counts, from 0 (the whole image alone) to
-        1. Raises InputError, with what to do, for whatever cannot be answered.
+        1. parts: "auto" takes a text that asks for several things apart, "a red mug beside a plate",
+        and ranks first what shows all of them, each in a region of its own, and no unwanted ones
+        ("dog no leash"); "off" leaves it whole. prompts: short texts are encoded in all of the
+        model's prompts and averaged, not as typed. min_relevance: hits that are less likely to
+        show what was asked for are left out, which may leave none; it needs an index of this or a
+        later version. Raises InputError, with what to do, for whatever cannot be answered.
         """
         asked = as_query(query, near)
         if k < 1:
@@ -335,6 +347,10 @@ class Collection:
             raise InputError(f"the offset is how many hits to pass over, got {offset}")
         if not 0 <= detail <= 1:
             raise InputError(f"detail is between 0 (the whole image) and 1, got {detail}")
+        if parts not in ("auto", "off"):
+            raise InputError(f"parts is auto or off, got {parts!r}")
+        if not 0 <= min_relevance <= 1:
+            raise InputError(f"the relevance is between 0 and 1, got {min_relevance}")
         if words and not any(part.text and part.weight > 0 for part in asked.parts):
             raise InputError("there are no words in the query to look for in captions and names")
         if rank_by not in RANKINGS:
@@ -347,9 +363,26 @@ class Collection:
                 "them without looking"
             )
         allowed = condition(snapshot.dataset, where, path)
-        vectors = encode_query(asked, lambda: self.model.encoder, snapshot.dataset)
-        vectors = replace(vectors, detail=detail)
+        judge, together = snapshot.judge, None
+        if judge is None and min_relevance > 0:
+            raise InputError(
+                f"{self.directory} has not learned yet how relevant hits are: run `finesight "
+                f"optimize --collection {self.directory}`, or index an image"
+            )
+        if judge and parts == "auto" and rank_by in ("regions", "exact") and detail == 1:
+            asked, together = take_query_apart(asked, judge.cosine)
+        templates = self.model.prompts if prompts else ()
+        vectors = encode_query(asked, lambda: self.model.encoder, snapshot.dataset, templates)
+        vectors = replace(vectors, detail=detail, together=together)
+        if min_relevance > 0 and not any(vectors.texts):
+            raise InputError("relevance is known of texts alone, and the query has none")
         answer = search_grouped if group else search_table
+
+        def hits(count: int) -> list[Hit]:
+            return answer(snapshot, vectors, count, rank_by, allowed, 0, words)
+
+        if min_relevance > 0:
+            return relevant_hits(hits, k, offset, min_relevance)
         return answer(snapshot, vectors, k, rank_by, allowed, offset, words)
 
     def optimize(
@@ -379,6 +412,8 @@ class Collection:
                 say(f"keeping the regions of {len(self):,} images anew")
                 rewrite(self._table(), storage)
             keep_fast(self._table(), self._made_of, say)
+            keep_judged(self._table(), self.model, self._made_of, self.directory, anew=True)
+            self._snapshot = None
             snapshot = self._latest()
             asked = list(texts or some_texts(snapshot.dataset))
             queries = self.model.encoder.encode_texts(asked)
@@ -479,8 +514,13 @@ class Collection:
                 self.__dict__.pop("model", None)
             self._settings, self._snapshot = settings, None
         if self._snapshot is None or not self._snapshot.is_latest:
-            self._snapshot = Snapshot(self._table(), self._made_of)
+            judge = load_judge(judge_file(self.directory, self._fingerprint))
+            self._snapshot = Snapshot(self._table(), self._made_of, judge)
         return self._snapshot
+
+    @property
+    def _fingerprint(self) -> str:
+        return str(self._settings["model"]["fingerprint"])
 
     @property
     def _made_of(self) -> str:

@@ -11,8 +11,10 @@ import pyarrow as pa
 
 from finesight.collection.asking import QueryVectors
 from finesight.collection.candidates import nearest_by_fused
+from finesight.collection.judging import judged, relevances
 from finesight.collection.schema import rows_condition, unpack_stored, unpack_whole
 from finesight.collection.snapshot import Snapshot
+from finesight.collection.together import together
 from finesight.collection.words import find_words
 from finesight.scoring import cosines, max_over_regions, mean_over_regions, reciprocal_ranks
 from finesight.types import WHOLE, Box, Float32, Hit, Match, Why
@@ -57,7 +59,7 @@ def search_table(
     """
     ranked = rank_with_words if words else rank
     best = ranked(snapshot, query, offset + k, rank_by, where)[offset:]
-    return as_hits(snapshot.dataset, query, best, offset, rank_by)
+    return as_hits(snapshot, query, best, offset, rank_by)
 
 
 def rank(
@@ -128,15 +130,19 @@ def _best(
 ) -> list[Scored]:
     """Return the k best of the images that meet a condition, best first."""
     column = {"whole": "whole", "fused": "fused"}.get(rank_by, "regions")
+    together_ = query.together is not None and column == "regions"
     best: list[Scored] = []
     batches = dataset.to_batches(
-        columns=["path", column], filter=where, with_row_id=True, batch_size=_BATCH
+        columns=["path", column, *(["boxes"] if together_ else [])], filter=where, with_row_id=True, batch_size=_BATCH
     )
     for batch in batches:
         if batch.num_rows == 0:
             continue
-        found, regions = _scores(batch[column], query, rank_by)
-        score = query.shares @ found
+        if together_:
+            score, found, regions = _together(batch, query)
+        else:
+            found, regions = _scores(batch[column], query, rank_by)
+            score = query.shares @ found
         few = np.arange(len(score))
         if len(score) > k:  # equals of the last one may come first by their path
             few = np.flatnonzero(score >= np.partition(score, -k)[-k])
@@ -174,19 +180,39 @@ def _scores(column: pa.Array, query: QueryVectors, rank_by: str) -> tuple[Float3
     return np.stack(scores), np.stack(regions)
 
 
+def _together(
+    batch: pa.RecordBatch, query: QueryVectors
+) -> tuple[Float32, Float32, np.ndarray]:
+    """Return how well images (n,) show all parts, the parts' cosines and regions (m, n)."""
+    assert query.together is not None
+    seen, counts = unpack_stored(batch["regions"])
+    boxes, _ = unpack_stored(batch["boxes"])
+    found = cosines(query.vectors, seen)
+    score, regions = together(found, counts, boxes, query.weights, query.together)
+    places = regions + (np.cumsum(counts) - counts)
+    return score, np.take_along_axis(found, places, axis=1), regions
+
+
 def as_hits(
-    dataset: lance.LanceDataset,
+    snapshot: Snapshot,
     query: QueryVectors,
     best: Sequence[Scored],
     offset: int,
     rank_by: str,
 ) -> list[Hit]:
-    """Return scored images as hits, whose ranks begin behind `offset`, with their boxes."""
+    """Return scored images as hits, whose ranks begin behind `offset`, with their boxes.
+
+    They are judged where the collection has learned to.
+    """
     if not best:
         return []
     with_boxes = rank_by not in ("whole", "fused")
+    judge = snapshot.judge if any(query.texts) else None
     columns = ["id", "path", "width", "height", *(["boxes"] if with_boxes else [])]
-    table = dataset.to_table(columns=columns, filter=rows_condition(row.row_id for row in best))
+    columns += [] if judge is None else ["regions"]
+    table = snapshot.dataset.to_table(
+        columns=columns, filter=rows_condition(row.row_id for row in best)
+    )
     places = {path: i for i, path in enumerate(table["path"].to_pylist())}
     hits = []
     for rank_, found in enumerate(best, offset + 1):
@@ -206,7 +232,10 @@ def as_hits(
         hits.append(
             Hit(rank_, found.score, path, first.box, id_, width, height, why, first.part, matches)
         )
-    return hits
+    if judge is None:
+        return hits
+    rows = [places[found.path] for found in best]
+    return judged(hits, relevances(judge, query, table["regions"].combine_chunks().take(rows)))
 
 
 def _why(rank_by: str, box: Box) -> Why:

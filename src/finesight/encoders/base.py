@@ -26,6 +26,12 @@ class Encoder(Protocol):
     def longest_text(self) -> int:
         """The number of tokens, begin and end included, beyond which a text is cut."""
 
+    def reads_whole(self, text: str) -> bool:
+        """Whether a text is not cut."""
+
+    def unknown_words(self, text: str) -> list[str]:
+        """Return the words of a text that the model has no token for; most models have one."""
+
     def encode_images(self, crops: UInt8) -> Float32:
         """Return the L2-normalised embeddings (b, d) of crops (b, side, side, 3)."""
 

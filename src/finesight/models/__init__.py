@@ -12,12 +12,14 @@ from finesight.errors import DataError, InputError, MissingDependencyError
 from finesight.fusion import TRAINING_FREE, Fusion, NetworkFusion, salient_clusters
 from finesight.models.bundle import (
     DEFAULT_PROMPT,
+    DEFAULT_PROMPTS,
     DEFAULT_REGIONS,
     EFFECTIVE_SCALE,
     FusionEntry,
     checkpoint_fingerprint,
     read_manifest,
 )
+from finesight.queries.everyday import background_texts
 from finesight.types import Float32, ImageVectors
 
 __all__ = ["BUNDLED", "DEFAULT", "Model", "load_model"]
@@ -30,6 +32,9 @@ DEFAULT = "Xenova/clip-vit-base-patch32"
 
 UNMEASURED_SCALE = 0.25
 """The effective scale of models of which it was not measured: 56 of 224 pixels."""
+
+EVERYDAY = background_texts()
+"""The background of models that know what people talk about."""
 
 OPEN_CLIP = "open_clip:"
 """What stands before the name of a model of OpenCLIP."""
@@ -50,7 +55,8 @@ class Model:
     which tells two of different weights apart;
     directory: where its files are, if it has any of its own; dense: reads many windows out of one
     feature map, where the bundle can; effective_scale: the smallest share of a crop's side at which
-    it names a thing.
+    it names a thing; prompts: the templates of an ensemble; background: texts of what else an
+    image might show, in words that the model knows.
     """
 
     source: str
@@ -65,6 +71,8 @@ class Model:
     directory: Path | None = None
     dense: DenseTower | None = None
     effective_scale: float = UNMEASURED_SCALE
+    prompts: tuple[str, ...] = DEFAULT_PROMPTS
+    background: tuple[str, ...] = EVERYDAY
 
     def fuse(self, seen: ImageVectors, vectors: int | None = None) -> Float32:
         """Return the vectors (k, d) that are kept of one image; k is the model's own unless given.
@@ -92,7 +100,7 @@ def load_model(source: str = DEFAULT) -> Model:
     source = found if precision == "fp32" else f"{found}@{precision}"
     manifest = read_manifest(directory, precision)
     encoder = OnnxEncoder(directory, precision, manifest.fit)
-    stride = manifest.stride
+    stride, knows = manifest.stride, manifest.knows
     return Model(
         source=source,
         name=manifest.name,
@@ -106,6 +114,8 @@ def load_model(source: str = DEFAULT) -> Model:
         directory=directory,
         effective_scale=manifest.scores.get(EFFECTIVE_SCALE, UNMEASURED_SCALE),
         dense=DenseTower(directory, encoder.preprocessing, stride) if stride else None,
+        prompts=manifest.prompts,
+        background=EVERYDAY if knows is None else background_texts(knows["things"], knows["colors"]),
     )
 
 

@@ -1,0 +1,221 @@
+"""What a collection knows to tell hits from what merely ranks first: estimated, kept, applied.
+
+The estimate lies in a file beside the table, one a model. It needs the model's background texts
+and the regions that are stored, and no labels.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import lance
+import numpy as np
+import pyarrow as pa
+
+from finesight.collection.asking import QueryVectors
+from finesight.collection.schema import unpack, unpack_stored
+from finesight.models import Model
+from finesight.relevance import Background, Curve, fit_curve
+from finesight.scoring import cosines, max_over_regions, normalise
+from finesight.types import Float32, Hit, Match
+
+_FORMAT = 1
+_REGIONS = 100_000  # are read to estimate, at most
+_HITS = 10  # of every background text, at least
+_SHARE = 0.05  # or so many of the images
+_GROWN = 0.2  # the collection may change by so much before it is estimated anew
+_CHUNK = 512
+
+
+@dataclass(frozen=True)
+class Judge:
+    """What hits of one collection and one model are judged by.
+
+    margin: of how much a region answers a text better than the background; cosine: of the bare
+    cosine, which texts of one kind share; images, made_of: of what it was estimated.
+    """
+
+    background: Background
+    texts: tuple[str, ...]
+    margin: Curve
+    cosine: Curve
+    images: int
+    made_of: str
+
+    def relevance(self, text: str, cosines: np.ndarray, regions: Float32) -> np.ndarray:
+        """Return how likely regions (n, d) show what a text says, each in 0..1.
+
+        cosines: theirs with the text (n,).
+        """
+        return self.margin(self.background.margins(text, cosines, regions))
+
+
+def judge_file(directory: Path, fingerprint: str) -> Path:
+    """Return where the estimate for a model's table lies."""
+    return directory / f"relevance-{fingerprint}.npz"
+
+
+def keep_judged(
+    table: lance.LanceDataset, model: Model, made_of: str, directory: Path, anew: bool = False
+) -> None:
+    """Estimate for a table, where that was not done, or the collection has changed by a fifth."""
+    file = judge_file(directory, model.fingerprint)
+    known, images = load_judge(file), table.count_rows()
+    same = known is not None and known.made_of == made_of and known.texts == model.background
+    if known is not None and same and not anew:
+        if abs(images - known.images) <= _GROWN * known.images:
+            return
+    vectors = known.background.vectors if known is not None and same else None
+    if vectors is None:
+        vectors = model.encoder.encode_texts([model.prompt.format(t) for t in model.background])
+    found = estimate(table, Background.of(model.background, vectors), model.background)
+    if found is not None:
+        _save(file, replace(found, made_of=made_of))
+
+
+def estimate(
+    table: lance.LanceDataset, background: Background, texts: Sequence[str]
+) -> Judge | None:
+    """Search a table for every background text, and learn from their hits; None for too few.
+
+    Of a large collection, images spread evenly over it are read.
+    """
+    seen, counts = _some_regions(table)
+    if not len(counts):
+        return None
+    starts = np.cumsum(counts) - counts
+    hits = min(len(counts), max(_HITS, round(_SHARE * len(counts))))
+    margins, cosines = [], []
+    for first in range(0, len(texts), _CHUNK):
+        found = background.vectors[first : first + _CHUNK] @ seen.T
+        best = np.maximum.reduceat(found, starts, axis=1)
+        for row, text in enumerate(texts[first : first + _CHUNK]):
+            images = np.argpartition(-best[row], hits - 1)[:hits]
+            regions = [
+                starts[i] + int(found[row, starts[i] : starts[i] + counts[i]].argmax())
+                for i in images
+            ]
+            cosines.append(best[row, images])
+            margins.append(background.margins(text, cosines[-1], seen[regions]))
+    margin, cosine = fit_curve(np.concatenate(margins)), fit_curve(np.concatenate(cosines))
+    if margin is None or cosine is None:
+        return None
+    return Judge(background, tuple(texts), margin, cosine, table.count_rows(), "")
+
+
+def relevances(
+    judge: Judge, query: QueryVectors, regions: pa.ListArray
+) -> list[list[float | None]]:
+    """Return the relevance of every part of a query in some images; None for a part without words.
+
+    regions: those of the images, as they are stored. Each part is judged by its best one, whatever
+    the images were ranked by. What the model cannot read is not there.
+    """
+    seen, counts = unpack_stored(regions)
+    starts = np.cumsum(counts) - counts
+    parts: list[list[float | None]] = []
+    each_part = zip(query.texts, query.unread, cosines(query.vectors, seen), strict=True)
+    for text, unread, found in each_part:
+        if text is None or unread:
+            parts.append([None if text is None else 0.0] * len(counts))
+            continue
+        best, which = max_over_regions(found, counts)
+        region = normalise(seen[starts + which])
+        parts.append(judge.relevance(text, best, region).tolist())
+    return [list(each) for each in zip(*parts, strict=True)]
+
+
+def judged(hits: Sequence[Hit], relevances: Sequence[Sequence[float | None]]) -> list[Hit]:
+    """Return hits with the relevance of each, and of each of its parts.
+
+    relevances: of each hit, those of its matches in order; None for what cannot be judged. A hit
+    is as relevant as all wanted parts together, and none of the unwanted ones.
+    """
+    out = []
+    for hit, parts in zip(hits, relevances, strict=True):
+        matches = tuple(
+            replace(match, relevance=part) for match, part in zip(hit.matches, parts, strict=True)
+        )
+        out.append(replace(hit, matches=matches, relevance=_together(matches)))
+    return out
+
+
+def relevant_hits(
+    hits: Callable[[int], list[Hit]], k: int, offset: int, least: float
+) -> list[Hit]:
+    """Return the first k hits behind `offset` that are relevant enough, in their order, anew ranked.
+
+    hits: gives so many of the best. It is asked for more until there are enough, or the second
+    half of what came held nothing relevant.
+    """
+    wanted, count = offset + k, 2 * (offset + k)
+    while True:
+        found = hits(count)
+        good = [hit for hit in found if hit.relevance is not None and hit.relevance >= least]
+        late = [hit for hit in good if hit.rank > count // 2]
+        if len(good) >= wanted or len(found) < count or not late:
+            return [replace(hit, rank=rank) for rank, hit in enumerate(good, 1)][offset:wanted]
+        count *= 2
+
+
+def _together(matches: Sequence[Match]) -> float | None:
+    known = [
+        match.relevance if match.weight > 0 else 1 - match.relevance
+        for match in matches
+        if match.relevance is not None
+    ]
+    return float(np.prod(known)) if known else None
+
+
+def _some_regions(table: lance.LanceDataset) -> tuple[Float32, np.ndarray]:
+    """Return the regions (sum of counts, d) of images spread evenly, and their counts."""
+    images = table.count_rows()
+    if not images:
+        return np.zeros((0, 1), np.float32), np.zeros(0, int)
+    few = table.take(list(range(min(images, 20))), columns=["regions"])["regions"]
+    each = max(1.0, float(np.mean(few.combine_chunks().value_lengths())))
+    wanted = min(images, max(1, int(_REGIONS / each)))
+    rows = np.unique(np.linspace(0, images - 1, wanted).astype(int))
+    column = table.take(rows.tolist(), columns=["regions"])["regions"]
+    seen, counts = unpack(column.combine_chunks())
+    return seen.astype(np.float32, copy=False), counts
+
+
+def load_judge(file: Path) -> Judge | None:
+    """Return what was estimated; None where there is nothing that this version reads."""
+    try:
+        with np.load(file, allow_pickle=False) as content:
+            if int(content["format"]) != _FORMAT:
+                return None
+            texts = tuple(content["texts"].tolist())
+            curves = content["curves"].tolist()
+            return Judge(
+                Background.of(texts, content["vectors"].astype(np.float32)),
+                texts,
+                Curve(*curves[0]),
+                Curve(*curves[1]),
+                int(content["images"]),
+                str(content["made_of"]),
+            )
+    except (OSError, ValueError, KeyError, EOFError):  # a damaged file is estimated anew
+        return None
+
+
+def _save(file: Path, judge: Judge) -> None:
+    unfinished = file.with_name(file.name + ".new")
+    fields = ("share", "low", "low_spread", "high", "high_spread")
+    curves = [[getattr(c, name) for name in fields] for c in (judge.margin, judge.cosine)]
+    with unfinished.open("wb") as out:
+        np.savez(
+            out,
+            format=_FORMAT,
+            texts=np.array(judge.texts),
+            vectors=judge.background.vectors.astype(np.float16),
+            curves=np.array(curves, np.float64),
+            images=judge.images,
+            made_of=judge.made_of,
+        )
+        out.flush()
+        os.fsync(out.fileno())
+    unfinished.replace(file)
