@@ -15,12 +15,13 @@ import numpy as np
 
 from finesight.types import Float32
 
+DOUBTFUL = 0.1
+"""Where the most relevant hit has less, nothing in the collection seems to match."""
+
 _ROUNDS = 300
 _FEW = 20  # values, below which nothing is fitted
 _APART = 1.5  # spreads of the lower distribution that the higher one's mean lies above, at least
-_SILENT = frozenset(
-    "a an the of in on at with and or to is are there this that photo picture image some".split()
-)
+_SILENT = "a an the of in on at with and or to is are there this that photo picture image some"
 
 
 @dataclass(frozen=True)
@@ -131,4 +132,4 @@ def content_words(text: str) -> frozenset[str]:
     """Return the words that say what is shown, in lower case and without a plural's s."""
     words = re.findall(r"[^\W_]+", text.lower())
     bare = {word[:-1] if len(word) > 3 and re.search(r"[^s]s$", word) else word for word in words}
-    return frozenset(bare - _SILENT) or frozenset(bare)
+    return frozenset(bare.difference(_SILENT.split())) or frozenset(bare)

@@ -81,7 +81,9 @@ def take_query_apart(query: Query, curve: Curve) -> tuple[Query, Together | None
     asked = take_apart(query.parts[0].text)
     if len(asked.phrases) < 2:
         return query, None
-    parts = tuple(Part(text=each.text, weight=1.0 if each.wanted else -1.0) for each in asked.phrases)
+    parts = tuple(
+        Part(text=each.text, weight=1.0 if each.wanted else -1.0) for each in asked.phrases
+    )
     return Query(parts), Together.by(curve, asked.relations)
 
 

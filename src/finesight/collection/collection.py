@@ -6,14 +6,21 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import filelock
 import lance
 
-from finesight.collection.asking import Asked, as_query, encode_query, take_query_apart
+from finesight.collection.asking import (
+    Asked,
+    as_query,
+    encode_query,
+    encode_texts,
+    take_query_apart,
+)
+from finesight.collection.describing import rank_described
 from finesight.collection.filtering import condition
 from finesight.collection.fusing import fuse
 from finesight.collection.grouping import search_grouped
@@ -30,13 +37,14 @@ from finesight.collection.progress import shown_progress
 from finesight.collection.reports import IndexReport, Skipped, SwitchReport
 from finesight.collection.rows import tidy
 from finesight.collection.schema import table_schema
-from finesight.collection.search import search_table
+from finesight.collection.search import Ranked, rank, rank_with_words, search_table
 from finesight.collection.snapshot import Snapshot
 from finesight.collection.storage import Storage
 from finesight.errors import DataError, InputError
 from finesight.images import MAX_PIXELS
 from finesight.looking.schemes import carried_over, parse_looking, resolve_effort
 from finesight.models import DEFAULT, Model, load_model
+from finesight.rank_fusion import RANK_FUSIONS
 from finesight.raw_previews import SUFFIXES as RAW_SUFFIXES
 from finesight.raw_previews import need_rawpy
 from finesight.scoring import RANKINGS
@@ -319,6 +327,8 @@ class Collection:
         parts: str = "auto",
         prompts: bool = False,
         min_relevance: float = 0.0,
+        descriptions: Sequence[str] = (),
+        rank_fusion: str = "trusted",
     ) -> list[Hit]:
         """Return the k images that answer a query best, best first.
 
@@ -333,12 +343,15 @@ class Collection:
         stand behind the best of them, as its `similar`. words: captions and file names count as
         well; the two rankings are merged, and the score is the sum of reciprocal ranks.
         detail: where regions rank, how much the best one counts, from 0 (the whole image alone) to
-        1. parts: "auto" takes a text that asks for several things apart, "a red mug beside a plate",
+        1. parts: "auto" takes a text that asks for several things apart, "red mug beside a plate",
         and ranks first what shows all of them, each in a region of its own, and no unwanted ones
         ("dog no leash"); "off" leaves it whole. prompts: short texts are encoded in all of the
         model's prompts and averaged, not as typed. min_relevance: hits that are less likely to
         show what was asked for are left out, which may leave none; it needs an index of this or a
-        later version. Raises InputError, with what to do, for whatever cannot be answered.
+        later version. descriptions: more texts that say what is meant, such as a language model's
+        (`finesight.queries.enhancement`); rank_fusion: how what they find is merged with what the
+        query finds, one of `finesight.rank_fusion.RANK_FUSIONS`. Raises InputError, with what to
+        do, for whatever cannot be answered.
         """
         asked = as_query(query, near)
         if k < 1:
@@ -347,6 +360,11 @@ class Collection:
             raise InputError(f"the offset is how many hits to pass over, got {offset}")
         if not 0 <= detail <= 1:
             raise InputError(f"detail is between 0 (the whole image) and 1, got {detail}")
+        if rank_fusion not in RANK_FUSIONS:
+            known = ", ".join(RANK_FUSIONS)
+            raise InputError(f"merge rankings by one of {known}, got {rank_fusion!r}")
+        if descriptions and (words or len(asked.parts) != 1 or asked.parts[0].text is None):
+            raise InputError("descriptions go with a query of one text, and without --words")
         if parts not in ("auto", "off"):
             raise InputError(f"parts is auto or off, got {parts!r}")
         if not 0 <= min_relevance <= 1:
@@ -376,14 +394,18 @@ class Collection:
         vectors = replace(vectors, detail=detail, together=together)
         if min_relevance > 0 and not any(vectors.texts):
             raise InputError("relevance is known of texts alone, and the query has none")
+        ranked: Ranked = rank_with_words if words else rank
+        if descriptions:
+            more = encode_texts(descriptions, self.model.encoder)
+            ranked = partial(rank_described, descriptions=more, fusion=rank_fusion)
         answer = search_grouped if group else search_table
 
         def hits(count: int) -> list[Hit]:
-            return answer(snapshot, vectors, count, rank_by, allowed, 0, words)
+            return answer(snapshot, vectors, count, rank_by, allowed, 0, ranked)
 
         if min_relevance > 0:
             return relevant_hits(hits, k, offset, min_relevance)
-        return answer(snapshot, vectors, k, rank_by, allowed, offset, words)
+        return answer(snapshot, vectors, k, rank_by, allowed, offset, ranked)
 
     def optimize(
         self,

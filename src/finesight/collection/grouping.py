@@ -9,7 +9,7 @@ import numpy as np
 from finesight.collection.asking import QueryVectors
 from finesight.collection.filtering import quoted
 from finesight.collection.schema import unpack_whole
-from finesight.collection.search import search_table
+from finesight.collection.search import Ranked, search_table
 from finesight.collection.snapshot import Snapshot
 from finesight.scoring import normalise
 from finesight.types import Float32, Hit
@@ -27,7 +27,7 @@ def search_grouped(
     rank_by: str,
     where: str | None = None,
     offset: int = 0,
-    words: bool = False,
+    ranked: Ranked | None = None,
 ) -> list[Hit]:
     """Return k groups behind the first `offset`, as their best hits; arguments as `search_table`.
 
@@ -36,7 +36,7 @@ def search_grouped(
     wanted = offset + k
     count = _FIRST * wanted
     while True:
-        hits = search_table(snapshot, query, count, rank_by, where, words=words)
+        hits = search_table(snapshot, query, count, rank_by, where, ranked=ranked)
         groups = group(hits, _whole(snapshot.dataset, hits))
         if len(groups) >= wanted or len(hits) < count:
             return groups[offset:wanted]

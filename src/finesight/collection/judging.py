@@ -62,12 +62,13 @@ def keep_judged(
     """Estimate for a table, where that was not done, or the collection has changed by a fifth."""
     file = judge_file(directory, model.fingerprint)
     known, images = load_judge(file), table.count_rows()
-    same = known is not None and known.made_of == made_of and known.texts == model.background
-    if known is not None and same and not anew:
-        if abs(images - known.images) <= _GROWN * known.images:
-            return
-    vectors = known.background.vectors if known is not None and same else None
-    if vectors is None:
+    if known is not None and (known.made_of, known.texts) != (made_of, model.background):
+        known = None
+    if known is not None and not anew and abs(images - known.images) <= _GROWN * known.images:
+        return
+    if known is not None:
+        vectors = known.background.vectors
+    else:
         vectors = model.encoder.encode_texts([model.prompt.format(t) for t in model.background])
     found = estimate(table, Background.of(model.background, vectors), model.background)
     if found is not None:
@@ -141,10 +142,8 @@ def judged(hits: Sequence[Hit], relevances: Sequence[Sequence[float | None]]) ->
     return out
 
 
-def relevant_hits(
-    hits: Callable[[int], list[Hit]], k: int, offset: int, least: float
-) -> list[Hit]:
-    """Return the first k hits behind `offset` that are relevant enough, in their order, anew ranked.
+def relevant_hits(hits: Callable[[int], list[Hit]], k: int, offset: int, least: float) -> list[Hit]:
+    """Return the first k hits behind `offset` that are relevant enough, ranked anew.
 
     hits: gives so many of the best. It is asked for more until there are enough, or the second
     half of what came held nothing relevant.

@@ -1,7 +1,7 @@
 """Ranks the rows of a table for one query, batch by batch."""
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -40,6 +40,10 @@ class Scored:
     by_words: bool = False
 
 
+Ranked = Callable[[Snapshot, QueryVectors, int, str, str | None], list[Scored]]
+"""Returns the k best images: arguments snapshot, query, k, rank_by and where."""
+
+
 def search_table(
     snapshot: Snapshot,
     query: QueryVectors,
@@ -47,18 +51,16 @@ def search_table(
     rank_by: str,
     where: str | None = None,
     offset: int = 0,
-    words: bool = False,
+    ranked: Ranked | None = None,
 ) -> list[Hit]:
     """Return the k best images for a query behind the first `offset`; ties go by path.
 
     An image scores by the weighted mean of its cosines with the query's parts. rank_by: one of
     `finesight.scoring.RANKINGS`. All but "regions" and "fused" score every image; these score the
     images whose fused vectors come nearest, several times as many as asked. where: a condition
-    in SQL that images must meet. words: that ranking and the one by captions and file names are
-    merged by their reciprocal ranks, whose sum is the score.
+    in SQL that images must meet. ranked: what ranks, `rank` unless given.
     """
-    ranked = rank_with_words if words else rank
-    best = ranked(snapshot, query, offset + k, rank_by, where)[offset:]
+    best = (ranked or rank)(snapshot, query, offset + k, rank_by, where)[offset:]
     return as_hits(snapshot, query, best, offset, rank_by)
 
 
@@ -68,20 +70,24 @@ def rank(
     """Return the k best images, best first; arguments as `search_table`."""
     wanted = k + len(query.left_out)
     chosen = _chosen(snapshot, query, candidates(wanted), rank_by, where)
-    best = _best(snapshot.dataset, query, wanted, rank_by, chosen)
+    best = best_of(snapshot.dataset, query, wanted, rank_by, chosen)
     return [row for row in best if row.path not in query.left_out][:k]
 
 
 def rank_with_words(
     snapshot: Snapshot, query: QueryVectors, k: int, rank_by: str, where: str | None = None
 ) -> list[Scored]:
-    """Return the k best by what is in them and by their words; arguments as `search_table`."""
+    """Return the k best by what is in them and by their words; arguments as `search_table`.
+
+    That ranking and the one by captions and file names are merged by their reciprocal ranks, whose
+    sum is the score.
+    """
     count = candidates(k)
     named = find_words(snapshot.dataset, query.text, count, where)
     chosen = _chosen(snapshot, query, count, rank_by, where)
-    seen = _best(snapshot.dataset, query, count, rank_by, chosen)
+    seen = best_of(snapshot.dataset, query, count, rank_by, chosen)
     missing = {row_id for row_id, _ in named} - {row.row_id for row in seen}
-    seen += _best(snapshot.dataset, query, len(named), rank_by, rows_condition(missing))
+    seen += best_of(snapshot.dataset, query, len(named), rank_by, rows_condition(missing))
     seen = sorted((row for row in seen if row.path not in query.left_out), key=_order)
     by_content = [row.row_id for row in seen]
     known = set(by_content)
@@ -110,7 +116,7 @@ def _chosen(
         return where
     rows = near.tolist()
     if rank_by == "regions" and query.detail < 1:  # fused vectors find regions, not wholes
-        rows += [row.row_id for row in _best(snapshot.dataset, query, count, "whole", where)]
+        rows += [row.row_id for row in best_of(snapshot.dataset, query, count, "whole", where)]
     return rows_condition(rows)
 
 
@@ -125,20 +131,24 @@ def candidates(wanted: int) -> int:
     return count
 
 
-def _best(
+def best_of(
     dataset: lance.LanceDataset, query: QueryVectors, k: int, rank_by: str, where: str | None
 ) -> list[Scored]:
     """Return the k best of the images that meet a condition, best first."""
     column = {"whole": "whole", "fused": "fused"}.get(rank_by, "regions")
-    together_ = query.together is not None and column == "regions"
+    all_parts = query.together is not None and column == "regions"
+    columns = ["path", column, *(["boxes"] if all_parts else [])]
     best: list[Scored] = []
     batches = dataset.to_batches(
-        columns=["path", column, *(["boxes"] if together_ else [])], filter=where, with_row_id=True, batch_size=_BATCH
+        columns=columns,
+        filter=where,
+        with_row_id=True,
+        batch_size=_BATCH,
     )
     for batch in batches:
         if batch.num_rows == 0:
             continue
-        if together_:
+        if all_parts:
             score, found, regions = _together(batch, query)
         else:
             found, regions = _scores(batch[column], query, rank_by)
@@ -180,9 +190,7 @@ def _scores(column: pa.Array, query: QueryVectors, rank_by: str) -> tuple[Float3
     return np.stack(scores), np.stack(regions)
 
 
-def _together(
-    batch: pa.RecordBatch, query: QueryVectors
-) -> tuple[Float32, Float32, np.ndarray]:
+def _together(batch: pa.RecordBatch, query: QueryVectors) -> tuple[Float32, Float32, np.ndarray]:
     """Return how well images (n,) show all parts, the parts' cosines and regions (m, n)."""
     assert query.together is not None
     seen, counts = unpack_stored(batch["regions"])

@@ -80,9 +80,7 @@ def _among(
     return [(place[i], how, place[j]) for i, how, j in relations if i in place and j in place]
 
 
-def _padded(
-    cosines: Float32, counts: np.ndarray, boxes: Float32
-) -> tuple[np.ndarray, np.ndarray]:
+def _padded(cosines: Float32, counts: np.ndarray, boxes: Float32) -> tuple[np.ndarray, np.ndarray]:
     """Return cosines (m, n, p), -inf where an image has no such region, and boxes (n, p, 4)."""
     most = int(counts.max())
     there = np.arange(most) < counts[:, None]

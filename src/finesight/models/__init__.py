@@ -115,7 +115,9 @@ def load_model(source: str = DEFAULT) -> Model:
         effective_scale=manifest.scores.get(EFFECTIVE_SCALE, UNMEASURED_SCALE),
         dense=DenseTower(directory, encoder.preprocessing, stride) if stride else None,
         prompts=manifest.prompts,
-        background=EVERYDAY if knows is None else background_texts(knows["things"], knows["colors"]),
+        background=EVERYDAY
+        if knows is None
+        else background_texts(knows["things"], knows["colors"]),
     )
 
 

@@ -166,7 +166,7 @@ def _joined(segments: Sequence[_Segment]) -> Iterator[_Segment]:
     """Yield segments, those that one region shows as one."""
     before: _Segment | None = None
     for segment in segments:
-        if before is None or segment.strong and not _worn(before, segment):
+        if before is None or (segment.strong and not _worn(before, segment)):
             if before is not None:
                 yield before
             before = segment

@@ -1,5 +1,10 @@
 """The closed classes of English that take a query apart: how things stand, look and are worn."""
 
+
+def _words(line: str) -> frozenset[str]:
+    return frozenset(line.split())
+
+
 RELATIONS = {
     "to the left of": "left",
     "on the left side of": "left",
@@ -50,38 +55,36 @@ LOOSE = {
 """The same, but they also join what one region shows (a dog in snow), so more is needed."""
 
 JOINERS = frozenset({"and", "or", ",", "&"})
-TRAILING = frozenset("and or with is are was were in on at of to".split())
+TRAILING = _words("and or with is are was were in on at of to")
 """Words that say nothing where they end a part."""
 
 WEARING = frozenset({"in", "with", "wearing"})
 NEGATIONS = frozenset({"no", "not", "without"})
-DETERMINERS = frozenset(
-    "a an the some any my your his her its their our this that these those one".split()
-)
+DETERMINERS = _words("a an the some any my your his her its their our this that these those one")
 
-COLORS = frozenset(
+COLORS = _words(
     "red blue green yellow white black gray grey brown purple violet cyan orange pink beige gold "
     "golden silver turquoise teal maroon navy tan crimson scarlet magenta cream blond blonde "
-    "colorful colourful multicolored".split()
+    "colorful colourful multicolored"
 )
-ATTRIBUTES = COLORS | frozenset(
+ATTRIBUTES = COLORS | _words(
     "small tiny little medium large big huge tall short long wide narrow round square old young "
     "new wooden metal metallic plastic glass leather matte rubber shiny dull dark light bright "
-    "striped plaid checkered spotted wet dirty empty full open closed broken".split()
+    "striped plaid checkered spotted wet dirty empty full open closed broken"
 )
 
-BEGINNING = COLORS | frozenset("small tiny little medium large big huge wooden metal".split())
+BEGINNING = COLORS | _words("small tiny little medium large big huge wooden metal")
 """Attributes that stand before a thing, and hardly ever behind one."""
 
-ANIMATE = frozenset(
+ANIMATE = _words(
     "man woman person boy girl child kid baby toddler guy lady gentleman people men women boys "
-    "girls children kids player rider worker bride groom dog cat puppy teenager student".split()
+    "girls children kids player rider worker bride groom dog cat puppy teenager student"
 )
-WORN = frozenset(
+WORN = _words(
     "hat cap helmet shirt tshirt t-shirt dress coat jacket scarf tie suit skirt shorts pants "
     "trousers jeans shoes boots socks gloves glasses sunglasses goggles sweater sweatshirt hoodie "
     "vest uniform jersey apron robe hair beard mustache collar top bikini swimsuit outfit clothes "
-    "clothing".split()
+    "clothing"
 )
 
 OPENINGS = (

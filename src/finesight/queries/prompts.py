@@ -12,7 +12,12 @@ from finesight.types import Float32
 SHORT = 5
 """Words up to which a text is a thing that fits into a prompt; more are a sentence."""
 
-_ENDS = (r"(?<=[.!?;:])\s+", r"(?<=,)\s+", r"\s+(?=and |with |while |next |beside |behind )", r"\s+")
+_ENDS = (
+    r"(?<=[.!?;:])\s+",
+    r"(?<=,)\s+",
+    r"\s+(?=and |with |while |next |beside |behind )",
+    r"\s+",
+)
 
 Encode = Callable[[Sequence[str]], Float32]
 Fits = Callable[[str], bool]
@@ -68,11 +73,12 @@ def pieces(text: str, fits: Fits) -> list[str]:
     for end in _ENDS:
         parts = [part for part in re.split(end, text.strip()) if part]
         if len(parts) > 1:
+            smaller = [piece for part in parts for piece in pieces(part, fits)]
             whole: list[str] = []
-            for part in (small for part in parts for small in pieces(part, fits)):
-                if whole and fits(f"{whole[-1]} {part}"):
-                    whole[-1] = f"{whole[-1]} {part}"
+            for piece in smaller:
+                if whole and fits(f"{whole[-1]} {piece}"):
+                    whole[-1] = f"{whole[-1]} {piece}"
                 else:
-                    whole.append(part)
+                    whole.append(piece)
             return whole
     return [text]
