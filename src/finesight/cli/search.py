@@ -183,8 +183,8 @@ def _doubt(hits: "Sequence[Hit]", least: float) -> str | None:
     known = [hit.relevance for hit in hits if hit.relevance is not None]
     if known and max(known) < DOUBTFUL:
         return (
-            f"nothing in this collection seems to match: the most relevant hit has {max(known):.2f} "
-            "of 1"
+            "nothing in this collection seems to match: the most relevant hit has a relevance of "
+            f"{max(known):.2f}"
         )
     return None
 

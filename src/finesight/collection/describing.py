@@ -17,6 +17,7 @@ from finesight.rank_fusion import RANK_FUSIONS
 from finesight.types import Float32
 
 _TRUSTED = 10  # best hits whose relevance says how far the query itself is trusted
+_PARTS = 1 / 16  # the power of the trust in parts
 _UNKNOWN = 0.5  # the trust where a collection has not learned what is relevant
 
 
@@ -45,10 +46,9 @@ def rank_described(
     own = {row.row_id: row for row in rankings[0]}
     ids = sorted(own)
     scores = np.stack([_scores(ranking, ids) for ranking in rankings])
-    if query.together is not None:  # what asks for all parts is a probability: so are the others
-        odds = query.together.log_odds(scores[1:])
-        scores[1:] = np.exp(-np.logaddexp(0, -odds))
     trust = _trust(snapshot, query, rankings[0][:_TRUSTED]) if fusion == "trusted" else 0.0
+    if query.together is not None:
+        scores, trust = with_parts(scores, trust)
     fused = RANK_FUSIONS[fusion](scores, k, trust)
     merged = [
         replace(own[id_], score=float(score))
@@ -56,6 +56,16 @@ def rank_described(
         if np.isfinite(score)
     ]
     return sorted(merged, key=lambda row: (-row.score, row.path))[:k]
+
+
+def with_parts(scores: Float32, trust: float) -> tuple[Float32, float]:
+    """Return scores (m, n) in one unit, and the trust in a query whose parts were searched for.
+
+    The first row are scores of parts, in 0..1, the others are cosines: they get its spread. A
+    faint sign of all parts at once says more than descriptions can: chosen on val-textured.
+    """
+    spread = float(scores[0].std()) / max(float(scores[1:].std()), 1e-6)
+    return np.concatenate([scores[:1], spread * scores[1:]]), trust**_PARTS
 
 
 def one_text(vector: Float32) -> QueryVectors:

@@ -83,6 +83,20 @@ def estimate(
     Of a large collection, images spread evenly over it are read.
     """
     seen, counts = _some_regions(table)
+    curves = learn(seen, counts, background, texts)
+    if curves is None:
+        return None
+    return Judge(background, tuple(texts), *curves, images=table.count_rows(), made_of="")
+
+
+def learn(
+    seen: Float32, counts: np.ndarray, background: Background, texts: Sequence[str]
+) -> tuple[Curve, Curve] | None:
+    """Return the curves of margins and of cosines, from the best hits of every background text.
+
+    seen: the regions of images one after another (sum of counts, d), counts: (n,) of each. None
+    where there are too few of them.
+    """
     if not len(counts):
         return None
     starts = np.cumsum(counts) - counts
@@ -100,9 +114,7 @@ def estimate(
             cosines.append(best[row, images])
             margins.append(background.margins(text, cosines[-1], seen[regions]))
     margin, cosine = fit_curve(np.concatenate(margins)), fit_curve(np.concatenate(cosines))
-    if margin is None or cosine is None:
-        return None
-    return Judge(background, tuple(texts), margin, cosine, table.count_rows(), "")
+    return None if margin is None or cosine is None else (margin, cosine)
 
 
 def relevances(

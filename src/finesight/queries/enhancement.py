@@ -4,6 +4,7 @@ The model is behind an endpoint that speaks OpenAI's chat completions, on this m
 (Ollama, vLLM, llama.cpp, LM Studio, a hosted one). Only the words of the query are sent.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -211,4 +212,5 @@ def _write(file: Path, content: dict[str, Any]) -> None:
         unfinished.write_text(json.dumps(content), encoding="utf-8")
         unfinished.replace(file)
     except OSError:
-        unfinished.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            unfinished.unlink(missing_ok=True)
