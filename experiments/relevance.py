@@ -54,6 +54,22 @@ class Judged:
     combined: bool
 
 
+@dataclass(frozen=True)
+class Learned:
+    """The curves of one measure: of texts that name a thing, and of those that say more of it."""
+
+    bare: Curve
+    described: Curve
+
+    def of(self, judged: list[Judged]) -> np.ndarray:
+        """Return the relevance of all hits, one query after another."""
+        return np.concatenate([self.of_one(each) for each in judged])
+
+    def of_one(self, judged: Judged) -> np.ndarray:
+        """Return the relevance of one query's hits (h,)."""
+        return (self.described if judged.combined else self.bare)(judged.values)
+
+
 def main() -> None:
     """Print the tables, and draw the reliability diagram and the ROC."""
     parser = arguments(__doc__ or "")
@@ -66,7 +82,7 @@ def main() -> None:
     asked = _queries(seen)
     texts = seen.model.background
     background = seen.judge.background
-    drawn: dict[str, tuple[list[Judged], Curve]] = {}
+    drawn: dict[str, tuple[list[Judged], Learned]] = {}
     rows = []
     for name, measure in MEASURES.items():
         curve = _learned(seen, background, texts, measure)
@@ -158,22 +174,24 @@ def _judge(
 
 def _learned(
     seen: SeenSet, background: Background, texts: tuple[str, ...], measure: Measure
-) -> Curve:
+) -> Learned:
     scores, regions = seen.scores(background.vectors), seen.best_regions(background.vectors)
-    count = max(TOP, round(0.05 * seen.count))
-    values = []
+    few, many = (max(TOP, round(share * seen.count)) for share in (0.05, 0.2))
+    described, bare = [], []
     for text, best, region in zip(texts, scores, regions, strict=True):
-        hits = np.argsort(-best, kind="stable")[:count]
-        values.append(measure(background, text, best, seen.embeddings[region[hits]]))
-    curve = fit_curve(np.concatenate(values))
-    assert curve is not None
-    return curve
+        hits = np.argsort(-best, kind="stable")[:many]
+        values = measure(background, text, best, seen.embeddings[region[hits]])
+        described.append(values[:few])
+        bare += [values] if background.is_bare(text) else []
+    curves = [fit_curve(np.concatenate(each)) for each in (bare, described)]
+    assert curves[0] is not None and curves[1] is not None
+    return Learned(curves[0], curves[1])
 
 
 _HEAD = ("AUROC class", "colour x class", "ECE all", "class", "colour x class", "first hits")
 
 
-def _figures(judged: list[Judged], curve: Curve) -> list[str]:
+def _figures(judged: list[Judged], curve: Learned) -> list[str]:
     classes = [each for each in judged if not each.combined]
     pairs = [each for each in judged if each.combined]
     areas = [_auroc(each) for each in (classes, pairs)]
@@ -188,13 +206,12 @@ def _auroc(judged: list[Judged]) -> float:
     return auroc(present, absent)
 
 
-def _error(judged: list[Judged], curve: Curve) -> float:
-    values = np.concatenate([each.values for each in judged])
+def _error(judged: list[Judged], curve: Learned) -> float:
     right = np.concatenate([each.right for each in judged])
-    return expected_calibration_error(curve(values), right)
+    return expected_calibration_error(curve.of(judged), right)
 
 
-def _print_intervals(judged: list[Judged], curve: Curve) -> None:
+def _print_intervals(judged: list[Judged], curve: Learned) -> None:
     """Print 95 % intervals over resampled queries."""
     rng = np.random.default_rng(0)
     print("\nmargin (ours), 95 % intervals over the queries")
@@ -235,11 +252,12 @@ def _print_growth(seen: SeenSet, asked: list[Asked]) -> None:
     rng = np.random.default_rng(0)
     for share in (0.1, 0.25, 0.5, 1.0):
         images = np.sort(rng.permutation(seen.count)[: round(share * seen.count)])
-        curve = seen.judged_with(seen.model.background, images).margin
+        curves = seen.judged_with(seen.model.background, images).curves
+        curve = Learned(curves.bare, curves.margin)
         print(f"  {len(images):5} {_error(judged, curve):.3f}")
 
 
-def _print_nothing(judged: list[Judged], curve: Curve) -> None:
+def _print_nothing(judged: list[Judged], curve: Learned) -> None:
     """Print how often "nothing matches" is said, and is true."""
     print('\nqueries answered by "nothing matches", in percent')
     rows = []
@@ -248,7 +266,7 @@ def _print_nothing(judged: list[Judged], curve: Curve) -> None:
         for combined in (False, True):
             for present in (True, False):
                 said = [
-                    curve(each.values).max() < least
+                    curve.of_one(each).max() < least
                     for each in judged
                     if each.combined == combined and each.present == present
                 ]
@@ -315,13 +333,13 @@ def _record(seen: SeenSet, image: int, folder: Path) -> Record:
     return Record(f"{image:016x}", path, f"{image:064x}", 1, 1, 640, 640, "cc5", vectors, fused)
 
 
-def _draw(drawn: dict[str, tuple[list[Judged], Curve]], out: Path) -> None:
+def _draw(drawn: dict[str, tuple[list[Judged], Learned]], out: Path) -> None:
     import matplotlib.pyplot as plt
 
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.6))
     left.plot([0, 1], [0, 1], color="0.7", linewidth=1)
     for name, (judged, curve) in drawn.items():
-        stated = curve(np.concatenate([each.values for each in judged]))
+        stated = curve.of(judged)
         true = np.concatenate([each.right for each in judged])
         place = np.minimum((stated * 10).astype(int), 9)
         bins = [place == each for each in range(10) if (place == each).sum() >= 10]

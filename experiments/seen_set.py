@@ -63,7 +63,7 @@ class SeenSet:
         curves = learn(seen, counts, background, texts)
         if curves is None:
             raise DataError(f"{self.name} has too few images to learn from")
-        return Judge(background, texts, *curves, images=len(counts), made_of="")
+        return Judge(background, texts, curves, len(counts), "")
 
     def encode(self, texts: list[str]) -> Float32:
         """Return the vectors of texts as they are typed."""
@@ -93,7 +93,7 @@ class SeenSet:
         rows = slice(first, first + int(counts.sum()))
         vectors = self.encode([phrase.text for phrase in asked.phrases])
         weights = np.array([1 if phrase.wanted else -1 for phrase in asked.phrases], np.float32)
-        how = Together.by(self.judge.cosine, asked.relations)
+        how = Together.by(self.judge.curves.cosine, asked.relations)
         found = vectors @ self.embeddings[rows].T
         score, regions = together(found, counts, self.boxes[rows], weights, how)
         return score, regions + (self.starts[chosen])

@@ -13,12 +13,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from finesight.types import Float32
+from finesight.types import Float32, Hit
 
-DOUBTFUL = 0.1
+DOUBTFUL = 0.25
 """Where the most relevant hit has less, nothing in the collection seems to match."""
 
 _ROUNDS = 300
+_STARTS = ((0.05, 0.5, 0.995), (0.5, 0.1, 0.9), (0.9, 0.02, 0.6))
+"""Where the fit begins: the share of the higher distribution, and quantiles for both means."""
+
 _FEW = 20  # values, below which nothing is fitted
 _APART = 1.5  # spreads of the lower distribution that the higher one's mean lies above, at least
 _SILENT = "a an the of in on at with and or to is are there this that photo picture image some"
@@ -68,8 +71,18 @@ def fit_curve(values: np.ndarray) -> Curve | None:
     scale = float(values.std()) if len(values) else 0.0
     if len(values) < _FEW or scale < 1e-9:
         return None
+    tried = [_climbed(values, scale, *start) for start in _STARTS]
+    best = max(tried, key=lambda curve: _likelihood(values, curve))
+    if best.high - best.low < _APART * best.low_spread:
+        low = float(values.mean())
+        return Curve(0.01, low, scale, low + 4 * scale, scale)
+    return best
+
+
+def _climbed(values: np.ndarray, scale: float, share: float, low: float, high: float) -> Curve:
+    """Return the likeliest curve near a start: a share, and quantiles for the means."""
     least = scale / 20  # or a distribution shrinks to one value
-    share, low, high = 0.05, np.quantile(values, 0.5), np.quantile(values, 0.995)
+    low, high = np.quantile(values, [low, high])
     low_spread, high_spread = scale, scale / 2
     for _ in range(_ROUNDS):
         higher = _posterior(values, Curve(share, low, low_spread, high, high_spread))
@@ -79,34 +92,52 @@ def fit_curve(values: np.ndarray) -> Curve | None:
         high_spread = max(np.sqrt(higher @ (values - high) ** 2 / weight), least)
         low_spread = np.sqrt((1 - higher) @ (values - low) ** 2 / (len(values) - weight))
         low_spread = max(low_spread, least)
-    if high - low < _APART * low_spread:
-        low, low_spread = float(values.mean()), scale
-        return Curve(0.01, low, low_spread, low + 4 * low_spread, low_spread)
+    if high < low:
+        share, low, high = 1 - share, high, low
+        low_spread, high_spread = high_spread, low_spread
     return Curve(*map(float, (share, low, low_spread, high, high_spread)))
 
 
-def _posterior(values: np.ndarray, curve: Curve) -> np.ndarray:
+def _densities(values: np.ndarray, curve: Curve) -> tuple[np.ndarray, np.ndarray]:
+    """Return the logarithms of the lower and the higher distribution's part in each value."""
+
     def log_density(share: float, mean: float, spread: float) -> np.ndarray:
         out: np.ndarray = np.log(share / spread) - ((values - mean) / spread) ** 2 / 2
         return out
 
     low = log_density(1 - curve.share, curve.low, curve.low_spread)
-    high = log_density(curve.share, curve.high, curve.high_spread)
+    return low, log_density(curve.share, curve.high, curve.high_spread)
+
+
+def _likelihood(values: np.ndarray, curve: Curve) -> float:
+    return float(np.logaddexp(*_densities(values, curve)).sum())
+
+
+def _posterior(values: np.ndarray, curve: Curve) -> np.ndarray:
+    low, high = _densities(values, curve)
     p: np.ndarray = np.exp(high - np.logaddexp(low, high))
     return p
 
 
 @dataclass(frozen=True)
 class Background:
-    """Texts that say what else might be shown: their vectors (b, d), and the words of each."""
+    """Texts that say what else might be shown: their vectors (b, d), and the words of each.
+
+    holds: which texts (b,) hold a word, by word; sizes: the numbers of their words (b,).
+    """
 
     vectors: Float32
-    words: tuple[frozenset[str], ...]
+    holds: dict[str, np.ndarray]
+    sizes: np.ndarray
 
     @staticmethod
     def of(texts: Sequence[str], vectors: Float32) -> "Background":
         """Return the background of texts and their vectors."""
-        return Background(vectors, tuple(content_words(text) for text in texts))
+        words = [content_words(text) for text in texts]
+        holds = {
+            word: np.array([word in each for each in words]) for word in frozenset().union(*words)
+        }
+        return Background(vectors, holds, np.array([len(each) for each in words]))
 
     def rivals(self, text: str) -> np.ndarray:
         """Return which of its texts (b,) say something else than a text.
@@ -114,18 +145,46 @@ class Background:
         One says the same, more or less, if all of its words are in the other: a red mug is a mug.
         """
         said = content_words(text)
-        return np.array([not (words <= said or said <= words) for words in self.words], bool)
+        shared = self._shared(said)
+        rivals: np.ndarray = (shared < self.sizes) & (shared < len(said))
+        return rivals
+
+    def is_bare(self, text: str) -> bool:
+        """Whether a text names a thing and says nothing more of it: one word, or a text that others
+        of the background say more than.
+        """
+        said = content_words(text)
+        more = (self._shared(said) == len(said)) & (self.sizes > len(said))
+        return len(said) == 1 or bool(more.any())
 
     def margins(self, text: str, cosines: np.ndarray, regions: Float32) -> np.ndarray:
         """Return by how much regions (n, d) answer a text better than any rival does, (n,).
 
         cosines: theirs with the text (n,). Without rivals the margins are the cosines.
         """
-        rivals = self.vectors[self.rivals(text)]
-        if not len(rivals):
+        rivals = self.rivals(text)
+        if not rivals.any():
             return np.asarray(cosines)
-        margins: np.ndarray = cosines - (regions @ rivals.T).max(axis=1)
+        found = np.where(rivals, regions @ self.vectors.T, -np.inf)
+        margins: np.ndarray = cosines - found.max(axis=1)
         return margins
+
+    def _shared(self, said: frozenset[str]) -> np.ndarray:
+        """Return how many of some words each text has (b,)."""
+        shared = np.zeros(len(self.sizes), int)
+        for word in said:
+            if word in self.holds:
+                shared += self.holds[word]
+        return shared
+
+
+def seems_nothing(hits: Sequence[Hit], least: float = 0.0) -> bool:
+    """Whether nothing matches, or seems to: no hit is left, or none is likely to be right.
+
+    hits: the best ones; least: the relevance below which hits were left out.
+    """
+    known = [hit.relevance for hit in hits if hit.relevance is not None]
+    return (not hits and least > 0) or (bool(known) and max(known) < DOUBTFUL)
 
 
 def content_words(text: str) -> frozenset[str]:

@@ -176,17 +176,17 @@ def _described(
 
 def _doubt(hits: "Sequence[Hit]", least: float) -> str | None:
     """Return the sentence that nothing matches, or seems to; None where something does."""
-    from finesight.relevance import DOUBTFUL
+    from finesight.relevance import seems_nothing
 
+    if not seems_nothing(hits, least):
+        return None
     if not hits:
-        return "nothing in this collection matches" if least > 0 else None
-    known = [hit.relevance for hit in hits if hit.relevance is not None]
-    if known and max(known) < DOUBTFUL:
-        return (
-            "nothing in this collection seems to match: the most relevant hit has a relevance of "
-            f"{max(known):.2f}"
-        )
-    return None
+        return "nothing in this collection matches"
+    best = max(hit.relevance for hit in hits if hit.relevance is not None)
+    return (
+        "nothing in this collection seems to match: the most relevant hit has a relevance of "
+        f"{best:.2f}"
+    )
 
 
 def _why(hit: "Hit") -> str:

@@ -388,7 +388,7 @@ class Collection:
                 f"optimize --collection {self.directory}`, or index an image"
             )
         if judge and parts == "auto" and rank_by in ("regions", "exact") and detail == 1:
-            asked, together = take_query_apart(asked, judge.cosine)
+            asked, together = take_query_apart(asked, judge.curves.cosine)
         templates = self.model.prompts if prompts else ()
         vectors = encode_query(asked, lambda: self.model.encoder, snapshot.dataset, templates)
         vectors = replace(vectors, detail=detail, together=together)

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from zipfile import BadZipFile
 
 import lance
 import numpy as np
@@ -24,6 +25,7 @@ _FORMAT = 1
 _REGIONS = 100_000  # are read to estimate, at most
 _HITS = 10  # of every background text, at least
 _SHARE = 0.05  # or so many of the images
+_BARE = 0.2  # the same of texts that only name a thing: more images hold it
 _GROWN = 0.2  # the collection may change by so much before it is estimated anew
 _CHUNK = 512
 
@@ -32,14 +34,12 @@ _CHUNK = 512
 class Judge:
     """What hits of one collection and one model are judged by.
 
-    margin: of how much a region answers a text better than the background; cosine: of the bare
-    cosine, which texts of one kind share; images, made_of: of what it was estimated.
+    curves: learned from the background's hits; images, made_of: of what.
     """
 
     background: Background
     texts: tuple[str, ...]
-    margin: Curve
-    cosine: Curve
+    curves: "Curves"
     images: int
     made_of: str
 
@@ -48,7 +48,22 @@ class Judge:
 
         cosines: theirs with the text (n,).
         """
-        return self.margin(self.background.margins(text, cosines, regions))
+        curve = self.curves.bare if self.background.is_bare(text) else self.curves.margin
+        return curve(self.background.margins(text, cosines, regions))
+
+
+@dataclass(frozen=True)
+class Curves:
+    """What turns values of hits into probabilities.
+
+    margin: of how much a region answers a text better than the background does; bare: the same for
+    texts that name a thing and no more, of which a collection holds more; cosine: of the cosine
+    itself, which tells images of one query apart.
+    """
+
+    margin: Curve
+    bare: Curve
+    cosine: Curve
 
 
 def judge_file(directory: Path, fingerprint: str) -> Path:
@@ -86,13 +101,13 @@ def estimate(
     curves = learn(seen, counts, background, texts)
     if curves is None:
         return None
-    return Judge(background, tuple(texts), *curves, images=table.count_rows(), made_of="")
+    return Judge(background, tuple(texts), curves, table.count_rows(), "")
 
 
 def learn(
     seen: Float32, counts: np.ndarray, background: Background, texts: Sequence[str]
-) -> tuple[Curve, Curve] | None:
-    """Return the curves of margins and of cosines, from the best hits of every background text.
+) -> Curves | None:
+    """Return the curves of the best hits of every background text.
 
     seen: the regions of images one after another (sum of counts, d), counts: (n,) of each. None
     where there are too few of them.
@@ -100,21 +115,27 @@ def learn(
     if not len(counts):
         return None
     starts = np.cumsum(counts) - counts
-    hits = min(len(counts), max(_HITS, round(_SHARE * len(counts))))
-    margins, cosines = [], []
+    few, many = (min(len(counts), max(_HITS, round(s * len(counts)))) for s in (_SHARE, _BARE))
+    margins: list[np.ndarray] = []
+    bare: list[np.ndarray] = []
+    cosines: list[np.ndarray] = []
     for first in range(0, len(texts), _CHUNK):
         found = background.vectors[first : first + _CHUNK] @ seen.T
         best = np.maximum.reduceat(found, starts, axis=1)
         for row, text in enumerate(texts[first : first + _CHUNK]):
-            images = np.argpartition(-best[row], hits - 1)[:hits]
+            images = np.argsort(-best[row], kind="stable")[:many]
             regions = [
                 starts[i] + int(found[row, starts[i] : starts[i] + counts[i]].argmax())
                 for i in images
             ]
-            cosines.append(best[row, images])
-            margins.append(background.margins(text, cosines[-1], seen[regions]))
+            values = background.margins(text, best[row, images], seen[regions])
+            margins.append(values[:few])
+            cosines.append(best[row, images[:few]])
+            bare += [values] if background.is_bare(text) else []
     margin, cosine = fit_curve(np.concatenate(margins)), fit_curve(np.concatenate(cosines))
-    return None if margin is None or cosine is None else (margin, cosine)
+    if margin is None or cosine is None:
+        return None
+    return Curves(margin, (fit_curve(np.concatenate(bare)) if bare else None) or margin, cosine)
 
 
 def relevances(
@@ -196,7 +217,7 @@ def _some_regions(table: lance.LanceDataset) -> tuple[Float32, np.ndarray]:
 def load_judge(file: Path) -> Judge | None:
     """Return what was estimated; None where there is nothing that this version reads."""
     try:
-        with np.load(file, allow_pickle=False) as content:
+        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as content:
             if int(content["format"]) != _FORMAT:
                 return None
             texts = tuple(content["texts"].tolist())
@@ -204,19 +225,19 @@ def load_judge(file: Path) -> Judge | None:
             return Judge(
                 Background.of(texts, content["vectors"].astype(np.float32)),
                 texts,
-                Curve(*curves[0]),
-                Curve(*curves[1]),
+                Curves(*(Curve(*curve) for curve in curves)),
                 int(content["images"]),
                 str(content["made_of"]),
             )
-    except (OSError, ValueError, KeyError, EOFError):  # a damaged file is estimated anew
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):  # damaged: estimated anew
         return None
 
 
 def _save(file: Path, judge: Judge) -> None:
     unfinished = file.with_name(file.name + ".new")
     fields = ("share", "low", "low_spread", "high", "high_spread")
-    curves = [[getattr(c, name) for name in fields] for c in (judge.margin, judge.cosine)]
+    each = (judge.curves.margin, judge.curves.bare, judge.curves.cosine)
+    curves = [[getattr(curve, name) for name in fields] for curve in each]
     with unfinished.open("wb") as out:
         np.savez(
             out,
