@@ -34,6 +34,12 @@ class Encoder(Protocol):
         each other at every layer. Where one batch takes the machine (a GPU): this one alone.
         """
 
+    def reads_whole(self, text: str) -> bool:
+        """Whether a text is not cut."""
+
+    def unknown_words(self, text: str) -> list[str]:
+        """Return the words of a text that the model has no token for; most models have one."""
+
     def encode_images(self, crops: UInt8) -> Float32:
         """Return the L2-normalised embeddings (b, d) of crops (b, side, side, 3)."""
 

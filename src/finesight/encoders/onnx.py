@@ -124,6 +124,20 @@ class OnnxEncoder:
         found = session.run([self._output("text")], given)[0]
         return normalise(found.astype(np.float32, copy=False))
 
+    def reads_whole(self, text: str) -> bool:
+        """Whether a text is not cut."""
+        return not self._tokenizer.encode(text).overflowing
+
+    def unknown_words(self, text: str) -> list[str]:
+        """Return the words of a text that the tokenizer has no token for."""
+        name = getattr(self._tokenizer.model, "unk_token", None)
+        if name is None:
+            return []
+        tokens = self._tokenizer.encode(text, add_special_tokens=False)
+        unknown = self._tokenizer.token_to_id(name)
+        found = zip(tokens.ids, tokens.offsets, strict=True)
+        return [text[start:end] for id_, (start, end) in found if id_ == unknown]
+
     def _run_vision(self, crops: UInt8, output: str) -> list[Float32]:
         session = self._vision
         (given,) = session.get_inputs()

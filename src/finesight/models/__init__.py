@@ -14,6 +14,7 @@ from finesight.fusion import TRAINING_FREE, Fusion, NetworkFusion, TextHead, sal
 from finesight.matching import NetworkMatcher
 from finesight.models.bundle import (
     DEFAULT_PROMPT,
+    DEFAULT_PROMPTS,
     DEFAULT_REGIONS,
     EFFECTIVE_SCALE,
     FusionEntry,
@@ -21,6 +22,7 @@ from finesight.models.bundle import (
     checkpoint_fingerprint,
     read_manifest,
 )
+from finesight.queries.everyday import background_texts
 from finesight.types import Float32, ImageVectors
 
 __all__ = ["BUNDLED", "DEFAULT", "Model", "load_model"]
@@ -33,6 +35,9 @@ DEFAULT = "Xenova/clip-vit-base-patch32"
 
 UNMEASURED_SCALE = 0.25
 """The effective scale of models of which it was not measured: 56 of 224 pixels."""
+
+EVERYDAY = background_texts()
+"""The background of models that know what people talk about."""
 
 OPEN_CLIP = "open_clip:"
 """What stands before the name of a model of OpenCLIP."""
@@ -54,7 +59,8 @@ class Model:
     directory: where its files are, if it has any of its own; dense: reads many windows out of one
     feature map, where the bundle can; effective_scale: the smallest share of a crop's side at which
     it names a thing; text_head: makes query vectors from text embeddings, where the fused vectors
-    have a space of their own; matchers: what `matcher` finds, by name.
+    have a space of their own; matchers: what `matcher` finds, by name; prompts: the templates of
+    an ensemble; background: texts of what else an image might show, in words that it knows.
     """
 
     source: str
@@ -69,6 +75,8 @@ class Model:
     directory: Path | None = None
     dense: DenseTower | None = None
     effective_scale: float = UNMEASURED_SCALE
+    prompts: tuple[str, ...] = DEFAULT_PROMPTS
+    background: tuple[str, ...] = EVERYDAY
     text_head: TextHead | None = None
     matchers: Mapping[str, MatcherEntry] = field(default_factory=dict)
 
@@ -110,7 +118,7 @@ def load_model(source: str = DEFAULT) -> Model:
     source = found if precision == "fp32" else f"{found}@{precision}"
     manifest = read_manifest(directory, precision)
     encoder = OnnxEncoder(directory, precision, manifest.fit)
-    stride = manifest.stride
+    stride, knows = manifest.stride, manifest.knows
     return Model(
         source=source,
         name=manifest.name,
@@ -126,6 +134,10 @@ def load_model(source: str = DEFAULT) -> Model:
         dense=DenseTower(directory, encoder.preprocessing, stride) if stride else None,
         text_head=TextHead(directory / head) if (head := manifest.fusion.text_head) else None,
         matchers=manifest.matchers,
+        prompts=manifest.prompts,
+        background=EVERYDAY
+        if knows is None
+        else background_texts(knows["things"], knows["colors"]),
     )
 
 

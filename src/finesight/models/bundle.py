@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,17 @@ FORMAT_VERSION = 1
 # Beside the towers, what an embedding depends on.
 _OTHER_FILES = ("tokenizer.json", "preprocessor_config.json")
 DEFAULT_PROMPT = "a photo of a {}"
+DEFAULT_PROMPTS = (
+    "a photo of a {}",
+    "a photo of the {}",
+    "a close-up photo of a {}",
+    "a picture of a {}",
+    "a photo of one {}",
+    "there is a {} in the photo",
+    "{}",
+)
+"""Of models whose bundle names none: what an ensemble averages over."""
+
 DEFAULT_REGIONS = "normal"
 EFFECTIVE_SCALE = "effective_scale"
 """Among a bundle's scores: the smallest share of its input's side at which it names a thing."""
@@ -61,7 +72,9 @@ class Manifest:
     """What `finesight.json` says: how to look and to prompt, and each file's sha256.
 
     fit: how regions that are not square become so (Preprocessing); fusion: its fusion; stride:
-    pixels for each cell of its feature map, where the bundle can read windows out of one.
+    pixels for each cell of its feature map, where the bundle can read windows out of one;
+    prompts: the templates of its ensemble; knows: the things and colours that it knows, where
+    these are few.
     """
 
     name: str
@@ -73,6 +86,8 @@ class Manifest:
     provenance: Mapping[str, Any]
     scores: Mapping[str, Any]
     stride: int | None = None
+    prompts: tuple[str, ...] = DEFAULT_PROMPTS
+    knows: Mapping[str, Sequence[str]] | None = None
     matchers: Mapping[str, MatcherEntry] = field(default_factory=dict)
 
 
@@ -87,12 +102,16 @@ def write_manifest(
     scores: Mapping[str, Any],
     fit: str = "squash",
     stride: int | None = None,
+    prompts: Sequence[str] = (),
+    knows: Mapping[str, Sequence[str]] | None = None,
 ) -> None:
     """Write `finesight.json` for the files of a bundle, which must all be there.
 
     width: d; looking: {"kind": "crops", "regions": "cc10"}; prompt: a template with one {};
     provenance and scores: how it was trained and what was measured; fit: see Preprocessing;
-    stride: pixels for each cell of the feature map of onnx/dense_model.onnx, if there is one.
+    stride: pixels for each cell of the feature map of onnx/dense_model.onnx, if there is one;
+    prompts: templates of an ensemble; knows: {"things": [...], "colors": [...]} of a model of few
+    words.
     """
     files = sorted(
         path.relative_to(directory).as_posix()
@@ -106,6 +125,8 @@ def write_manifest(
         "looking": dict(looking),
         "fit": fit,
         "prompt": prompt,
+        **({"prompts": list(prompts)} if prompts else {}),
+        **({"knows": {name: list(words) for name, words in knows.items()}} if knows else {}),
         **({"dense": {"stride": stride}} if stride else {}),
         "sha256": {file: sha256(directory / file) for file in files},
         "provenance": dict(provenance),
@@ -233,6 +254,8 @@ def read_manifest(directory: Path, precision: str = "fp32") -> Manifest:
             content["provenance"],
             content["scores"],
             content.get("dense", {}).get("stride"),
+            tuple(content.get("prompts", DEFAULT_PROMPTS)),
+            content.get("knows"),
             {name: MatcherEntry(**entry) for name, entry in content.get("matchers", {}).items()},
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
