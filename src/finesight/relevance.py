@@ -23,7 +23,7 @@ _STARTS = ((0.05, 0.5, 0.995), (0.5, 0.1, 0.9), (0.9, 0.02, 0.6))
 """Where the fit begins: the share of the higher distribution, and quantiles for both means."""
 
 _FEW = 20  # values, below which nothing is fitted
-_APART = 1.5  # spreads of the lower distribution that the higher one's mean lies above, at least
+_APART = 1.5  # of the narrower one's spreads lie between two distributions, at least
 _SILENT = "a an the of in on at with and or to is are there this that photo picture image some"
 
 
@@ -72,11 +72,15 @@ def fit_curve(values: np.ndarray) -> Curve | None:
     if len(values) < _FEW or scale < 1e-9:
         return None
     tried = [_climbed(values, scale, *start) for start in _STARTS]
-    best = max(tried, key=lambda curve: _likelihood(values, curve))
-    if best.high - best.low < _APART * best.low_spread:
+    apart = [
+        curve
+        for curve in tried
+        if curve.high - curve.low >= _APART * min(curve.low_spread, curve.high_spread)
+    ]
+    if not apart:
         low = float(values.mean())
         return Curve(0.01, low, scale, low + 4 * scale, scale)
-    return best
+    return max(apart, key=lambda curve: _likelihood(values, curve))
 
 
 def _climbed(values: np.ndarray, scale: float, share: float, low: float, high: float) -> Curve:

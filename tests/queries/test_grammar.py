@@ -36,6 +36,7 @@ def test_several_things_are_taken_apart(text, expected):
         "white dog with leash running through water",
         "man wearing a red hat",
         "very worn brown boots",
+        "striking red mug",
         "an asian or chinese female",
         "traffic light",
         "orange",

@@ -19,6 +19,7 @@ RELATION = 0.5
 
 _SOFT = 0.05  # shares of the image's side: what lies so far on the right side is surely there
 _NEAR = 0.15  # between boxes that are near each other
+_UNWANTED = 4.0  # widths below the step for what is wanted lies that for what is not
 _BEAM = 24  # choices of regions that are followed
 _REGIONS = 12  # best ones of a part that are tried
 
@@ -68,7 +69,8 @@ def together(
     regions[wanted] = chosen
     for part in np.flatnonzero(weights < 0):
         regions[part] = padded[part].argmax(axis=1)
-        total = total - np.logaddexp(0, asked.log_odds(padded[part].max(axis=1)))
+        there = asked.log_odds(padded[part].max(axis=1)) + _UNWANTED
+        total = total - np.logaddexp(0, there)
     return np.exp(total / len(weights)).astype(np.float32), regions
 
 

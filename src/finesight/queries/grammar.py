@@ -170,7 +170,7 @@ def _joined(segments: Sequence[_Segment]) -> Iterator[_Segment]:
             if before is not None:
                 yield before
             before = segment
-        elif segment.attributes and not _worn(before, segment):
+        elif before.bare and segment.attributes and not _worn(before, segment):
             if segment.by.endswith("ing"):
                 before.words.append(segment.by)
             yield before
