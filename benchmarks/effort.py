@@ -31,7 +31,7 @@ def main() -> None:
         photos = [_photo(folder / f"{i}.jpg", i) for i in range(8 * count)]
         for name, (model, images) in models.items():
             print(f"{name}, {images} photos of {SIZE[0]} x {SIZE[1]} pixels")
-            ways = {"cc10": "cc10"} | {e: resolve_effort(e, model.dense) for e in EFFORTS}
+            ways = {"cc10": "cc10"} | {e: resolve_effort(e, model.sight) for e in EFFORTS}
             found = _rates(
                 {
                     label: lambda model=model, way=way, images=images: _ours(
@@ -43,7 +43,7 @@ def main() -> None:
                 "images/s",
             )
             for effort in EFFORTS:
-                passes = parse_looking(ways[effort], model.dense).passes(*SIZE)
+                passes = parse_looking(ways[effort], model.sight).passes(*SIZE)
                 ratio = found[effort] / found["cc10"]
                 print(f"  {effort}: {ways[effort]}, {passes:.1f} passes, {ratio:.1f} times cc10")
 

@@ -19,6 +19,14 @@ def export(
         str,
         typer.Option(help="fp32, fp16, int8 (fast on CPUs), or auto: int8 where it holds."),
     ] = "auto",
+    dense: Annotated[
+        bool,
+        typer.Option(
+            "--dense",
+            help="Also write what reads many windows out of one canvas (--regions dense448); the "
+            "bundle grows by the size of the image tower.",
+        ),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Write a model as a bundle that runs without PyTorch, and compare it with the original.
@@ -39,7 +47,7 @@ def export(
             f"exporting needs PyTorch and ONNX ({error}): pip install 'finesight[torch]'"
         ) from error
     chosen, found = export_model(
-        load_model(model), out, precision, lambda doing: say(f"{model}: {doing} ...")
+        load_model(model), out, precision, lambda doing: say(f"{model}: {doing} ..."), dense
     )
     if as_json:
         typer.echo(json.dumps({"bundle": str(out), "precision": chosen, "cosine": found}))

@@ -5,9 +5,11 @@ import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 
-from finesight.encoders import Encoder
-from finesight.encoders.dense import DenseTower
+from finesight.encoders import Encoder, Preprocessing
+from finesight.encoders.dense import open_tower
+from finesight.encoders.objects import ObjectFinder
 from finesight.encoders.onnx import PRECISIONS, OnnxEncoder
+from finesight.encoders.sight import PLAIN, Sight
 from finesight.errors import DataError, InputError, MissingDependencyError
 from finesight.fusion import TRAINING_FREE, Fusion, NetworkFusion, salient_clusters
 from finesight.models.bundle import (
@@ -15,6 +17,7 @@ from finesight.models.bundle import (
     DEFAULT_REGIONS,
     EFFECTIVE_SCALE,
     FusionEntry,
+    Manifest,
     checkpoint_fingerprint,
     read_manifest,
 )
@@ -48,9 +51,8 @@ class Model:
     regions: the scheme it looks with unless told; fingerprint: identifies the embeddings;
     fusion: how what it sees becomes `vectors` vectors an image, by the name `fusion_name`,
     which tells two of different weights apart;
-    directory: where its files are, if it has any of its own; dense: reads many windows out of one
-    feature map, where the bundle can; effective_scale: the smallest share of a crop's side at which
-    it names a thing.
+    directory: where its files are, if it has any of its own; sight: how it looks besides encoding
+    crops; effective_scale: the smallest share of a crop's side at which it names a thing.
     """
 
     source: str
@@ -63,7 +65,7 @@ class Model:
     fusion_name: str = "salient"
     vectors: int = 8
     directory: Path | None = None
-    dense: DenseTower | None = None
+    sight: Sight = PLAIN
     effective_scale: float = UNMEASURED_SCALE
 
     def fuse(self, seen: ImageVectors, vectors: int | None = None) -> Float32:
@@ -92,7 +94,6 @@ def load_model(source: str = DEFAULT) -> Model:
     source = found if precision == "fp32" else f"{found}@{precision}"
     manifest = read_manifest(directory, precision)
     encoder = OnnxEncoder(directory, precision, manifest.fit)
-    stride = manifest.stride
     return Model(
         source=source,
         name=manifest.name,
@@ -105,7 +106,15 @@ def load_model(source: str = DEFAULT) -> Model:
         vectors=manifest.fusion.vectors,
         directory=directory,
         effective_scale=manifest.scores.get(EFFECTIVE_SCALE, UNMEASURED_SCALE),
-        dense=DenseTower(directory, encoder.preprocessing, stride) if stride else None,
+        sight=_sight(directory, encoder.preprocessing, manifest),
+    )
+
+
+def _sight(directory: Path, preprocessing: Preprocessing, manifest: Manifest) -> Sight:
+    dense, cost = manifest.dense, manifest.objectness
+    return Sight(
+        None if dense is None else open_tower(directory, preprocessing, dense),
+        None if cost is None else ObjectFinder(directory, preprocessing, cost),
     )
 
 
@@ -208,15 +217,18 @@ def _in_pytorch(directory: Path, source: str, precision: str) -> Model:
         )
     _need_torch(f"{source} is a PyTorch checkpoint")
     from finesight.encoders.torch_hub import TransformersEncoder
+    from finesight.encoders.torch_regions import TorchRegions
 
+    encoder = TransformersEncoder(directory, half=precision == "bf16")
     half = precision == "bf16"
     return Model(
         source=f"{source}@bf16" if half else source,
         name=Path(source).name,
-        encoder=TransformersEncoder(directory, half=half),
+        encoder=encoder,
         prompt=DEFAULT_PROMPT,
         regions=DEFAULT_REGIONS,
         fingerprint=checkpoint_fingerprint(directory) + ("-bf16" if half else ""),
+        sight=Sight(dense=TorchRegions(encoder)),
     )
 
 

@@ -23,6 +23,7 @@ from finesight.training.augmentation import MEAN, STD
 from finesight.training.weights import save_weights
 
 LEAST_COSINE = 0.9999  # between what PyTorch and ONNX Runtime compute
+ANY = "any"  # the name of an axis whose length the exporter relates to others by itself
 BICUBIC = 3  # Pillow's number, which preprocessor configurations use
 
 
@@ -103,12 +104,22 @@ class _Map(nn.Module):
 def export_graph(
     module: nn.Module,
     inputs: dict[str, torch.Tensor],
-    dynamic: dict[int, str],
+    dynamic: dict[int, str] | tuple[dict[int, str], ...],
     outputs: list[str],
     path: Path,
 ) -> None:
-    """Write a module as one ONNX file; dynamic: the axes of every input that may vary, by name."""
-    axes = {axis: torch.export.Dim(name) for axis, name in dynamic.items()}
+    """Write a module as one ONNX file.
+
+    dynamic: the axes that may vary, by name: of every input, or of each in a dictionary of its own.
+    """
+    each = dynamic if isinstance(dynamic, tuple) else (dynamic,) * len(inputs)
+    axes = tuple(
+        {
+            axis: torch.export.Dim.DYNAMIC if name == ANY else torch.export.Dim(name)
+            for axis, name in names.items()
+        }
+        for names in each
+    )
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -121,7 +132,7 @@ def export_graph(
                 str(path),
                 input_names=list(inputs),
                 output_names=outputs,
-                dynamic_shapes=tuple(axes for _ in inputs),
+                dynamic_shapes=axes,
                 dynamo=True,
                 external_data=False,
                 verbose=False,
@@ -131,6 +142,12 @@ def export_graph(
     graph = onnx.load(path, load_external_data=False).graph
     if any(weight.external_data for weight in graph.initializer):
         raise FinesightError(f"{path} was written without its weights: update torch and onnxscript")
+
+
+def export_regions(module: nn.Module, inputs: dict[str, torch.Tensor], path: Path) -> None:
+    """Write a RegionTokens network for square canvases of any size and any windows."""
+    axes = ({2: ANY, 3: ANY}, {0: ANY, 1: ANY})
+    export_graph(module, inputs, axes, ["region_embeds"], path)
 
 
 def _agreement(module: nn.Module, inputs: dict[str, torch.Tensor], path: Path) -> float:

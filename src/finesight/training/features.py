@@ -161,8 +161,8 @@ def write_features(
     something else, DataError for an image that cannot be read.
     """
     if regions != ANNOTATED:
-        regions = resolve_effort(regions, model.dense)  # an effort may come to mean something else
-        parse_looking(regions, model.dense)
+        regions = resolve_effort(regions, model.sight)  # an effort may come to mean something else
+        parse_looking(regions, model.sight)
     settings = {
         "format": FORMAT,
         "version": VERSION,
@@ -224,7 +224,7 @@ def _cut(image: LabelledImage, model: Model, regions: str) -> tuple[Glimpse, UIn
             boxes = np.array([WHOLE, *squares], np.float32)
             pixels = decode_image(data, shrink=preprocessing.shrink(size, boxes))
             return Glimpse(boxes), preprocessing.cut(pixels, boxes)
-        looking = parse_looking(regions, model.dense)
+        looking = parse_looking(regions, model.sight)
         pixels = decode_image(data, shrink=preprocessing.shrink(size, looking.finest(*size)))
     except OSError as error:
         raise DataError(f"{image.path} cannot be read: {error.strerror or error}") from error
