@@ -24,12 +24,17 @@ PREPROCESSING = Preprocessing(8, (0.5,) * 3, (0.5,) * 3)
 TELLING = Sight(objects=Finder())
 
 
-def test_efforts_without_objects_are_small_covers():
-    passes = [parse_looking(effort).passes(640, 480) for effort in EFFORTS]
-    assert passes == [5, 14, 30]
+def test_efforts_without_objects_go_from_coarse_to_fine():
+    plain = Sight(encoder=Finder())
+    passes = [parse_looking(effort, plain).passes(640, 480) for effort in EFFORTS]
+    assert passes == [8, 16, 40]
     assert [resolve_effort(effort) for effort in EFFORTS] == list(OF_WINDOWS.values())
     assert [resolve_effort(effort, TELLING) for effort in EFFORTS] == list(OF_OBJECTS.values())
     assert resolve_effort("cc7", TELLING) == "cc7"
+    with pytest.raises(InputError, match="name a model"):
+        parse_looking("normal")
+    with pytest.raises(InputError, match="closer8, closer16, closer40"):
+        parse_looking("closer9", plain)
 
 
 def test_a_fixed_scheme_goes_by_the_size_of_the_file():

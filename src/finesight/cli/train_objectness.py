@@ -49,13 +49,13 @@ def objectness(
         ) from error
     from finesight.datasets import read_dataset
     from finesight.encoders.objects import OBJECTNESS
-    from finesight.encoders.onnx import OnnxEncoder, tower_files
+    from finesight.encoders.onnx import OnnxEncoder
     from finesight.models import load_model
     from finesight.models.bundle import MANIFEST, add_objectness
-    from finesight.training.flops import multiplications
     from finesight.training.objectness import (
         ObjectnessTraining,
         annotated,
+        canvas_cost,
         export_objectness,
         train_objectness,
     )
@@ -85,9 +85,7 @@ def objectness(
         trained = train_objectness(annotated(labelled), encoder.preprocessing, settings, report)
     shutil.copytree(folder, out)
     export_objectness(trained, out)
-    side, canvas = encoder.preprocessing.side, max(settings.canvases)
-    crop = multiplications(out / tower_files(out)[0], (1, 3, side, side))
-    cost = multiplications(out / OBJECTNESS, (1, 3, canvas, canvas)) / crop / canvas**2
+    cost = canvas_cost(out, max(settings.canvases))
     provenance = {
         "command": shlex.join(["finesight", *sys.argv[1:]]),
         "datasets": [

@@ -9,7 +9,9 @@ from finesight.encoders.dense import PooledTower
 from finesight.encoders.objects import COARSEST
 from finesight.encoders.sight import PLAIN, Sight
 from finesight.errors import InputError
+from finesight.looking.closer import DESCENTS
 from finesight.looking.ways import (
+    CloserLooking,
     DenseLooking,
     FixedLooking,
     Glimpse,
@@ -40,10 +42,11 @@ EFFORTS = ("low", "normal", "high")
 OF_OBJECTS = {"low": "objects256x5", "normal": "objects256x13", "high": "objects384x36"}
 """Efforts with a model that tells where something is: at most 8, 16 and 40 passes."""
 
-OF_WINDOWS = {"low": "cc2", "normal": "cc3", "high": "cc4"}
-"""Efforts with any other model: Complete Covers of 5, 14 and 30 passes."""
+OF_WINDOWS = {"low": "closer8", "normal": "closer16", "high": "closer40"}
+"""Efforts with any other model: the same passes, from coarse to fine."""
 
 _OBJECTS = re.compile(r"objects([0-9]{2,4})x([0-9]{1,3})(?:at([0-9]{2,3}))?")
+_CLOSER = re.compile(r"closer([0-9]{1,3})")
 _DENSE = re.compile(r"dense([0-9]{2,4})")
 _SPARING = re.compile(r"(.+)~([0-9]{1,3})")
 
@@ -52,14 +55,17 @@ def parse_looking(name: str, sight: Sight = PLAIN) -> Looking:
     """Return the way of looking of a name: an effort, objectsSxN, denseS, or of `parse_regions`.
 
     objects256x5 looks for 5 objects in a canvas of 256 pixels, objects256x10at48 encodes them in
-    crops of 48 pixels; dense128 reads the windows of a canvas of 128 pixels; cc10~8 leaves out
-    windows of cc10 that add at most 8 grey levels to what is seen (`looking.sparing`).
+    crops of 48 pixels; closer16 looks in 16 passes from coarse to fine; dense128 reads the windows
+    of a canvas of 128 pixels; cc10~8 leaves out windows of cc10 that add at most 8 grey levels to
+    what is seen (`looking.sparing`).
     sight: of the model. Raises InputError for an unknown name, and for what the model cannot do.
     """
     name = resolve_effort(name, sight)
     if match := _OBJECTS.fullmatch(name):
         side = int(match[3]) if match[3] else None
         return _looking_for_objects(name, sight, int(match[1]), int(match[2]), side)
+    if match := _CLOSER.fullmatch(name):
+        return _looking_closer(name, sight, int(match[1]))
     if match := _DENSE.fullmatch(name):
         return _looking_densely(name, sight, int(match[1]))
     if match := _SPARING.fullmatch(name):
@@ -88,6 +94,15 @@ def _looking_for_objects(
             "without a number, the model's own"
         )
     return ObjectLooking(sight.objects, canvas, count, side, tower)
+
+
+def _looking_closer(name: str, sight: Sight, cost: int) -> CloserLooking:
+    if cost not in DESCENTS:
+        known = ", ".join(f"closer{each}" for each in DESCENTS)
+        raise InputError(f"unknown regions {name!r}: use one of {known}")
+    if sight.encoder is None:
+        raise InputError(f"{name} chooses windows by what an encoder sees: name a model")
+    return CloserLooking(sight.encoder, cost)
 
 
 def _looking_densely(name: str, sight: Sight, canvas: int) -> DenseLooking:
@@ -148,7 +163,7 @@ def sparing(name: str, tolerance: int) -> str:
     """
     if not 0 <= tolerance <= 255:
         raise InputError(f"a tolerance is a number of grey levels from 0 to 255, got {tolerance}")
-    if name in EFFORTS or _OBJECTS.fullmatch(name) or _DENSE.fullmatch(name):
+    if name in EFFORTS or any(w.fullmatch(name) for w in (_OBJECTS, _CLOSER, _DENSE)):
         raise InputError(
             "a tolerance goes with windows that are known beforehand, of --smallest or --regions "
             f"cc10, not with {name}"

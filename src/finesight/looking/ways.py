@@ -10,13 +10,15 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
-from finesight.encoders import Preprocessing
+from finesight.encoders import Encoder, Preprocessing
 from finesight.encoders.dense import DenseTower, PooledTower
 from finesight.encoders.objects import ObjectFinder
+from finesight.looking.closer import CELLS, DESCENTS, descend
 from finesight.looking.dense import read_densely
 from finesight.looking.objects import ROOM, SMALLEST, TIGHT, windows_of_objects
 from finesight.looking.sparing import windows_that_add
 from finesight.regions import Regions
+from finesight.regions.complete_cover import levels
 from finesight.types import WHOLE, Float32, ImageVectors, UInt8
 
 
@@ -139,6 +141,35 @@ class ObjectLooking:
         small = self.side is not None and self.tower is not None
         each = self.tower.passes(self.side) if small else 1.0  # type: ignore[union-attr,arg-type]
         return 1 + self.finder.passes(self.canvas) + each * self.count
+
+
+@dataclass(frozen=True)
+class CloserLooking:
+    """The whole image, and windows chosen from coarse to fine; cost: of DESCENTS."""
+
+    encoder: Encoder
+    cost: int
+
+    def finest(self, width: int, height: int) -> Float32:
+        """Return a window of the finest level."""
+        _, cells = max((m, j) for m, j in levels(CELLS) if m in self._levels())
+        return np.array([[0, 0, cells / CELLS, cells / CELLS]], np.float32)
+
+    def glimpse(
+        self, image: Image.Image, preprocessing: Preprocessing, size: tuple[int, int] | None = None
+    ) -> tuple[Glimpse, UInt8]:
+        """Return its boxes; the whole image and the windows chosen last are left to encode."""
+        whole = np.array([WHOLE], np.float32)
+        last, crops, boxes, known = descend(image, self.encoder, DESCENTS[self.cost])
+        left = np.concatenate([preprocessing.cut(image, whole), crops])
+        return Glimpse(np.concatenate([whole, last, boxes]), known), left
+
+    def passes(self, width: int, height: int) -> float:
+        """Return the number of windows."""
+        return float(self.cost)
+
+    def _levels(self) -> set[int]:
+        return {level for level, _ in DESCENTS[self.cost].then}
 
 
 @dataclass(frozen=True)

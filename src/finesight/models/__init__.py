@@ -5,7 +5,7 @@ import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 
-from finesight.encoders import Encoder, Preprocessing
+from finesight.encoders import Encoder
 from finesight.encoders.dense import open_tower
 from finesight.encoders.objects import ObjectFinder
 from finesight.encoders.onnx import PRECISIONS, OnnxEncoder
@@ -106,13 +106,14 @@ def load_model(source: str = DEFAULT) -> Model:
         vectors=manifest.fusion.vectors,
         directory=directory,
         effective_scale=manifest.scores.get(EFFECTIVE_SCALE, UNMEASURED_SCALE),
-        sight=_sight(directory, encoder.preprocessing, manifest),
+        sight=_sight(directory, encoder, manifest),
     )
 
 
-def _sight(directory: Path, preprocessing: Preprocessing, manifest: Manifest) -> Sight:
-    dense, cost = manifest.dense, manifest.objectness
+def _sight(directory: Path, encoder: Encoder, manifest: Manifest) -> Sight:
+    dense, cost, preprocessing = manifest.dense, manifest.objectness, encoder.preprocessing
     return Sight(
+        encoder,
         None if dense is None else open_tower(directory, preprocessing, dense),
         None if cost is None else ObjectFinder(directory, preprocessing, cost),
     )
@@ -228,7 +229,7 @@ def _in_pytorch(directory: Path, source: str, precision: str) -> Model:
         prompt=DEFAULT_PROMPT,
         regions=DEFAULT_REGIONS,
         fingerprint=checkpoint_fingerprint(directory) + ("-bf16" if half else ""),
-        sight=Sight(dense=TorchRegions(encoder)),
+        sight=Sight(encoder, TorchRegions(encoder)),
     )
 
 
@@ -237,14 +238,16 @@ def _open_clip(source: str) -> Model:
     from finesight.encoders.torch_hub import OpenClipEncoder
 
     name = source.removeprefix(OPEN_CLIP)
+    encoder = OpenClipEncoder(name)
     return Model(
         source=source,
         name=name,
-        encoder=OpenClipEncoder(name),
+        encoder=encoder,
         prompt=DEFAULT_PROMPT,
         regions=DEFAULT_REGIONS,
         # OpenCLIP's names stand for weights that do not change.
         fingerprint=hashlib.sha256(source.encode()).hexdigest()[:16],
+        sight=Sight(encoder),
     )
 
 

@@ -16,10 +16,12 @@ from torch import Tensor
 from finesight.datasets import LabelledImage
 from finesight.encoders import Preprocessing
 from finesight.encoders.objects import OBJECTNESS
+from finesight.encoders.onnx import OnnxEncoder, tower_files
 from finesight.errors import FinesightError, InputError
 from finesight.images import decode_image
 from finesight.networks.objectness import STRIDE, Objectness, objectness_loss, targets
 from finesight.training.export import ANY, export_graph
+from finesight.training.flops import multiplications
 
 LARGEST_DIFFERENCE = 1e-3  # between what PyTorch and ONNX Runtime compute, in logits and cells
 _LIGHT = (0.8, 1.2)  # factors on an image's contrast
@@ -119,6 +121,16 @@ def export_objectness(network: Objectness, directory: Path) -> None:
             f"the exported graph {path} disagrees with PyTorch (by {apart:.5f}): do not use it, "
             "and report this with the versions of torch and onnxruntime"
         )
+
+
+def canvas_cost(directory: Path, canvas: int) -> float:
+    """Return what a pixel of a canvas costs in a bundle, in encodings of one crop: Manifest's.
+
+    canvas: a side in pixels at which it is counted.
+    """
+    side = OnnxEncoder(directory).preprocessing.side
+    crop = multiplications(directory / tower_files(directory)[0], (1, 3, side, side))
+    return multiplications(directory / OBJECTNESS, (1, 3, canvas, canvas)) / crop / canvas**2
 
 
 def _batches(
