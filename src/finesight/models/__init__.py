@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from finesight.encoders import Encoder
-from finesight.encoders.dense import open_tower
+from finesight.encoders.dense import DenseTower, open_tower
 from finesight.encoders.objects import ObjectFinder
 from finesight.encoders.onnx import PRECISIONS, OnnxEncoder
-from finesight.encoders.sight import PLAIN, Sight
+from finesight.encoders.sight import Sight
 from finesight.errors import DataError, InputError, MissingDependencyError
 from finesight.fusion import TRAINING_FREE, Fusion, NetworkFusion, salient_clusters
 from finesight.models.bundle import (
@@ -17,7 +17,6 @@ from finesight.models.bundle import (
     DEFAULT_REGIONS,
     EFFECTIVE_SCALE,
     FusionEntry,
-    Manifest,
     checkpoint_fingerprint,
     read_manifest,
 )
@@ -51,8 +50,9 @@ class Model:
     regions: the scheme it looks with unless told; fingerprint: identifies the embeddings;
     fusion: how what it sees becomes `vectors` vectors an image, by the name `fusion_name`,
     which tells two of different weights apart;
-    directory: where its files are, if it has any of its own; sight: how it looks besides encoding
-    crops; effective_scale: the smallest share of a crop's side at which it names a thing.
+    directory: where its files are, if it has any of its own; dense: reads many windows out of one
+    canvas, where it can; objects: says where something is, where it can; effective_scale: the
+    smallest share of a crop's side at which it names a thing.
     """
 
     source: str
@@ -65,8 +65,14 @@ class Model:
     fusion_name: str = "salient"
     vectors: int = 8
     directory: Path | None = None
-    sight: Sight = PLAIN
+    dense: DenseTower | None = None
+    objects: ObjectFinder | None = None
     effective_scale: float = UNMEASURED_SCALE
+
+    @property
+    def sight(self) -> Sight:
+        """What looking is given of it."""
+        return Sight(self.encoder, self.dense, self.objects)
 
     def fuse(self, seen: ImageVectors, vectors: int | None = None) -> Float32:
         """Return the vectors (k, d) that are kept of one image; k is the model's own unless given.
@@ -94,6 +100,7 @@ def load_model(source: str = DEFAULT) -> Model:
     source = found if precision == "fp32" else f"{found}@{precision}"
     manifest = read_manifest(directory, precision)
     encoder = OnnxEncoder(directory, precision, manifest.fit)
+    dense, cost = manifest.dense, manifest.objectness
     return Model(
         source=source,
         name=manifest.name,
@@ -106,16 +113,8 @@ def load_model(source: str = DEFAULT) -> Model:
         vectors=manifest.fusion.vectors,
         directory=directory,
         effective_scale=manifest.scores.get(EFFECTIVE_SCALE, UNMEASURED_SCALE),
-        sight=_sight(directory, encoder, manifest),
-    )
-
-
-def _sight(directory: Path, encoder: Encoder, manifest: Manifest) -> Sight:
-    dense, cost, preprocessing = manifest.dense, manifest.objectness, encoder.preprocessing
-    return Sight(
-        encoder,
-        None if dense is None else open_tower(directory, preprocessing, dense),
-        None if cost is None else ObjectFinder(directory, preprocessing, cost),
+        dense=open_tower(directory, encoder.preprocessing, dense) if dense else None,
+        objects=ObjectFinder(directory, encoder.preprocessing, cost) if cost else None,
     )
 
 
@@ -229,7 +228,7 @@ def _in_pytorch(directory: Path, source: str, precision: str) -> Model:
         prompt=DEFAULT_PROMPT,
         regions=DEFAULT_REGIONS,
         fingerprint=checkpoint_fingerprint(directory) + ("-bf16" if half else ""),
-        sight=Sight(encoder, TorchRegions(encoder)),
+        dense=TorchRegions(encoder),
     )
 
 
@@ -247,7 +246,6 @@ def _open_clip(source: str) -> Model:
         regions=DEFAULT_REGIONS,
         # OpenCLIP's names stand for weights that do not change.
         fingerprint=hashlib.sha256(source.encode()).hexdigest()[:16],
-        sight=Sight(encoder),
     )
 
 
