@@ -132,6 +132,7 @@ def test_how_closely_to_look_is_said_in_one_way(tmp_path):
             (("--effort", "low"), "objects256x5"),
             (("--smallest", "60"), "cover60r4.0"),
             (("--regions", "cc2"), "cc2"),
+            (("--smallest", "60", "--tolerance", "4"), "cover60r4.0~4"),
         )
     ):
         place = ("--collection", tmp_path / str(number))
@@ -143,6 +144,9 @@ def test_how_closely_to_look_is_said_in_one_way(tmp_path):
     refused = finesight("index", picture.parent, *place, *both)
     assert refused.returncode == 2
     assert "give one of --regions, --effort and --smallest" in refused.stderr
+    refused = finesight("index", picture.parent, *place, "--tolerance", "4")
+    assert refused.returncode == 2
+    assert "--tolerance says what --smallest or --regions may leave out" in refused.stderr
     refused = finesight("index", picture.parent, *place, "--effort", "some")
     assert "use one of low, normal, high" in refused.stderr
 

@@ -243,3 +243,24 @@ def test_multiplications_are_counted_as_by_hand(tmp_path):
     path = tmp_path / "graph.onnx"
     export_graph(network, {"x": torch.zeros(2, 3, 8, 8)}, {0: "b"}, ["y"], path)
     assert multiplications(path, (1, 3, 8, 8)) == 4 * 16 * 27 + 4 * 5 * 16
+
+
+def test_an_exported_vision_transformer_can_be_taught(toy_scenes, tmp_path, capsys):
+    pytest.importorskip("transformers", reason="checkpoints need finesight[torch]")
+    from checkpoints import make_checkpoint
+
+    from finesight.training.bundle_export import export_model
+
+    make_checkpoint(tmp_path / "model")
+    export_model(load_model(str(tmp_path / "model")), tmp_path / "bundle", "int8")
+    teach = ["train", "objectness", "--dataset", str(toy_scenes[0]), "--epochs", "1",
+             "--out", str(tmp_path / "taught")]  # fmt: skip
+    with pytest.raises(InputError, match="finesight export"):
+        app([*teach, "--model", str(tmp_path / "model")], standalone_mode=False)
+    app([*teach, "--model", str(tmp_path / "bundle")], standalone_mode=False)
+    model = load_model(str(tmp_path / "taught"))
+    looking = parse_looking("low", model.sight)
+    seen = look_by(Image.new("RGB", (60, 40), (9, 9, 9)), model.encoder, looking)
+    assert 1 < len(seen.boxes) <= 6
+    with pytest.raises(InputError, match="crops have one size"):
+        parse_looking("objects96x5at16", model.sight)
