@@ -120,7 +120,7 @@ def test_saved_hits(collection, tmp_path):
 
 def test_status(collection):
     facts = json.loads(finesight("status", "--collection", collection, "--json").stdout)
-    assert (facts["images"], facts["model"], facts["regions"]) == (12, "mini", "objects160x8")
+    assert (facts["images"], facts["model"], facts["regions"]) == (12, "mini", "objects256x13")
     assert facts["skipped"] == 1
 
 
@@ -129,9 +129,10 @@ def test_how_closely_to_look_is_said_in_one_way(tmp_path):
     spotted(picture, "red")
     for number, (options, regions) in enumerate(
         (
-            (("--effort", "low"), "objects128x7at40"),
+            (("--effort", "low"), "objects256x5"),
             (("--smallest", "60"), "cover60r4.0"),
             (("--regions", "cc2"), "cc2"),
+            (("--smallest", "60", "--tolerance", "4"), "cover60r4.0~4"),
         )
     ):
         place = ("--collection", tmp_path / str(number))
@@ -143,6 +144,9 @@ def test_how_closely_to_look_is_said_in_one_way(tmp_path):
     refused = finesight("index", picture.parent, *place, *both)
     assert refused.returncode == 2
     assert "give one of --regions, --effort and --smallest" in refused.stderr
+    refused = finesight("index", picture.parent, *place, "--tolerance", "4")
+    assert refused.returncode == 2
+    assert "--tolerance says what --smallest or --regions may leave out" in refused.stderr
     refused = finesight("index", picture.parent, *place, "--effort", "some")
     assert "use one of low, normal, high" in refused.stderr
 

@@ -151,8 +151,8 @@ class Collection:
         from finesight.collection.walking import find_images
 
         looked = regions or self._settings.get("regions") or self.model.regions
-        looked = resolve_effort(looked, self.model.dense)
-        parse_looking(looked, self.model.dense)
+        looked = resolve_effort(looked, self.model.sight)
+        parse_looking(looked, self.model.sight)
         kept = vectors or self._settings.get("vectors") or self.model.vectors
         if kept < 1:
             raise InputError(f"keep at least one vector an image, got {kept}")
@@ -626,7 +626,7 @@ class Collection:
         entry = others.get(model.fingerprint)
         if entry is None or entry["fusion"] != model.fusion_name:
             regions, vectors = self._settings["regions"], self._settings.get("vectors")
-            regions = carried_over(regions, model.dense)
+            regions = carried_over(regions, model.sight)
             entry = self._new_table(model, regions, vectors or model.vectors)
             others = {**others, model.fingerprint: entry}
             self._settings = {**self._settings, "others": others}

@@ -96,7 +96,7 @@ def look_at_files(
     known: whether these bytes (by sha256) were looked at before, which spares encoding them.
     Memory is bounded by the few images that are decoded ahead.
     """
-    look = _Look(model, parse_looking(regions, model.dense), vectors, known, max_pixels)
+    look = _Look(model, parse_looking(regions, model.sight), vectors, known, max_pixels)
     for item, embeddings in encode_ahead(look.given(sources), look.prepare, model.encoder):
         yield look.finish(item, embeddings)
 

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from finesight.encoders.dense import OVERLAP, Guesses
+from finesight.encoders.objects import OVERLAP, Guesses
 from finesight.errors import DataError, InputError
 from finesight.images import ImageError
-from finesight.looking.schemes import Place
+from finesight.looking.ways import Place
 from finesight.types import Float32
 
 _NUMBER = re.compile(r"([0-9]+)$")

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from finesight.encoders.dense import DenseEntry
 from finesight.encoders.onnx import tower_files
 from finesight.errors import DataError
 
@@ -71,10 +72,10 @@ DEFAULT_FUSION = FusionEntry("salient", 8)
 class Manifest:
     """What `finesight.json` says: how to look and to prompt, and each file's sha256.
 
-    fit: how regions that are not square become so (Preprocessing); fusion: its fusion; stride:
-    pixels for each cell of its feature map, where the bundle can read windows out of one;
-    prompts: the templates of its ensemble; knows: the things and colours that it knows, where
-    these are few.
+    fit: how regions that are not square become so (Preprocessing); fusion: its fusion; dense: how
+    windows are read out of one feature map, where the bundle can; objectness: what a pixel of a
+    canvas costs in which it looks for objects, in encodings of one crop, where it can; prompts:
+    the templates of its ensemble; knows: the things and colours that it knows, where these are few.
     """
 
     name: str
@@ -85,7 +86,8 @@ class Manifest:
     fusion: "FusionEntry"
     provenance: Mapping[str, Any]
     scores: Mapping[str, Any]
-    stride: int | None = None
+    dense: DenseEntry | None = None
+    objectness: float | None = None
     prompts: tuple[str, ...] = DEFAULT_PROMPTS
     knows: Mapping[str, Sequence[str]] | None = None
     matchers: Mapping[str, MatcherEntry] = field(default_factory=dict)
@@ -101,7 +103,7 @@ def write_manifest(
     provenance: Mapping[str, Any],
     scores: Mapping[str, Any],
     fit: str = "squash",
-    stride: int | None = None,
+    dense: DenseEntry | None = None,
     prompts: Sequence[str] = (),
     knows: Mapping[str, Sequence[str]] | None = None,
 ) -> None:
@@ -109,9 +111,8 @@ def write_manifest(
 
     width: d; looking: {"kind": "crops", "regions": "cc10"}; prompt: a template with one {};
     provenance and scores: how it was trained and what was measured; fit: see Preprocessing;
-    stride: pixels for each cell of the feature map of onnx/dense_model.onnx, if there is one;
-    prompts: templates of an ensemble; knows: {"things": [...], "colors": [...]} of a model of few
-    words.
+    dense: how windows are read out of the map of onnx/dense_model.onnx, if there is one; prompts:
+    templates of an ensemble; knows: {"things": [...], "colors": [...]} of a model of few words.
     """
     files = sorted(
         path.relative_to(directory).as_posix()
@@ -127,7 +128,7 @@ def write_manifest(
         "prompt": prompt,
         **({"prompts": list(prompts)} if prompts else {}),
         **({"knows": {name: list(words) for name, words in knows.items()}} if knows else {}),
-        **({"dense": {"stride": stride}} if stride else {}),
+        **({"dense": asdict(dense)} if dense else {}),
         "sha256": {file: sha256(directory / file) for file in files},
         "provenance": dict(provenance),
         "scores": dict(scores),
@@ -171,11 +172,15 @@ def add_matcher(
     _write(directory, content)
 
 
-def add_file(directory: Path, file: str, name: str, provenance: Mapping[str, Any]) -> None:
-    """Enter a file that stands in the bundle's folder, and how it came about as `name`."""
+def add_objectness(directory: Path, file: str, cost: float, provenance: Mapping[str, Any]) -> None:
+    """Enter a graph that finds objects, which stands in the bundle's folder.
+
+    cost: of a pixel of its canvas, in encodings of one crop.
+    """
     content = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
+    content["objectness"] = {"cost": cost}
     content["sha256"][file] = sha256(directory / file)
-    content["provenance"] = {**content["provenance"], name: dict(provenance)}
+    content["provenance"] = {**content["provenance"], "objectness": dict(provenance)}
     _write(directory, content)
 
 
@@ -253,7 +258,8 @@ def read_manifest(directory: Path, precision: str = "fp32") -> Manifest:
             _chosen_fusion(content),
             content["provenance"],
             content["scores"],
-            content.get("dense", {}).get("stride"),
+            DenseEntry(**content["dense"]) if "dense" in content else None,
+            content.get("objectness", {}).get("cost"),
             tuple(content.get("prompts", DEFAULT_PROMPTS)),
             content.get("knows"),
             {name: MatcherEntry(**entry) for name, entry in content.get("matchers", {}).items()},

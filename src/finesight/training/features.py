@@ -189,8 +189,8 @@ def write_features(
     InputError where the folder holds something else, DataError for an image that cannot be read.
     """
     if regions != ANNOTATED:
-        regions = resolve_effort(regions, model.dense)  # an effort may come to mean something else
-        parse_looking(regions, model.dense)
+        regions = resolve_effort(regions, model.sight)  # an effort may come to mean something else
+        parse_looking(regions, model.sight)
     settings = {
         "format": FORMAT,
         "version": 1 if region_model is None else VERSION,
@@ -253,7 +253,7 @@ def look_at_images(
     """
     looking = None
     if regions != ANNOTATED:
-        looking = parse_looking(regions, (looks or model).dense)
+        looking = parse_looking(regions, (looks or model).sight)
     if looks not in (None, model) and isinstance(looking, ObjectLooking) and looking.side:
         raise InputError(
             f"{regions} encodes its small crops itself: with a region model, name regions without "
