@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from finesight.encoders.dense import DenseEntry
+from finesight.encoders.objects import OBJECTNESS
 from finesight.encoders.onnx import tower_files
 from finesight.errors import DataError
 
@@ -42,12 +43,23 @@ DEFAULT_FUSION = FusionEntry("salient", 8)
 
 
 @dataclass(frozen=True)
+class ObjectnessEntry:
+    """The graph with which a bundle finds objects.
+
+    cost: of a pixel of its canvas, in encodings of one crop; version: tells two of them apart.
+    """
+
+    cost: float
+    version: str
+
+
+@dataclass(frozen=True)
 class Manifest:
     """What `finesight.json` says: how to look and to prompt, and each file's sha256.
 
     fit: how regions that are not square become so (Preprocessing); fusion: its fusion; dense: how
-    windows are read out of one feature map, where the bundle can; objectness: what a pixel of a
-    canvas costs in which it looks for objects, in encodings of one crop, where it can.
+    windows are read out of one feature map, where the bundle can; objectness: how it finds
+    objects, where it can.
     """
 
     name: str
@@ -59,7 +71,7 @@ class Manifest:
     provenance: Mapping[str, Any]
     scores: Mapping[str, Any]
     dense: DenseEntry | None = None
-    objectness: float | None = None
+    objectness: ObjectnessEntry | None = None
 
 
 def write_manifest(
@@ -118,14 +130,14 @@ def add_fusion(
     _write(directory, content)
 
 
-def add_objectness(directory: Path, file: str, cost: float, provenance: Mapping[str, Any]) -> None:
+def add_objectness(directory: Path, cost: float, provenance: Mapping[str, Any]) -> None:
     """Enter a graph that finds objects, which stands in the bundle's folder.
 
     cost: of a pixel of its canvas, in encodings of one crop.
     """
     content = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
     content["objectness"] = {"cost": cost}
-    content["sha256"][file] = sha256(directory / file)
+    content["sha256"][OBJECTNESS] = sha256(directory / OBJECTNESS)
     content["provenance"] = {**content["provenance"], "objectness": dict(provenance)}
     _write(directory, content)
 
@@ -147,6 +159,12 @@ def _chosen_fusion(content: Mapping[str, Any]) -> FusionEntry:
     entry = content["fusions"][name]
     version = content["sha256"][entry["file"]][:8]
     return FusionEntry(name, entry["vectors"], entry["file"], version)
+
+
+def _objectness(content: Mapping[str, Any]) -> ObjectnessEntry | None:
+    if "objectness" not in content:
+        return None
+    return ObjectnessEntry(content["objectness"]["cost"], content["sha256"][OBJECTNESS][:8])
 
 
 def _write(directory: Path, content: Mapping[str, Any]) -> None:
@@ -205,7 +223,7 @@ def read_manifest(directory: Path, precision: str = "fp32") -> Manifest:
             content["provenance"],
             content["scores"],
             DenseEntry(**content["dense"]) if "dense" in content else None,
-            content.get("objectness", {}).get("cost"),
+            _objectness(content),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(

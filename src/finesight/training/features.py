@@ -19,7 +19,7 @@ from finesight.datasets import LabelledImage
 from finesight.errors import DataError, InputError
 from finesight.images import ImageError, decode_image, image_size
 from finesight.looking.ahead import encode_ahead
-from finesight.looking.schemes import Glimpse, parse_looking, resolve_effort
+from finesight.looking.schemes import Glimpse, finds_objects, parse_looking, resolve_effort
 from finesight.models import Model
 from finesight.regions import square_around
 from finesight.types import WHOLE, Float32, ImageVectors, UInt8
@@ -172,9 +172,11 @@ def write_features(
         "width": model.encoder.width,
         "ids": [f"{image.path.parent.name}/{image.path.name}" for image in images],
     }
+    if model.objects is not None and finds_objects(regions):
+        settings["objectness"] = model.objects.version  # the embeddings' fingerprint is without it
     found = _settings(out)
     if found is not None and found != settings:
-        changed = sorted(key for key in settings if found.get(key) != settings[key])
+        changed = sorted(k for k in {*settings, *found} if found.get(k) != settings.get(k))
         raise InputError(
             f"{out} holds the features of something else ({', '.join(changed)} differ): name "
             "another folder with --out, or remove this one"
