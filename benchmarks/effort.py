@@ -15,7 +15,6 @@ from pathlib import Path
 
 from encode import SIZE, _checkpoint, _ours, _photo, _rates, _ratio
 
-from finesight.encoders.objects import OBJECTNESS
 from finesight.looking.schemes import EFFORTS, parse_looking, resolve_effort
 from finesight.models import Model, load_model
 from finesight.models.bundle import add_objectness
@@ -35,7 +34,7 @@ def main() -> None:
         network = Objectness().eval()
         network.fold()
         export_objectness(network, folder / "finding")
-        add_objectness(folder / "finding", OBJECTNESS, canvas_cost(folder / "finding", 256), {})
+        add_objectness(folder / "finding", canvas_cost(folder / "finding", 256), {})
         models: dict[str, tuple[Model, int]] = {
             "ViT-B/32, int8": (load_model(str(folder / "vit")), count),
             "ViT-B/32, int8, finding objects": (load_model(str(folder / "finding")), count),

@@ -19,7 +19,6 @@ import numpy as np
 from PIL import Image
 from protocol import TestSet, arguments, bootstrap, interval, print_table, recall, scores
 
-from finesight.encoders.sight import Sight
 from finesight.fusion import salient_clusters
 from finesight.images import read_image
 from finesight.looking.schemes import OF_OBJECTS, OF_WINDOWS, look_by, parse_looking
@@ -28,7 +27,6 @@ from finesight.types import ImageVectors
 SUBSETS = {"mix": "all", "S": "<1%", "L": ">5%"}
 COVERS = ("full", "cc2", "cc3", "cc4", "cc5", "cc7", "cc10", "grid4")
 DENSE = ("dense128", "dense160", "dense224")
-SPARING = ("cc10~8",)  # how many windows are left out depends on the image
 OBJECTS = ("objects192x3", *OF_OBJECTS.values(), "objects320x22")
 SMALL_CROPS = ("objects256x10at48",)
 TIMED = 60
@@ -45,16 +43,9 @@ def main() -> None:
     options = parser.parse_args()
     test = TestSet(options.set, options)
     ways = _ways(test)
-    seen: dict[str, list[ImageVectors]] = {name: [] for name in ways}
-    seen[REFERENCE] = test.seen(REFERENCE)  # from the cache, as other experiments use it as well
-    for number, labelled in enumerate(test.scenes.images[: test.count], 1):
-        image = read_image(labelled.path)
-        for name, look in ways.items():
-            if name != REFERENCE:
-                seen[name].append(look(image))
-        print(f"\r{number}/{test.count}", end="", flush=True)
-    print()
-    seconds, passes = _seconds(test, ways), _passes(test, seen)
+    seen = {name: test.seen(name) for name in ways}
+    seconds = _seconds(test, ways)
+    passes = {name: parse_looking(name, test.model.sight).passes(640, 640) for name in ways}
     vectors = {name: [each.embeddings for each in images] for name, images in seen.items()}
     for name in OF_OBJECTS.values():  # what a collection keeps of them
         vectors[f"{name}, 8 vectors"] = [salient_clusters(each, 8) for each in seen[name]]
@@ -86,24 +77,15 @@ def main() -> None:
 
 
 def _ways(test: TestSet) -> dict[str, Look]:
-    """Every way of looking; those for any model do not know what mini offers besides."""
+    """Every way of looking."""
     model = test.model
 
-    def way(name: str, sight: Sight) -> Look:
-        looking = parse_looking(name, sight)
+    def way(name: str) -> Look:
+        looking = parse_looking(name, model.sight)
         return lambda image: look_by(image, model.encoder, looking)
 
-    plain = Sight(model.encoder)
-    of_any = {name: way(name, plain) for name in (*COVERS, *OF_WINDOWS.values(), *SPARING)}
-    return of_any | {name: way(name, model.sight) for name in (*OBJECTS, *SMALL_CROPS, *DENSE)}
-
-
-def _passes(test: TestSet, seen: dict[str, list[ImageVectors]]) -> dict[str, float]:
-    """What each way costs on an image of 640 x 640; where that depends on the image, the mean."""
-    costs = {name: parse_looking(name, test.model.sight).passes(640, 640) for name in seen}
-    for name in SPARING:
-        costs[name] = float(np.mean([len(each.boxes) for each in seen[name]]))
-    return costs
+    names = (*COVERS, *OF_WINDOWS.values(), *SMALL_CROPS, *OBJECTS, *DENSE)
+    return {name: way(name) for name in names}
 
 
 def _seconds(test: TestSet, ways: dict[str, Look]) -> dict[str, float]:

@@ -16,6 +16,7 @@ import numpy as np
 from finesight import load_model
 from finesight.datasets.clevr_ds import SceneSet, load
 from finesight.evaluation.class_prompts import SUBSETS, largest_shares
+from finesight.looking.schemes import finds_objects
 from finesight.metrics import class_prompt_recall
 from finesight.models import Model
 from finesight.training.features import FeatureCache, write_features
@@ -123,6 +124,8 @@ def features(
     model = model or load_model(options.model)
     out = options.features / model.fingerprint / f"{name}-{regions}"
     images = load(options.scenes / name).images
+    if model.objects is not None and finds_objects(regions):
+        out = out.with_name(f"{out.name}-{model.objects.version}")
     if options.quick:
         out, images = out.with_name(out.name + "-quick"), images[:QUICK_IMAGES]
 

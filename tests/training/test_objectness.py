@@ -14,7 +14,7 @@ from finesight import load_model  # noqa: E402
 from finesight.cli.app import app  # noqa: E402
 from finesight.datasets import LabelledImage, LabelledObject  # noqa: E402
 from finesight.encoders.dense import HEAD, MAP, DenseEntry  # noqa: E402
-from finesight.encoders.objects import OBJECTNESS, Guesses, ObjectFinder  # noqa: E402
+from finesight.encoders.objects import Guesses, ObjectFinder  # noqa: E402
 from finesight.encoders.sight import Sight  # noqa: E402
 from finesight.errors import DataError, InputError  # noqa: E402
 from finesight.looking.objects import suppress, windows_of_objects  # noqa: E402
@@ -83,7 +83,7 @@ def taught(bundle, tmp_path_factory):
     out = tmp_path_factory.mktemp("taught") / "bundle"
     shutil.copytree(bundle, out)
     export_objectness(network, out)
-    add_objectness(out, OBJECTNESS, COST, {})
+    add_objectness(out, COST, {})
     return load_model(str(out)), losses
 
 

@@ -48,7 +48,6 @@ def objectness(
             "training needs PyTorch: pip install 'finesight[torch]'"
         ) from error
     from finesight.datasets import read_dataset
-    from finesight.encoders.objects import OBJECTNESS
     from finesight.encoders.onnx import OnnxEncoder
     from finesight.models import load_model
     from finesight.models.bundle import MANIFEST, add_objectness
@@ -94,7 +93,7 @@ def objectness(
         ],
         "settings": asdict(settings),
     }
-    add_objectness(out, OBJECTNESS, cost, provenance)
+    add_objectness(out, cost, provenance)
     seconds = round(time.monotonic() - started)
     if as_json:
         typer.echo(json.dumps({"bundle": str(out), "seconds": seconds, "loss": losses[-1]}))

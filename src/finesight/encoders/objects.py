@@ -30,14 +30,17 @@ class Guesses:
 class ObjectFinder:
     """Looks for things, whatever they are, in an image squashed to a small square canvas.
 
-    cost: of a pixel of the canvas, in encodings of one crop. Raises DataError, when it is used, for
-    a damaged graph.
+    cost: of a pixel of the canvas, in encodings of one crop; version: of the graph. Raises
+    DataError, when it is used, for a damaged graph.
     """
 
-    def __init__(self, directory: Path, preprocessing: Preprocessing, cost: float) -> None:
+    def __init__(
+        self, directory: Path, preprocessing: Preprocessing, cost: float, version: str = ""
+    ) -> None:
         self.directory = directory
         self.preprocessing = preprocessing
         self.cost = cost
+        self.version = version
 
     def passes(self, canvas: int) -> float:
         """What a look at a canvas of so many pixels a side costs, in encodings of one crop."""

@@ -32,6 +32,7 @@ __all__ = [
     "Place",
     "carried_over",
     "cover_for",
+    "finds_objects",
     "look_by",
     "parse_looking",
     "resolve_effort",
@@ -149,6 +150,11 @@ def resolve_effort(name: str, sight: Sight = PLAIN) -> str:
     if name not in EFFORTS:
         return name
     return (OF_WINDOWS if sight.objects is None else OF_OBJECTS)[name]
+
+
+def finds_objects(name: str) -> bool:
+    """Whether a way of looking (no effort) depends on what finds objects."""
+    return _OBJECTS.fullmatch(name) is not None
 
 
 def carried_over(name: str, sight: Sight = PLAIN) -> str:

@@ -127,7 +127,7 @@ def load_model(source: str = DEFAULT) -> Model:
     source = found if precision == "fp32" else f"{found}@{precision}"
     manifest = read_manifest(directory, precision)
     encoder = OnnxEncoder(directory, precision, manifest.fit)
-    dense, cost, knows = manifest.dense, manifest.objectness, manifest.knows
+    dense, finds, knows = manifest.dense, manifest.objectness, manifest.knows
     return Model(
         source=source,
         name=manifest.name,
@@ -141,7 +141,11 @@ def load_model(source: str = DEFAULT) -> Model:
         directory=directory,
         effective_scale=manifest.scores.get(EFFECTIVE_SCALE, UNMEASURED_SCALE),
         dense=open_tower(directory, encoder.preprocessing, dense) if dense else None,
-        objects=ObjectFinder(directory, encoder.preprocessing, cost) if cost else None,
+        objects=(
+            ObjectFinder(directory, encoder.preprocessing, finds.cost, finds.version)
+            if finds
+            else None
+        ),
         text_head=TextHead(directory / head) if (head := manifest.fusion.text_head) else None,
         matchers=manifest.matchers,
         prompts=manifest.prompts,

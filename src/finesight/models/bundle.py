@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from finesight.encoders.dense import DenseEntry
+from finesight.encoders.objects import OBJECTNESS
 from finesight.encoders.onnx import tower_files
 from finesight.errors import DataError
 
@@ -69,13 +70,24 @@ DEFAULT_FUSION = FusionEntry("salient", 8)
 
 
 @dataclass(frozen=True)
+class ObjectnessEntry:
+    """The graph with which a bundle finds objects.
+
+    cost: of a pixel of its canvas, in encodings of one crop; version: tells two of them apart.
+    """
+
+    cost: float
+    version: str
+
+
+@dataclass(frozen=True)
 class Manifest:
     """What `finesight.json` says: how to look and to prompt, and each file's sha256.
 
     fit: how regions that are not square become so (Preprocessing); fusion: its fusion; dense: how
-    windows are read out of one feature map, where the bundle can; objectness: what a pixel of a
-    canvas costs in which it looks for objects, in encodings of one crop, where it can; prompts:
-    the templates of its ensemble; knows: the things and colours that it knows, where these are few.
+    windows are read out of one feature map, where the bundle can; objectness: how it finds
+    objects, where it can; prompts: the templates of its ensemble; knows: the things and colours
+    that it knows, where these are few.
     """
 
     name: str
@@ -87,7 +99,7 @@ class Manifest:
     provenance: Mapping[str, Any]
     scores: Mapping[str, Any]
     dense: DenseEntry | None = None
-    objectness: float | None = None
+    objectness: ObjectnessEntry | None = None
     prompts: tuple[str, ...] = DEFAULT_PROMPTS
     knows: Mapping[str, Sequence[str]] | None = None
     matchers: Mapping[str, MatcherEntry] = field(default_factory=dict)
@@ -172,14 +184,14 @@ def add_matcher(
     _write(directory, content)
 
 
-def add_objectness(directory: Path, file: str, cost: float, provenance: Mapping[str, Any]) -> None:
+def add_objectness(directory: Path, cost: float, provenance: Mapping[str, Any]) -> None:
     """Enter a graph that finds objects, which stands in the bundle's folder.
 
     cost: of a pixel of its canvas, in encodings of one crop.
     """
     content = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
     content["objectness"] = {"cost": cost}
-    content["sha256"][file] = sha256(directory / file)
+    content["sha256"][OBJECTNESS] = sha256(directory / OBJECTNESS)
     content["provenance"] = {**content["provenance"], "objectness": dict(provenance)}
     _write(directory, content)
 
@@ -201,6 +213,12 @@ def _chosen_fusion(content: Mapping[str, Any]) -> FusionEntry:
     entry = content["fusions"][name]
     version = content["sha256"][entry["file"]][:8]
     return FusionEntry(name, entry["vectors"], entry["file"], version, entry.get("text_head"))
+
+
+def _objectness(content: Mapping[str, Any]) -> ObjectnessEntry | None:
+    if "objectness" not in content:
+        return None
+    return ObjectnessEntry(content["objectness"]["cost"], content["sha256"][OBJECTNESS][:8])
 
 
 def _write(directory: Path, content: Mapping[str, Any]) -> None:
@@ -259,7 +277,7 @@ def read_manifest(directory: Path, precision: str = "fp32") -> Manifest:
             content["provenance"],
             content["scores"],
             DenseEntry(**content["dense"]) if "dense" in content else None,
-            content.get("objectness", {}).get("cost"),
+            _objectness(content),
             tuple(content.get("prompts", DEFAULT_PROMPTS)),
             content.get("knows"),
             {name: MatcherEntry(**entry) for name, entry in content.get("matchers", {}).items()},

@@ -179,7 +179,7 @@ def _copy_objectness(model: Model, folder: Path) -> None:
     source = json.loads((finder.directory / MANIFEST).read_text(encoding="utf-8"))
     shutil.copy(finder.directory / OBJECTNESS, folder / OBJECTNESS)
     provenance = source["provenance"].get("objectness", {})
-    add_objectness(folder, OBJECTNESS, finder.cost, provenance)
+    add_objectness(folder, finder.cost, provenance)
 
 
 def _copy_dense(model: Model, folder: Path) -> DenseEntry | None:

@@ -26,11 +26,12 @@ from finesight.looking.ahead import encode_ahead
 from finesight.looking.schemes import (
     Glimpse,
     Looking,
-    ObjectLooking,
     Place,
+    finds_objects,
     parse_looking,
     resolve_effort,
 )
+from finesight.looking.ways import ObjectLooking
 from finesight.models import Model
 from finesight.regions import square_around
 from finesight.types import WHOLE, Box, Float32, ImageVectors, UInt8
@@ -206,10 +207,11 @@ def write_features(
             "region_fingerprint": region_model.fingerprint,
             "region_width": region_model.encoder.width,
         }
+    if model.objects is not None and finds_objects(regions):
+        settings["objectness"] = model.objects.version  # the embeddings' fingerprint is without it
     found = _settings(out)
     if found is not None and found != settings:
-        both = settings.keys() | found.keys()
-        changed = sorted(key for key in both if found.get(key) != settings.get(key))
+        changed = sorted(k for k in {*settings, *found} if found.get(k) != settings.get(k))
         raise InputError(
             f"{out} holds the features of something else ({', '.join(changed)} differ): name "
             "another folder with --out, or remove this one"
