@@ -27,6 +27,7 @@ from protocol import (
     TestSet,
     arguments,
     bootstrap,
+    feature_folder,
     features,
     interval,
     print_table,
@@ -67,10 +68,9 @@ def main() -> None:
     held = TestSet("val-textured", options)
     model = held.model
     names = ("train-textured",) if options.quick else ("train-textured", "train-plain")
-    suffix = f"-{options.regions}-quick" if options.quick else f"-{options.regions}"
     for name in names:
         features(name, options.regions, options, model)
-    train = join_features([options.features / model.fingerprint / f"{n}{suffix}" for n in names])
+    train = join_features([feature_folder(n, options.regions, options, model) for n in names])
     words = [c for c in held.scenes.classes if c not in held.scenes.never_named]
     proxies = build_proxies(model.encoder, words, {"texts": len(TEMPLATES) * len(words)}, TEMPLATES)
     width = model.encoder.width
@@ -112,8 +112,8 @@ def _train(
 ) -> FusionNetwork:
     """Train a fusion with one seed, or read what was trained before."""
     place = options.features.parent / "fusions" / held.model.fingerprint
-    regions = "" if options.regions == "cc10" else f"-{options.regions}"
-    path = place / f"{name}{regions}-{seed}{'-quick' if options.quick else ''}.pt"
+    folder = feature_folder(name, options.regions, options, held.model)
+    path = place / f"{folder.name}-{seed}.pt"
     if path.exists():
         network = build_fusion(settings)
         network.load_state_dict(torch.load(path, weights_only=True))

@@ -122,17 +122,25 @@ def features(
 ) -> FeatureCache:
     """Return the features of a standard set, from the cache or written now."""
     model = model or load_model(options.model)
-    out = options.features / model.fingerprint / f"{name}-{regions}"
+    out = feature_folder(name, regions, options, model)
     images = load(options.scenes / name).images
-    if model.objects is not None and finds_objects(regions):
-        out = out.with_name(f"{out.name}-{model.objects.version}")
     if options.quick:
-        out, images = out.with_name(out.name + "-quick"), images[:QUICK_IMAGES]
+        images = images[:QUICK_IMAGES]
 
     def progress(done: int) -> None:
         print(f"\r{name} {regions}: {done}/{len(images)}", end="", file=sys.stderr)
 
     return write_features(images, model, regions, out, progress)
+
+
+def feature_folder(name: str, regions: str, options: argparse.Namespace, model: Model) -> Path:
+    """Return where the features of a standard set are; what found objects is part of the name."""
+    parts = [name, regions]
+    if model.objects is not None and finds_objects(regions):
+        parts.append(model.objects.version)
+    if options.quick:
+        parts.append("quick")
+    return Path(options.features / model.fingerprint / "-".join(parts))
 
 
 def scores(queries: Queries, vectors: Sequence[Float32]) -> np.ndarray:

@@ -9,7 +9,7 @@ from PIL import Image
 
 from finesight.collection import Collection
 from finesight.datasets import clevr_ds
-from finesight.encoders.dense import Guesses
+from finesight.encoders.objects import Guesses
 from finesight.errors import DataError, InputError
 from finesight.images import ImageError
 from finesight.looking.detector import Request, keep, load_detector, parse_detector
