@@ -15,6 +15,10 @@ class Redness:
 
     preprocessing = Preprocessing(8, (0.5,) * 3, (0.5,) * 3)
 
+    @property
+    def lanes(self):
+        return (self,)
+
     def encode_images(self, crops):
         red = (crops[..., 0].astype(float) - crops[..., 1]).mean(axis=(1, 2)) / 255
         found = np.stack([np.ones_like(red), 20 * red, crops.mean(axis=(1, 2, 3)) / 2550], axis=1)
