@@ -109,6 +109,7 @@ def encoder(
         provenance=_provenance(data.sources, out, settings, begin),
         scores=scores,
         dense=DenseEntry(trained.network.settings.stride),
+        knows={"things": data.concepts.classes, "colors": data.concepts.colors},
     )
     kept.unlink(missing_ok=True)
     result = {"bundle": str(out), "seconds": round(time.monotonic() - started), "scores": scores}
