@@ -350,8 +350,8 @@ def _rerank(bench: Bench, seed: int, first: str = "region-fusion", queries: int 
     nearest = np.argsort(-before, axis=0, kind="stable")[:top]
     there = 100 * float((nearest == bench.test.owner).any(axis=0).mean())
     print(
-        f"\nre-ranking the best {top} of {images:,} of {first}, one query at a time; the right image "
-        f"is among them for {there:.1f} % of the captions"
+        f"\nre-ranking the best {top} of {images:,} of {first}, one query at a time; the right "
+        f"image is among them for {there:.1f} % of the captions"
     )
     rows = []
     for name in ("scan-t2i", "scan", "adapt-t2i", "adapt"):
