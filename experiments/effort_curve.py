@@ -21,14 +21,21 @@ from protocol import TestSet, arguments, bootstrap, interval, print_table, recal
 
 from finesight.fusion import salient_clusters
 from finesight.images import read_image
-from finesight.looking.schemes import OF_OBJECTS, OF_WINDOWS, look_by, parse_looking
+from finesight.looking.schemes import (
+    EFFORTS,
+    OF_OBJECTS,
+    OF_WINDOWS,
+    look_by,
+    parse_looking,
+    resolve_effort,
+)
 from finesight.types import ImageVectors
 
 SUBSETS = {"mix": "all", "S": "<1%", "L": ">5%"}
 COVERS = ("full", "cc2", "cc3", "cc4", "cc5", "cc7", "cc10", "grid4")
 DENSE = ("dense128", "dense160", "dense224")
-OBJECTS = ("objects192x3", *OF_OBJECTS.values(), "objects320x22")
-SMALL_CROPS = ("objects256x10at48",)
+OBJECTS = ("objects192x3", *OF_OBJECTS.values(), "objects384x22")
+SMALL_CROPS = ("objects256x7at56", "objects256x10at48")
 TIMED = 60
 REFERENCE = "cc10"
 
@@ -47,7 +54,9 @@ def main() -> None:
     seconds = _seconds(test, ways)
     passes = {name: parse_looking(name, test.model.sight).passes(640, 640) for name in ways}
     vectors = {name: [each.embeddings for each in images] for name, images in seen.items()}
-    for name in OF_OBJECTS.values():  # what a collection keeps of them
+    for name in (
+        resolve_effort(effort, test.model.sight) for effort in EFFORTS
+    ):  # what a collection keeps of them
         vectors[f"{name}, 8 vectors"] = [salient_clusters(each, 8) for each in seen[name]]
     table: dict[str, list[object]] = {}
     points = {}

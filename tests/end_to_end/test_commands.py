@@ -120,7 +120,7 @@ def test_saved_hits(collection, tmp_path):
 
 def test_status(collection):
     facts = json.loads(finesight("status", "--collection", collection, "--json").stdout)
-    assert (facts["images"], facts["model"], facts["regions"]) == (12, "mini", "objects256x13")
+    assert (facts["images"], facts["model"], facts["regions"]) == (12, "mini", "objects384x12")
     assert facts["skipped"] == 1
 
 
@@ -129,7 +129,7 @@ def test_how_closely_to_look_is_said_in_one_way(tmp_path):
     spotted(picture, "red")
     for number, (options, regions) in enumerate(
         (
-            (("--effort", "low"), "objects256x5"),
+            (("--effort", "low"), "objects256x7at56"),
             (("--smallest", "60"), "cover60r4.0"),
             (("--regions", "cc2"), "cc2"),
             (("--smallest", "60", "--tolerance", "4"), "cover60r4.0~4"),

@@ -50,7 +50,9 @@ def test_another_model_takes_the_same_effort():
     assert carried_over("objects200x3") == OF_WINDOWS["normal"]
     assert carried_over(OF_OBJECTS["high"], TELLING) == OF_OBJECTS["high"]
     assert carried_over("cc3", TELLING) == "cc3"
-    assert carried_over("dense128", TELLING) == OF_WINDOWS["normal"]
+    assert carried_over("dense128", TELLING) == OF_OBJECTS["normal"]
+    assert carried_over("objects256x7at56", TELLING) == OF_OBJECTS["low"]
+    assert carried_over("objects256x7at56") == OF_WINDOWS["low"]
 
 
 def test_the_smallest_object_becomes_a_cover():

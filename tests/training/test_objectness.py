@@ -116,7 +116,9 @@ def test_looking_for_objects_cuts_few_windows_and_says_what_it_costs(taught):
     smallest = (windows[:, 2:] - windows[:, :2]).min(axis=0)
     finest = looking.finest(*image.size)
     assert (finest[0, 2:] - finest[0, :2] <= smallest + 1e-6).all()
-    assert parse_looking("normal", model.sight).count == 13
+    assert parse_looking("normal", model.sight).count == 12
+    low = parse_looking("low", model.sight)
+    assert (low.count, low.side) == (7, 56)
 
 
 def test_small_crops_of_objects_cost_less_and_are_encoded_at_once(taught):
