@@ -2,19 +2,25 @@
 
 python benchmarks/effort.py [IMAGES]
 
-ViT-B/32 with random weights (time only) in int8, and `mini`; JPEG photos of 2000 x 1500 pixels,
-from file to fused vectors. One run, rounds alternating, the best of each.
+ViT-B/32 with random weights (time only) in int8, without and with a network that finds objects (not
+trained either, so it takes all that it may), and `mini`; JPEG photos of 2000 x 1500 pixels, from
+file to fused vectors. One run, rounds alternating: the best of each, and the median of the rounds'
+ratios.
 """
 
+import shutil
 import sys
 import tempfile
 from pathlib import Path
 
-from encode import SIZE, _checkpoint, _ours, _photo, _rates
+from encode import SIZE, _checkpoint, _ours, _photo, _rates, _ratio
 
 from finesight.looking.schemes import EFFORTS, parse_looking, resolve_effort
 from finesight.models import Model, load_model
+from finesight.models.bundle import add_objectness
+from finesight.networks.objectness import Objectness
 from finesight.training.bundle_export import export_model
+from finesight.training.objectness import canvas_cost, export_objectness
 
 
 def main() -> None:
@@ -24,14 +30,20 @@ def main() -> None:
         folder = Path(place)
         _checkpoint(folder / "torch")
         export_model(load_model(str(folder / "torch")), folder / "vit", "int8")
+        shutil.copytree(folder / "vit", folder / "finding")
+        network = Objectness().eval()
+        network.fold()
+        export_objectness(network, folder / "finding")
+        add_objectness(folder / "finding", canvas_cost(folder / "finding", 256), {})
         models: dict[str, tuple[Model, int]] = {
             "ViT-B/32, int8": (load_model(str(folder / "vit")), count),
+            "ViT-B/32, int8, finding objects": (load_model(str(folder / "finding")), count),
             "mini": (load_model("mini"), 8 * count),
         }
         photos = [_photo(folder / f"{i}.jpg", i) for i in range(8 * count)]
         for name, (model, images) in models.items():
             print(f"{name}, {images} photos of {SIZE[0]} x {SIZE[1]} pixels")
-            ways = {"cc10": "cc10"} | {e: resolve_effort(e, model.dense) for e in EFFORTS}
+            ways = {"cc10": "cc10"} | {e: resolve_effort(e, model.sight) for e in EFFORTS}
             found = _rates(
                 {
                     label: lambda model=model, way=way, images=images: _ours(
@@ -43,9 +55,9 @@ def main() -> None:
                 "images/s",
             )
             for effort in EFFORTS:
-                passes = parse_looking(ways[effort], model.dense).passes(*SIZE)
-                ratio = found[effort] / found["cc10"]
-                print(f"  {effort}: {ways[effort]}, {passes:.1f} passes, {ratio:.1f} times cc10")
+                passes = parse_looking(ways[effort], model.sight).passes(*SIZE)
+                times = _ratio(found, effort, "cc10")
+                print(f"  {effort}: {ways[effort]}, {passes:.1f} passes, times cc10: {times}")
 
 
 if __name__ == "__main__":

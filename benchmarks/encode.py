@@ -5,7 +5,7 @@ python benchmarks/encode.py [IMAGES]
 ViT-B/32 with random weights, whole images of 2000 x 1500 pixels (JPEG): (a) the bare model in ONNX
 Runtime on ready tensors, (b) transformers' processor and model, eager, float32, as most scripts
 have it, and our pipeline from file to embedding, in float32 and int8. Then `mini` with CC@10. One
-run, rounds alternating, the best of each.
+run, rounds alternating: the best of each, and the median of the rounds' ratios.
 """
 
 import hashlib
@@ -26,14 +26,14 @@ from finesight.collection.walking import find_images
 from finesight.models import Model, load_model
 from finesight.training.bundle_export import export_model
 
-ROUNDS = 3
+ROUNDS = 5
 SIZE = (2000, 1500)
 BATCH = 16
 
 
 def main() -> None:
     """Make model and images, alternate the ways, print rates and ratios."""
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 48
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 64
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         images = [_photo(folder / f"{i}.jpg", i) for i in range(count)]
@@ -59,7 +59,7 @@ def main() -> None:
             ("finesight, int8", "bare model, int8"),
             ("finesight, int8", "transformers, float32"),
         ):
-            print(f"  {ours} / {theirs}: {whole[ours] / whole[theirs]:.2f}")
+            print(f"  {ours} / {theirs}: {_ratio(whole, ours, theirs)}")
         mini = load_model("mini")
         regions = 166 * count
         print(f"mini, {count} images of {SIZE[0]} x {SIZE[1]} pixels, CC@10")
@@ -71,19 +71,25 @@ def main() -> None:
             regions,
             "regions/s",
         )
-        print(f"  finesight / bare model: {found['finesight'] / found['bare model']:.2f}")
+        print(f"  finesight / bare model: {_ratio(found, 'finesight', 'bare model')}")
 
 
-def _rates(ways: dict[str, Callable[[], None]], items: int, unit: str) -> dict[str, float]:
-    best = dict.fromkeys(ways, 0.0)
+def _rates(ways: dict[str, Callable[[], None]], items: int, unit: str) -> dict[str, list[float]]:
+    """Return the rates of every round, by way."""
+    rates: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(ROUNDS):
         for name, run in ways.items():
             start = time.perf_counter()
             run()
-            best[name] = max(best[name], items / (time.perf_counter() - start))
-    for name, rate in best.items():
-        print(f"  {name:<24} {rate:8.1f} {unit}", flush=True)
-    return best
+            rates[name].append(items / (time.perf_counter() - start))
+    for name, found in rates.items():
+        print(f"  {name:<24} {max(found):8.1f} {unit}", flush=True)
+    return rates
+
+
+def _ratio(rates: dict[str, list[float]], ours: str, theirs: str) -> str:
+    each = sorted(a / b for a, b in zip(rates[ours], rates[theirs], strict=True))
+    return f"{np.median(each):.2f} (rounds: {each[0]:.2f} to {each[-1]:.2f})"
 
 
 def _bare(model: Model, count: int) -> None:

@@ -5,8 +5,8 @@ python experiments/caption_retrieval.py [--seeds 3] [--quick]
 
 Trained on the captions of train-textured, the epoch chosen on val-textured, tested once on
 test-textured: five captions an image, image to text R@K, text to image R@K and their sum. Regions
-are the model's own proposals (objects160x8, how `finesight index` looks by default): the whole
-image and at most 8 crops, of a frozen encoder. What is trained is kept beside the features, with
+are those that `finesight index` keeps by default (--regions normal): the whole image and the crops
+that the model itself proposes, of a frozen encoder. What is trained is kept beside the features, with
 the scores of the test set; a run that was stopped goes on.
 
 A caption such as "a photo of a mug" is true of every image with a mug, but the protocol knows one
@@ -22,12 +22,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from protocol import arguments, features, print_table
+from protocol import arguments, feature_folder, features, print_table
 
 from finesight import load_model
 from finesight.datasets import CaptionSet, clevr_captions, hard_negatives
 from finesight.datasets.hard_negatives import HardNegatives
 from finesight.evaluation.hard_negatives import Scorer, hard_negative_accuracy, score_pairs
+from finesight.looking.schemes import resolve_effort
 from finesight.metrics import KS, CaptionRecalls, caption_recalls
 from finesight.networks.matcher import Matcher, MatcherSettings
 from finesight.networks.matcher_kinds import ENSEMBLES, KINDS, build_matcher
@@ -45,7 +46,6 @@ from finesight.training.matcher import (
 from finesight.training.region_fusion import FusionOnPairs, train_region_fusion
 from finesight.training.vocabulary import build_tokenizer, words_of
 
-REGIONS = "objects160x8"
 QUICK_EPOCHS = 1
 SIZES = {"hidden": 128, "word_width": 128, "similarity": 64}
 """Small as mini's own 128; the papers' 1024, 300 and 256 are the defaults of the networks."""
@@ -91,15 +91,17 @@ class Bench:
         torch.set_num_threads(1)
         self.options = options
         self.model = load_model(options.model)
+        self.regions = resolve_effort(options.regions, self.model.sight)
         self.train, self.held, self.test = (
             self._pairs(name) for name in ("train-textured", "val-textured", "test-textured")
         )
         self.tokenizer = build_tokenizer(words_of(self.train.captions), LONGEST_CAPTION)
-        self.place = options.features.parent / "matchers" / self.model.fingerprint
+        folder = feature_folder("matchers", self.regions, options, self.model).name
+        self.place = options.features.parent / "matchers" / self.model.fingerprint / folder
 
     def _pairs(self, name: str) -> CaptionPairs:
         captions: CaptionSet = clevr_captions.load(self.options.scenes / name)
-        cache = features(name, REGIONS, self.options, self.model)
+        cache = features(name, self.regions, self.options, self.model)
         if self.options.quick:
             captions = captions_of(captions, len(cache))
         if name == "test-textured":
@@ -230,6 +232,7 @@ def main() -> None:
         "--part", choices=("table", "ablation", "rerank", "negatives", "all"), default="all"
     )
     parser.add_argument("--only", help="train and score this kind alone, and print no table")
+    parser.add_argument("--regions", default="normal", help="where the model looks")
     parser.add_argument("--cached", action="store_true", help="train nothing: what is there")
     parser.add_argument("--kinds", nargs="+", default=ROWS, choices=ROWS, help="rows of the table")
     options = parser.parse_args()
@@ -253,7 +256,7 @@ def _table(bench: Bench, kinds: Sequence[str]) -> None:
     images, texts = len(bench.test.regions), len(bench.test)
     print(
         f"\ntest-textured, {images:,} images, {texts:,} captions, {bench.model.name}, regions "
-        f"{REGIONS}; R@K in percent, mean ± standard deviation over seeds"
+        f"{bench.regions}; R@K in percent, mean ± standard deviation over seeds"
     )
     head = (
         "model",

@@ -2,7 +2,8 @@
 
 python experiments/effort_curve.py [--set test-textured] [--plot FILE] [--quick]
 
-Passes are multiples of encoding one crop, by pixels (and so by FLOPs: the tower is convolutional).
+Passes are multiples of encoding one crop, by multiplications: the tower is convolutional, so its
+canvases cost by their pixels, and what finds objects was counted when it was trained.
 Seconds are measured in this run on the first images, one after the other: cutting, encoding and
 what decides where to look, without decoding the file, as multiples of encoding one crop as well.
 Recall@1 in percent for all objects, small ones (below 1 % of the image) and large ones (above
@@ -20,14 +21,21 @@ from protocol import TestSet, arguments, bootstrap, interval, print_table, recal
 
 from finesight.fusion import salient_clusters
 from finesight.images import read_image
-from finesight.looking.dense import look_densely
-from finesight.looking.schemes import OF_OBJECTS, look_by, parse_looking
+from finesight.looking.schemes import (
+    EFFORTS,
+    OF_OBJECTS,
+    OF_WINDOWS,
+    look_by,
+    parse_looking,
+    resolve_effort,
+)
 from finesight.types import ImageVectors
 
 SUBSETS = {"mix": "all", "S": "<1%", "L": ">5%"}
 COVERS = ("full", "cc2", "cc3", "cc4", "cc5", "cc7", "cc10", "grid4")
-CANVASES = (128, 160, 224)
-LOOKING_FOR = ("objects112x4", *OF_OBJECTS.values(), "objects192x14")
+DENSE = ("dense128", "dense160", "dense224")
+OBJECTS = ("objects192x3", *OF_OBJECTS.values(), "objects384x22")
+SMALL_CROPS = ("objects256x7at56", "objects256x10at48")
 TIMED = 60
 REFERENCE = "cc10"
 
@@ -42,18 +50,13 @@ def main() -> None:
     options = parser.parse_args()
     test = TestSet(options.set, options)
     ways = _ways(test)
-    seen: dict[str, list[ImageVectors]] = {name: [] for name in ways}
-    seen[REFERENCE] = test.seen(REFERENCE)  # from the cache, as other experiments use it as well
-    for number, labelled in enumerate(test.scenes.images[: test.count], 1):
-        image = read_image(labelled.path)
-        for name, (look, _) in ways.items():
-            if name != REFERENCE:
-                seen[name].append(look(image))
-        print(f"\r{number}/{test.count}", end="", flush=True)
-    print()
+    seen = {name: test.seen(name) for name in ways}
     seconds = _seconds(test, ways)
+    passes = {name: parse_looking(name, test.model.sight).passes(640, 640) for name in ways}
     vectors = {name: [each.embeddings for each in images] for name, images in seen.items()}
-    for name in OF_OBJECTS.values():  # what a collection keeps of them
+    for name in (
+        resolve_effort(effort, test.model.sight) for effort in EFFORTS
+    ):  # what a collection keeps of them
         vectors[f"{name}, 8 vectors"] = [salient_clusters(each, 8) for each in seen[name]]
     table: dict[str, list[object]] = {}
     points = {}
@@ -72,44 +75,34 @@ def main() -> None:
     rows = []
     for name, cells in table.items():
         way = name.split(",")[0]
-        rows.append([name, f"{ways[way][1]:.1f}", f"{seconds[way] / seconds['full']:.1f}", *cells])
+        rows.append([name, f"{passes[way]:.1f}", f"{seconds[way] / seconds['full']:.1f}", *cells])
     print(f"{options.set}, {test.count} images, {test.model.name}; one crop: "
           f"{1000 * seconds['full']:.2f} ms")  # fmt: skip
     heads = [f"{column}: R@1 [95 %], of CC@10, difference" for column in SUBSETS]
     print_table(["", "passes", "time", *heads], rows)
     if options.plot:
-        costs = {name: (ways[name][1], seconds[name] / seconds["full"]) for name in ways}
+        costs = {name: (passes[name], seconds[name] / seconds["full"]) for name in ways}
         _plot(points, costs, options.plot)
 
 
-def _ways(test: TestSet) -> dict[str, tuple[Look, float]]:
-    """Every way of looking, and the passes it takes on an image of the set."""
-    model, size = test.model, (640, 640)
-    assert model.dense is not None
-    dense = model.dense
-    ways: dict[str, tuple[Look, float]] = {}
-    for name in (*COVERS, *LOOKING_FOR):
-        looking = parse_looking(name, dense)
+def _ways(test: TestSet) -> dict[str, Look]:
+    """Every way of looking."""
+    model = test.model
 
-        def crops(image: Image.Image, looking=looking) -> ImageVectors:
-            return look_by(image, model.encoder, looking)
+    def way(name: str) -> Look:
+        looking = parse_looking(name, model.sight)
+        return lambda image: look_by(image, model.encoder, looking)
 
-        ways[name] = (crops, looking.passes(*size))
-    for canvas in CANVASES:
-
-        def windows(image: Image.Image, canvas=canvas) -> ImageVectors:
-            return look_densely(image, model.encoder, dense, canvas)
-
-        ways[f"dense{canvas}"] = (windows, 1 + dense.passes(canvas))
-    return ways
+    names = (*COVERS, *OF_WINDOWS.values(), *SMALL_CROPS, *OBJECTS, *DENSE)
+    return {name: way(name) for name in names}
 
 
-def _seconds(test: TestSet, ways: dict[str, tuple[Look, float]]) -> dict[str, float]:
+def _seconds(test: TestSet, ways: dict[str, Look]) -> dict[str, float]:
     """Median seconds an image, all ways in turn on each image so that noise falls on all alike."""
     taken: dict[str, list[float]] = {name: [] for name in ways}
     for labelled in test.scenes.images[:TIMED]:
         image = read_image(labelled.path)
-        for name, (look, _) in ways.items():
+        for name, look in ways.items():
             start = time.perf_counter()
             look(image)
             taken[name].append(time.perf_counter() - start)
@@ -123,15 +116,17 @@ def _plot(points: dict[str, float], costs: dict[str, tuple[float, float]], path:
     from matplotlib import pyplot
 
     figure, panels = pyplot.subplots(1, 2, figsize=(11, 4.2), sharey=True)
-    kinds = {"Complete Cover": "cc", "grid": "grid", "dense map": "dense", "objects": "objects"}
+    kinds = {
+        "Complete Cover": COVERS[:-1],
+        "grid": COVERS[-1:],
+        "from coarse to fine": OF_WINDOWS.values(),
+        "dense map": DENSE,
+        "objects": OBJECTS,
+    }
     labels = ("encoder passes an image", "time, in encodings of one crop")
     for axis, (panel, label) in enumerate(zip(panels, labels, strict=True)):
-        for kind, prefix in kinds.items():
-            chosen = sorted(
-                (costs[name][axis], points[name])
-                for name in costs
-                if name.startswith(prefix) or (prefix == "cc" and name == "full")
-            )
+        for kind, names in kinds.items():
+            chosen = sorted((costs[name][axis], points[name]) for name in names)
             panel.plot(*zip(*chosen, strict=True), marker="o", label=kind)
         panel.set_xscale("log")
         panel.set_xlabel(label)

@@ -16,6 +16,7 @@ import numpy as np
 from finesight import load_model
 from finesight.datasets.clevr_ds import SceneSet, load
 from finesight.evaluation.class_prompts import SUBSETS, largest_shares
+from finesight.looking.schemes import finds_objects
 from finesight.metrics import class_prompt_recall
 from finesight.models import Model
 from finesight.training.features import FeatureCache, write_features
@@ -121,15 +122,25 @@ def features(
 ) -> FeatureCache:
     """Return the features of a standard set, from the cache or written now."""
     model = model or load_model(options.model)
-    out = options.features / model.fingerprint / f"{name}-{regions}"
+    out = feature_folder(name, regions, options, model)
     images = load(options.scenes / name).images
     if options.quick:
-        out, images = out.with_name(out.name + "-quick"), images[:QUICK_IMAGES]
+        images = images[:QUICK_IMAGES]
 
     def progress(done: int) -> None:
         print(f"\r{name} {regions}: {done}/{len(images)}", end="", file=sys.stderr)
 
     return write_features(images, model, regions, out, progress)
+
+
+def feature_folder(name: str, regions: str, options: argparse.Namespace, model: Model) -> Path:
+    """Return where the features of a standard set are; what found objects is part of the name."""
+    parts = [name, regions]
+    if model.objects is not None and finds_objects(regions):
+        parts.append(model.objects.version)
+    if options.quick:
+        parts.append("quick")
+    return Path(options.features / model.fingerprint / "-".join(parts))
 
 
 def scores(queries: Queries, vectors: Sequence[Float32]) -> np.ndarray:
@@ -206,6 +217,14 @@ PAPER = (
     ("7", "L", "CLIP ViT-B/32", "whole image", 25.67),
     ("7", "L", "CLIP ViT-B/32", "CC@10 max", 38.97),
     ("7", "L", "DetailCLIP", "fused", 39.23),
+    ("9", "mix", "not tuned", "whole image", 20.35),
+    ("9", "mix", "MLP-1", "whole image", 18.57),
+    ("9", "mix", "MLP-2", "whole image", 19.85),
+    ("9", "mix", "MLP-3", "whole image", 19.42),
+    ("9", "mix", "MLP-1 with BN", "whole image", 17.22),
+    ("9", "mix", "MLP-2 with BN", "whole image", 15.90),
+    ("9", "mix", "MLP-3 with BN", "whole image", 15.12),
+    ("9", "mix", "transformer", "whole image", 17.16),
     ("10", "mix", "CLIP ViT-B/32", "CC@10 max", 41.78),
     ("10", "mix", "CLIP ViT-B/32", "CC@10 mean", 40.21),
     ("10", "S", "CLIP ViT-B/32", "CC@10 max", 29.30),

@@ -34,6 +34,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     options.seeds, options.cached = options.seed + 1, True
+    options.regions = "normal"
     bench = Bench(options)
     members = [bench.trained(kind, options.seed).module for kind in ENSEMBLES[options.kind]]
     matcher = Ensemble(replace(members[0].settings, kind=options.kind), members).eval()
@@ -44,7 +45,7 @@ def main() -> None:
             bench.tokenizer,
             bench.model.directory,
             options.kind,
-            "objects160x8",
+            bench.regions,
             {},
             bundle,
         )

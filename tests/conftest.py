@@ -27,6 +27,16 @@ class ColorEncoder:
     def __init__(self):
         self.encoded = 0
 
+    @property
+    def lanes(self):
+        return (self,)
+
+    def reads_whole(self, text):
+        return True
+
+    def unknown_words(self, text):
+        return []
+
     def encode_images(self, crops):
         self.encoded += len(crops)
         means = crops.reshape(len(crops), -1, 3).mean(axis=1)
@@ -42,6 +52,12 @@ class RandomEncoder:
 
     preprocessing = None
     width = 8
+
+    def reads_whole(self, text):
+        return True
+
+    def unknown_words(self, text):
+        return []
 
     def encode_texts(self, texts):
         seeds = [sum(map(ord, text)) for text in texts]

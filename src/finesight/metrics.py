@@ -227,3 +227,53 @@ def _expected_hits(
     chance = hits[level] / run[level]
     others = np.maximum(hits[level] - 1, 0) / np.maximum(run[level] - 1, 1)
     return chance, hits_before[level] + inside * others
+
+
+def capped_recall(scores: np.ndarray, relevant: np.ndarray, k: int) -> np.ndarray:
+    """Return Recall@K of Flickr30K-CFQ of every query (t,): hits in the top K / min(|relevant|, K).
+
+    scores: (t, n), higher is better, -inf for what is never found; relevant: (t, n) bool. Equal
+    scores rank in the order of the images. A query without a relevant image has the value nan.
+
+    Two of four images are relevant, one of them stands among the first two:
+
+    >>> capped_recall(np.array([[.9, .1, .5, .4]]), np.array([[True, False, False, True]]), k=2)
+    array([0.5])
+    """
+    top = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    found = np.take_along_axis(relevant & np.isfinite(scores), top, axis=1).sum(axis=1)
+    most = np.minimum(relevant.sum(axis=1), k)
+    recall: np.ndarray = np.where(most > 0, found / np.maximum(most, 1), np.nan)
+    return recall
+
+
+def expected_calibration_error(
+    probabilities: np.ndarray, outcomes: np.ndarray, bins: int = 10
+) -> float:
+    """Return the mean gap between stated and observed frequency over bins of equal width, in 0..1.
+
+    probabilities: (n,) in 0..1; outcomes: (n,) bool. A bin counts by its size (Naeini, Cooper and
+    Hauskrecht, 2015).
+
+    >>> expected_calibration_error(np.array([.1, .1, .9]), np.array([False, False, False]))
+    0.36666666666666664
+    """
+    place = np.minimum((probabilities * bins).astype(int), bins - 1)
+    gaps = [
+        abs(float((probabilities[place == each] - outcomes[place == each]).sum()))
+        for each in range(bins)
+    ]
+    return sum(gaps) / len(probabilities)
+
+
+def auroc(positive: np.ndarray, negative: np.ndarray) -> float:
+    """Return how often a positive value (p,) is above a negative one (n,); half for equal ones.
+
+    The area under the ROC curve.
+
+    >>> auroc(np.array([.9, .4]), np.array([.4, .1]))
+    0.875
+    """
+    above = (positive[:, None] > negative[None]).mean()
+    equal = (positive[:, None] == negative[None]).mean()
+    return float(above + equal / 2)

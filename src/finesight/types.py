@@ -60,13 +60,15 @@ class Query:
 class Match:
     """How one part of a query fared in one image: the best region's cosine, and its box.
 
-    part: the part in words, such as 'red mug' or 'photo.jpg'.
+    part: the part in words, such as 'red mug' or 'photo.jpg'; relevance: how likely the region
+    shows it, in 0..1, None for images and where a collection has not learned it yet.
     """
 
     part: str
     weight: float
     score: float
     box: Box
+    relevance: float | None = None
 
 
 Why = Literal["whole", "region", "fused", "words"]
@@ -79,7 +81,8 @@ class Hit:
 
     why: what it was found by; part: the part of the query that box and why belong to, the one
     that adds most; matches: all parts; similar: near-duplicates that stand behind it, best first,
-    where hits were grouped.
+    where hits were grouped; relevance: how likely it shows what was asked for, in 0..1, None where
+    that is not known.
     """
 
     rank: int
@@ -93,3 +96,4 @@ class Hit:
     part: str = ""
     matches: tuple[Match, ...] = ()
     similar: tuple[Path, ...] = ()
+    relevance: float | None = None

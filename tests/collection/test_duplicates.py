@@ -49,6 +49,34 @@ def test_copies_beside_the_same_pixels(pictures, store):
     assert found["pixels"] == ["green.bmp", "green.png"]  # one for each content
 
 
+def test_a_pixel_that_the_model_does_not_see(pictures, store):
+    """What looks the same to the model is read again; a file that is gone equals no other."""
+    image = Image.open(pictures / "green.png").convert("RGB")
+    image = image.resize((640, 640))
+    image.save(pictures / "large.png")
+    image.save(pictures / "large.bmp")
+    image.putpixel((5, 5), tuple((c + 9) % 256 for c in image.getpixel((5, 5))))
+    image.save(pictures / "other.png")
+    image.save(pictures / "other.bmp")
+    store.add([pictures])
+    rows = store.table().to_table(columns=["path", "pixels"]).to_pydict()
+    names = ("large.png", "large.bmp", "other.png", "other.bmp")
+    seen = {key for path, key in zip(*rows.values(), strict=True) if path.endswith(names)}
+    assert len(seen) == 1  # so it was worth a test
+    told: list[tuple[int, int]] = []
+    groups = store.duplicates(None, lambda done, total: told.append((done, total)))
+    found = [names for kind, names in named(groups) if kind == "pixels"]
+    assert sorted(found) == [
+        ["green.bmp", "green.png"],
+        ["large.bmp", "large.png"],
+        ["other.bmp", "other.png"],
+    ]
+    assert told == [(i, 6) for i in range(1, 7)]
+    (pictures / "large.png").unlink()
+    found = [names for kind, names in named(store.duplicates(None)) if kind == "pixels"]
+    assert sorted(found) == [["green.bmp", "green.png"], ["other.bmp", "other.png"]]
+
+
 def test_nothing_twice(folder, store):
     store.add([folder])
     assert store.duplicates(near=0.999999) == []

@@ -120,7 +120,7 @@ def test_saved_hits(collection, tmp_path):
 
 def test_status(collection):
     facts = json.loads(finesight("status", "--collection", collection, "--json").stdout)
-    assert (facts["images"], facts["model"], facts["regions"]) == (12, "mini", "objects160x8")
+    assert (facts["images"], facts["model"], facts["regions"]) == (12, "mini", "objects384x12")
     assert facts["skipped"] == 1
 
 
@@ -129,9 +129,10 @@ def test_how_closely_to_look_is_said_in_one_way(tmp_path):
     spotted(picture, "red")
     for number, (options, regions) in enumerate(
         (
-            (("--effort", "low"), "objects128x7at40"),
+            (("--effort", "low"), "objects256x7at56"),
             (("--smallest", "60"), "cover60r4.0"),
             (("--regions", "cc2"), "cc2"),
+            (("--smallest", "60", "--tolerance", "4"), "cover60r4.0~4"),
         )
     ):
         place = ("--collection", tmp_path / str(number))
@@ -143,6 +144,9 @@ def test_how_closely_to_look_is_said_in_one_way(tmp_path):
     refused = finesight("index", picture.parent, *place, *both)
     assert refused.returncode == 2
     assert "give one of --regions, --effort and --smallest" in refused.stderr
+    refused = finesight("index", picture.parent, *place, "--tolerance", "4")
+    assert refused.returncode == 2
+    assert "--tolerance says what --smallest or --regions may leave out" in refused.stderr
     refused = finesight("index", picture.parent, *place, "--effort", "some")
     assert "use one of low, normal, high" in refused.stderr
 
@@ -197,3 +201,40 @@ def test_an_evaluation_as_json(tmp_path):
     assert {row["method"] for row in rows} >= {"full", "cc5-max", "cc10-max", "boxes-max"}
     assert {row["subset"] for row in rows} == {"all", "<1%", "1-5%", ">5%"}
     assert all(row["recall"] is None or 0 <= row["recall"] <= 1 for row in rows)
+
+
+def test_parts_have_boxes_and_hits_a_relevance(collection):
+    typed = ["a red mug beside a blue chair", "-k", 2, "--json", "--collection", collection]
+    hits = json.loads(finesight("search", *typed).stdout)
+    assert [match["part"] for match in hits[0]["matches"]] == ["red mug", "blue chair"]
+    assert all(0 <= match["relevance"] <= 1 for match in hits[0]["matches"])
+    assert 0 <= hits[0]["relevance"] <= 1
+    whole = json.loads(finesight("search", *typed, "--parts", "off").stdout)
+    assert len(whole[0]["matches"]) == 1
+
+
+def test_nothing_matches_is_said_and_nothing_printed(collection):
+    result = finesight("search", "giraffe", "--min-relevance", 0.5, "--collection", collection)
+    assert (result.returncode, result.stdout) == (0, "")
+    assert "nothing in this collection matches" in result.stderr
+    result = finesight("search", "giraffe", "-k", 1, "--collection", collection)
+    assert "seems to match" in result.stderr and result.stdout
+
+
+def test_a_dead_language_model_costs_only_a_warning(collection, tmp_path):
+    pytest.importorskip("httpx")
+    typed = ["red mug", "-k", 1, "--collection", collection]
+    plain = finesight("search", *typed)
+    result = subprocess.run(
+        [sys.executable, "-m", "finesight", "search", *map(str, typed), "--enhance"],
+        capture_output=True,
+        text=True,
+        env={
+            **os.environ,
+            "FINESIGHT_LLM": "http://127.0.0.1:9/v1",
+            "XDG_CACHE_HOME": str(tmp_path),
+        },
+        check=False,
+    )
+    assert result.stdout == plain.stdout
+    assert "cannot be reached" in result.stderr and "searching as typed" in result.stderr

@@ -9,7 +9,7 @@ from PIL import Image
 
 from finesight.collection import Collection
 from finesight.datasets import clevr_ds
-from finesight.encoders.dense import Guesses
+from finesight.encoders.objects import Guesses
 from finesight.errors import DataError, InputError
 from finesight.images import ImageError
 from finesight.looking.detector import Request, keep, load_detector, parse_detector
@@ -115,6 +115,16 @@ def test_files_of_one_name_in_two_folders_are_told_apart(tmp_path):
     assert len(boxes_of(f"detect:{path}", tmp_path / "b/x.jpg", (100, 100))) == 1
     with pytest.raises(ImageError, match="not among"):
         boxes_of(f"detect:{path}", tmp_path / "c/x.jpg")
+
+
+def test_lvis_names_images_by_url(tmp_path):
+    url = "http://images.cocodataset.org/val2017/000000000139.jpg"
+    image = {"id": 139, "width": 100, "height": 100, "coco_url": url}
+    image["file_name"] = "COCO_val2014_000000000139.jpg"
+    things = [{"image_id": 139, "bbox": [0, 0, 50, 50]}]
+    path = write(tmp_path / "lvis.json", {"images": [image], "annotations": things})
+    for name in ("val2017/000000000139.jpg", "here/COCO_val2014_000000000139.jpg"):
+        assert len(boxes_of(f"detect:{path}", tmp_path / name, (100, 100))) == 1
 
 
 def test_a_tile_of_a_large_image_has_the_boxes_that_lie_in_it(tmp_path, color_model):

@@ -295,3 +295,19 @@ def test_many_at_once_get_what_one_gets(served):
         thread.join()
     assert len(answers) == 24
     assert all(found == alone[text] for text, found in answers)
+
+
+def test_hits_have_a_relevance_and_least_ones_are_left_out(served):
+    answer = served.search(text="red", k=3)
+    assert all(0 <= hit["relevance"] <= 1 for hit in answer["hits"])
+    least = answer["hits"][0]["relevance"]
+    few = served.search(text="red", k=3, min_relevance=least)["hits"]
+    assert few and all(hit["relevance"] >= least for hit in few)
+
+
+def test_a_text_of_several_things_is_split_unless_told(served):
+    parts = served.search(text="a red thing and a blue thing", k=1)["hits"][0]["matches"]
+    assert [match["part"] for match in parts] == ["red thing", "blue thing"]
+    whole = served.search(text="a red thing and a blue thing", k=1, split="off")
+    assert len(whole["hits"][0]["matches"]) == 1
+    assert whole["nothing"] in (True, False)

@@ -4,7 +4,9 @@ import shutil
 import numpy as np
 import pytest
 from conftest import spotted
+from typer.testing import CliRunner
 
+from finesight.cli.app import app
 from finesight.datasets import LabelledImage, LabelledObject
 from finesight.encoders import Preprocessing
 from finesight.errors import DataError, InputError
@@ -108,6 +110,10 @@ class WideEncoder:
     preprocessing = Preprocessing(8, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
     width = 6
 
+    @property
+    def lanes(self):
+        return (self,)
+
     def encode_images(self, crops):
         means = crops.reshape(len(crops), -1, 3).mean(axis=1)
         return normalise(np.concatenate([means, np.ones((len(crops), 3))], axis=1))
@@ -146,3 +152,13 @@ def test_an_unknown_file_stops_boxes_from_a_file(images, color_model, tmp_path):
     boxes.write_text(json.dumps({"images": [], "annotations": []}))
     with pytest.raises(DataError, match=r"0\.png: is not among the 0 images of .*boxes\.json"):
         write_features(images, color_model, f"detect:{boxes}", tmp_path / "out")
+
+
+def test_a_fusion_of_one_space_refuses_regions_of_another(
+    images, color_model, wide_model, tmp_path
+):
+    write_features(images, color_model, "cc2", tmp_path / "f", region_model=wide_model)
+    given = ["train", "fusion", "--features", tmp_path / "f", "--model", "mini"]
+    result = CliRunner().invoke(app, [*map(str, given), "--out", str(tmp_path / "out")])
+    assert isinstance(result.exception, InputError)
+    assert "regions in the space of wide" in str(result.exception)

@@ -1,6 +1,7 @@
 """A head on a small encoder's map learns where something is; the map's windows are its crops."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -12,23 +13,27 @@ pytest.importorskip("onnxscript", reason="exporting needs onnxscript")
 from finesight import load_model  # noqa: E402
 from finesight.cli.app import app  # noqa: E402
 from finesight.datasets import LabelledImage, LabelledObject  # noqa: E402
-from finesight.encoders.dense import HEAD, MAP  # noqa: E402
+from finesight.encoders.dense import HEAD, MAP, DenseEntry  # noqa: E402
+from finesight.encoders.objects import Guesses, ObjectFinder  # noqa: E402
+from finesight.encoders.sight import Sight  # noqa: E402
 from finesight.errors import DataError, InputError  # noqa: E402
-from finesight.looking.dense import look_densely  # noqa: E402
 from finesight.looking.objects import suppress, windows_of_objects  # noqa: E402
 from finesight.looking.schemes import look_by, parse_looking  # noqa: E402
-from finesight.models.bundle import write_manifest  # noqa: E402
+from finesight.models.bundle import add_objectness, write_manifest  # noqa: E402
 from finesight.networks.objectness import objectness_loss, targets  # noqa: E402
 from finesight.networks.small_clip import SmallClip, SmallClipSettings  # noqa: E402
 from finesight.training.export import export_small_clip  # noqa: E402
+from finesight.training.flops import multiplications  # noqa: E402
 from finesight.training.objectness import (  # noqa: E402
     ObjectnessTraining,
+    annotated,
     export_objectness,
     train_objectness,
 )
 from finesight.training.vocabulary import build_tokenizer  # noqa: E402
 
 SIDE = 200
+COST = 2.0 / 96**2
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +46,7 @@ def bundle(tmp_path_factory):
     export_small_clip(network, tokenizer, directory)
     write_manifest(
         directory, name="random", width=128, looking={"kind": "crops", "regions": "cc10"},
-        prompt="a photo of a {}", provenance={}, scores={}, stride=8,
+        prompt="a photo of a {}", provenance={}, scores={}, dense=DenseEntry(8),
     )  # fmt: skip
     return directory
 
@@ -69,12 +74,17 @@ def spots(folder, count, seed):
 @pytest.fixture(scope="module")
 def taught(bundle, tmp_path_factory):
     images = spots(tmp_path_factory.mktemp("data") / "train", 48, seed=0)
-    tower = load_model(str(bundle)).dense
+    preprocessing = load_model(str(bundle)).encoder.preprocessing
     losses = []
-    settings = ObjectnessTraining(canvases=(64, 96), epochs=25, batch=8)
-    network = train_objectness(images, tower, settings, lambda epoch, loss: losses.append(loss))
-    export_objectness(network, bundle)
-    return load_model(str(bundle)), losses
+    settings = ObjectnessTraining(canvases=(64, 96), epochs=20, batch=8)
+    network = train_objectness(
+        annotated(images), preprocessing, settings, lambda epoch, loss: losses.append(loss)
+    )
+    out = tmp_path_factory.mktemp("taught") / "bundle"
+    shutil.copytree(bundle, out)
+    export_objectness(network, out)
+    add_objectness(out, COST, {})
+    return load_model(str(out)), losses
 
 
 def test_it_finds_spots_that_it_has_not_seen(taught, tmp_path):
@@ -84,7 +94,7 @@ def test_it_finds_spots_that_it_has_not_seen(taught, tmp_path):
     images = spots(tmp_path / "held-out", 12, seed=9)
     for labelled in images:
         with Image.open(labelled.path) as image:
-            windows = windows_of_objects(image, model.dense, 96, 2)
+            windows = windows_of_objects(image, model.sight.objects, 96, 2)
         assert np.array_equal(windows[0], [0, 0, 1, 1])
         for thing in labelled.objects:
             x0, y0, x1, y1 = thing.box
@@ -98,21 +108,23 @@ def test_it_finds_spots_that_it_has_not_seen(taught, tmp_path):
 
 def test_looking_for_objects_cuts_few_windows_and_says_what_it_costs(taught):
     model, _ = taught
-    looking = parse_looking("objects96x5", model.dense)
-    assert looking.passes(SIDE, SIDE) == 1 + 2.25 + 5
+    looking = parse_looking("objects96x5", model.sight)
+    assert looking.passes(SIDE, SIDE) == pytest.approx(1 + 2 + 5)
     image = Image.new("RGB", (SIDE, SIDE // 2))
     windows = looking.windows(image)
     assert 1 <= len(windows) <= 6
     smallest = (windows[:, 2:] - windows[:, :2]).min(axis=0)
     finest = looking.finest(*image.size)
     assert (finest[0, 2:] - finest[0, :2] <= smallest + 1e-6).all()
-    assert parse_looking("normal", model.dense).count == 8
+    assert parse_looking("normal", model.sight).count == 12
+    low = parse_looking("low", model.sight)
+    assert (low.count, low.side) == (7, 56)
 
 
 def test_small_crops_of_objects_cost_less_and_are_encoded_at_once(taught):
     model, _ = taught
-    looking = parse_looking("objects96x5at40", model.dense)
-    assert looking.passes(SIDE, SIDE) == pytest.approx(1 + 2.25 + 5 * (40 / 64) ** 2)
+    looking = parse_looking("objects96x5at40", model.sight)
+    assert looking.passes(SIDE, SIDE) == pytest.approx(1 + 2 + 5 * (40 / 64) ** 2)
     image = Image.fromarray(np.random.default_rng(2).integers(0, 255, (90, 120, 3), np.uint8))
     glimpse, crops = looking.glimpse(image, model.encoder.preprocessing)
     assert crops.shape == (1, 64, 64, 3)
@@ -122,26 +134,29 @@ def test_small_crops_of_objects_cost_less_and_are_encoded_at_once(taught):
     np.testing.assert_allclose(seen.embeddings[1:], glimpse.known)
     # Crops of the model's own side would give what its encoder gives.
     cut = model.encoder.preprocessing.cut(image, seen.boxes)
-    np.testing.assert_allclose(model.dense.encode(cut), model.encoder.encode_images(cut), atol=1e-4)
+    np.testing.assert_allclose(
+        model.sight.dense.encode(cut), model.encoder.encode_images(cut), atol=1e-4
+    )
     with pytest.raises(InputError, match="crops have from 8 to 63 pixels"):
-        parse_looking("objects96x5at64", model.dense)
+        parse_looking("objects96x5at64", model.sight)
 
 
 def test_windows_of_the_map_are_what_crops_give(bundle):
     model = load_model(str(bundle))
     rng = np.random.default_rng(0)
     crops = rng.integers(0, 255, (2, 64, 64, 3), dtype=np.uint8)
-    maps = model.dense.maps(crops)
+    dense = model.sight.dense
+    maps = dense.maps(crops)
     assert maps.shape[2:] == (8, 8)
-    boxes, embeddings = model.dense.windows(maps[0], 8, 8)
+    boxes, embeddings = dense.windows(maps[0], 8, 8)
     assert boxes.tolist() == [[0, 0, 1, 1]]
     np.testing.assert_allclose(embeddings, model.encoder.encode_images(crops[:1]), atol=1e-4)
     # The windows of a larger canvas, each the maximum and mean of its own cells.
-    boxes, embeddings = model.dense.windows(maps[0], 3, 2)
+    boxes, embeddings = dense.windows(maps[0], 3, 2)
     assert len(boxes) == len(embeddings) == 16
     part = maps[0][:, 2:5, 5:8]
     pooled = (part.mean(axis=(1, 2)) + part.max(axis=(1, 2)))[None]
-    expected = model.dense._run(model.dense._head, pooled)[0]
+    expected = dense._head.run(None, {"pooled": pooled})[0][0]
     row = [i for i, box in enumerate(boxes) if np.allclose(box, [5 / 8, 2 / 8, 1, 5 / 8])]
     np.testing.assert_allclose(embeddings[row[0]], expected / np.linalg.norm(expected), atol=1e-5)
 
@@ -149,17 +164,21 @@ def test_windows_of_the_map_are_what_crops_give(bundle):
 def test_looking_densely_gives_boxes_and_embeddings_as_crops_do(bundle):
     model = load_model(str(bundle))
     image = Image.fromarray(np.random.default_rng(1).integers(0, 255, (90, 120, 3), np.uint8))
-    seen = look_densely(image, model.encoder, model.dense, 128, (1.0, 0.5, 9.0))
+    looking = parse_looking("dense128", model.sight)
+    seen = look_by(image, model.encoder, looking)
     assert seen.boxes.shape == (len(seen.embeddings), 4)
     assert seen.boxes[0].tolist() == [0, 0, 1, 1]
     np.testing.assert_allclose(np.linalg.norm(seen.embeddings, axis=1), 1, atol=1e-5)
-    sides = {round(float(side), 3) for side in (seen.boxes[:, 2] - seen.boxes[:, 0])}
-    assert sides == {1.0, 0.5, 0.25}
+    sides = {round(float(side), 3) for side in (seen.boxes[1:, 2] - seen.boxes[1:, 0])}
+    assert sides == {0.5}
+    assert looking.passes(120, 90) == 1 + 4
+    with pytest.raises(InputError, match="at least the 64 pixels"):
+        parse_looking("dense60", model.sight)
+    with pytest.raises(InputError, match="reads windows out of one canvas"):
+        parse_looking("dense128")
 
 
 def test_overlapping_guesses_are_kept_once():
-    from finesight.encoders.dense import Guesses
-
     boxes = np.array([[0, 0, 0.5, 0.5], [0.02, 0, 0.5, 0.5], [0.6, 0.6, 1, 1]], np.float32)
     likely = np.array([0.8, 0.9, 0.1], np.float32)
     assert suppress(Guesses(boxes, likely), 5).tolist() == [1, 2]
@@ -183,17 +202,23 @@ def test_targets_mark_centres_and_say_the_box():
 def test_what_cannot_be_taught_or_told_is_refused(bundle, taught, tmp_path, color_model):
     images = [LabelledImage(tmp_path / "a.png", 8, 8, [])]
     with pytest.raises(InputError, match="no image has an annotated object"):
-        train_objectness(images, load_model(str(bundle)).dense, ObjectnessTraining())
+        train_objectness(
+            annotated(images), load_model(str(bundle)).encoder.preprocessing, ObjectnessTraining()
+        )
     with pytest.raises(InputError, match="tells where objects are"):
-        parse_looking("objects96x5", color_model.dense)
-    with pytest.raises(InputError, match="a canvas has at least the 64 pixels"):
-        parse_looking("objects32x5", taught[0].dense)
+        parse_looking("objects96x5", color_model.sight)
+    with pytest.raises(InputError, match="a multiple of 32 pixels"):
+        parse_looking("objects100x5", taught[0].sight)
+    with pytest.raises(InputError, match="crops have one size"):
+        parse_looking("objects96x5at40", Sight(objects=taught[0].sight.objects))
     for file in (MAP, HEAD):
         assert (bundle / file).is_file()
-    broken = load_model(str(bundle)).dense
+    broken = load_model(str(bundle)).sight.dense
     broken.directory = tmp_path
     with pytest.raises(DataError, match="missing or damaged"):
         broken.maps(np.zeros((1, 64, 64, 3), np.uint8))
+    with pytest.raises(DataError, match="missing or damaged"):
+        ObjectFinder(tmp_path, broken.preprocessing, COST).guesses(Image.new("RGB", (9, 9)), 96)
 
 
 def test_the_command_writes_a_bundle_that_tells_objects(bundle, toy_scenes, tmp_path, capsys):
@@ -204,7 +229,40 @@ def test_the_command_writes_a_bundle_that_tells_objects(bundle, toy_scenes, tmp_
     app(command, standalone_mode=False)
     assert json.loads(capsys.readouterr().out)["loss"] > 0
     model = load_model(str(out))
-    assert model.dense.tells_objects
+    # A network of its own, of which a pixel costs about as much as one of the small encoder.
+    assert 0.2 < model.sight.objects.passes(64) / 0.0712 < 5
     assert model.fingerprint == load_model(str(bundle)).fingerprint
     with pytest.raises(InputError, match="is there already"):
         app(command, standalone_mode=False)
+
+
+def test_multiplications_are_counted_as_by_hand(tmp_path):
+    from finesight.training.export import export_graph
+
+    network = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 4, 3, stride=2, padding=1), torch.nn.Flatten(2), torch.nn.Linear(16, 5)
+    )
+    path = tmp_path / "graph.onnx"
+    export_graph(network, {"x": torch.zeros(2, 3, 8, 8)}, {0: "b"}, ["y"], path)
+    assert multiplications(path, (1, 3, 8, 8)) == 4 * 16 * 27 + 4 * 5 * 16
+
+
+def test_an_exported_vision_transformer_can_be_taught(toy_scenes, tmp_path, capsys):
+    pytest.importorskip("transformers", reason="checkpoints need finesight[torch]")
+    from checkpoints import make_checkpoint
+
+    from finesight.training.bundle_export import export_model
+
+    make_checkpoint(tmp_path / "model")
+    export_model(load_model(str(tmp_path / "model")), tmp_path / "bundle", "int8")
+    teach = ["train", "objectness", "--dataset", str(toy_scenes[0]), "--epochs", "1",
+             "--out", str(tmp_path / "taught")]  # fmt: skip
+    with pytest.raises(InputError, match="finesight export"):
+        app([*teach, "--model", str(tmp_path / "model")], standalone_mode=False)
+    app([*teach, "--model", str(tmp_path / "bundle")], standalone_mode=False)
+    model = load_model(str(tmp_path / "taught"))
+    looking = parse_looking("low", model.sight)
+    seen = look_by(Image.new("RGB", (60, 40), (9, 9, 9)), model.encoder, looking)
+    assert 1 < len(seen.boxes) <= 6
+    with pytest.raises(InputError, match="crops have one size"):
+        parse_looking("objects96x5at16", model.sight)

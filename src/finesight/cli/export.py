@@ -23,6 +23,14 @@ def export(
         bool,
         typer.Option("--detector", help="Export OWLv2 as a detector of regions, not as a model."),
     ] = False,
+    dense: Annotated[
+        bool,
+        typer.Option(
+            "--dense",
+            help="Also write what reads many windows out of one canvas (--regions dense448); the "
+            "bundle grows by the size of the image tower.",
+        ),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Write a model as a bundle that runs without PyTorch, and compare it with the original.
@@ -56,7 +64,7 @@ def export(
         typer.echo(json.dumps(result) if as_json else text)
         return
     chosen, found = export_model(
-        load_model(model), out, precision, lambda doing: say(f"{model}: {doing} ...")
+        load_model(model), out, precision, lambda doing: say(f"{model}: {doing} ..."), dense
     )
     if as_json:
         typer.echo(json.dumps({"bundle": str(out), "precision": chosen, "cosine": found}))

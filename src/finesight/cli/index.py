@@ -47,6 +47,15 @@ def index(
         float | None,
         typer.Option(min=1, help="The smallest object that must be found, in pixels; costs more."),
     ] = None,
+    tolerance: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=255,
+            help="Leave out windows of --smallest or --regions that show nothing new: at most so "
+            "many grey levels, in every part of them.",
+        ),
+    ] = None,
     vectors: Annotated[
         int | None,
         typer.Option(min=1, help="Fused vectors kept of each image, by which it is found; 8."),
@@ -82,7 +91,7 @@ def index(
     from finesight.images import MAX_PIXELS
 
     store = Collection.open(collection_folder(collection), model)
-    looked = _way_of_looking(store, regions, effort, smallest)
+    looked = _way_of_looking(store, regions, effort, smallest, tolerance)
     listed = paths == [Path("-")]
     chosen = _read_list() if listed else paths
 
@@ -112,20 +121,29 @@ def index(
 
 
 def _way_of_looking(
-    store: "Collection", regions: str | None, effort: str | None, smallest: float | None
+    store: "Collection",
+    regions: str | None,
+    effort: str | None,
+    smallest: float | None,
+    tolerance: int | None,
 ) -> str | None:
     """Return the one way that the options name, None for the collection's or the model's own."""
     from finesight.errors import InputError
-    from finesight.looking.schemes import EFFORTS, cover_for
+    from finesight.looking.schemes import EFFORTS, cover_for, sparing
 
     given = [option for option in (regions, effort, smallest) if option is not None]
     if len(given) > 1:
         raise InputError("give one of --regions, --effort and --smallest, not several")
     if effort is not None and effort not in EFFORTS:
         raise InputError(f"unknown effort {effort!r}: use one of {', '.join(EFFORTS)}")
+    looked = regions or effort
     if smallest is not None:
-        return cover_for(smallest, store.model.effective_scale)
-    return regions or effort
+        looked = cover_for(smallest, store.model.effective_scale)
+    if tolerance is None:
+        return looked
+    if looked is None:
+        raise InputError("--tolerance says what --smallest or --regions may leave out: give one")
+    return sparing(looked, tolerance)
 
 
 def _read_list() -> list[Path]:

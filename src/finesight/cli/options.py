@@ -37,3 +37,12 @@ def collection_folder(given: Path | None) -> Path:
     else:
         data = Path(os.environ.get("XDG_DATA_HOME", Path.home() / ".local" / "share"))
     return data / "finesight" / "collection"
+
+
+def cache_folder() -> Path:
+    """Return the folder for what can be had again, such as a language model's answers."""
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "finesight"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "finesight"
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "finesight"

@@ -1,16 +1,25 @@
 """`finesight search`: find images by what is in them."""
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from finesight.cli.options import CollectionOption, JsonOption, ModelOption, collection_folder
+from finesight.cli.options import (
+    CollectionOption,
+    JsonOption,
+    ModelOption,
+    cache_folder,
+    collection_folder,
+)
 from finesight.cli.output import say
 
 if TYPE_CHECKING:
-    from finesight.types import Hit
+    from collections.abc import Sequence
+
+    from finesight.types import Hit, Query
 
 
 def search(
@@ -53,13 +62,51 @@ def search(
         typer.Option(help="A matcher of the model that ranks the best anew, such as adapt."),
     ] = None,
     rerank_top: Annotated[int, typer.Option(help="How many of the best it ranks.")] = 100,
+    parts: Annotated[
+        str,
+        typer.Option(
+            help="auto takes a text apart that asks for several things, and finds images with all "
+            "of them; off leaves it whole."
+        ),
+    ] = "auto",
+    prompts: Annotated[
+        bool,
+        typer.Option("--prompts", help="Encode short texts in the model's prompts, not as typed."),
+    ] = False,
+    min_relevance: Annotated[
+        float, typer.Option(help="Only hits that are as likely as this (0 to 1) to be right.")
+    ] = 0.0,
+    enhance: Annotated[
+        bool,
+        typer.Option(
+            "--enhance", help="Have a language model say what is meant; only the text is sent."
+        ),
+    ] = False,
+    llm: Annotated[
+        str,
+        typer.Option(
+            envvar="FINESIGHT_LLM", help="Its address, which speaks OpenAI's chat completions."
+        ),
+    ] = "http://localhost:11434/v1",
+    llm_model: Annotated[
+        str, typer.Option(envvar="FINESIGHT_LLM_MODEL", help="Its name there.")
+    ] = "llama3.2",
+    llm_timeout: Annotated[
+        float, typer.Option(help="Seconds, after which the query is searched as typed.")
+    ] = 2.0,
+    llm_check: Annotated[
+        bool, typer.Option("--llm-check", help="Have it sort out what misses the query's meaning.")
+    ] = False,
+    rank_fusion: Annotated[
+        str, typer.Option(help="How descriptions are merged: trusted, mean, votes or two-stage.")
+    ] = "trusted",
     as_json: JsonOption = False,
     paths: Annotated[bool, typer.Option("--paths", help="Print paths alone, for pipes.")] = False,
     save: Annotated[
         Path | None, typer.Option(help="Save the hits with their boxes drawn, and a sheet of them.")
     ] = None,
 ) -> None:
-    """Search a collection; prints rank, score, path, box in pixels, and what was found by.
+    """Search a collection; prints rank, score, path, box, what was found by, and relevance.
 
     Examples:
 
@@ -72,11 +119,18 @@ def search(
       finesight search --near ~/Pictures/beach.jpg --path "2024/**" --group
 
       finesight search "a red mug to the left of a blue car" --rerank adapt
+
+      finesight search "woman in a white hat beside a black dog" --min-relevance 0.5
+
+      finesight search dog no leash sunset --enhance --llm-model qwen3
     """
     from finesight.collection import Collection
     from finesight.queries import parse_query
 
     asked = parse_query(query or []) if query or near is None else None
+    descriptions: list[str] = []
+    if enhance:
+        descriptions = _described(asked, llm, llm_model, llm_timeout, llm_check)
     hits = Collection.open(collection_folder(collection), model).search(
         asked,
         k,
@@ -89,7 +143,14 @@ def search(
         words=words,
         rerank=rerank,
         rerank_top=rerank_top,
+        parts=parts,
+        prompts=prompts,
+        min_relevance=min_relevance,
+        descriptions=descriptions,
+        rank_fusion=rank_fusion,
     )
+    if offset == 0 and (doubt := _doubt(hits, min_relevance)):
+        say(doubt)
     if save is not None:
         from finesight.drawing import save_hits
 
@@ -102,7 +163,39 @@ def search(
             typer.echo(str(hit.path))
         else:
             box = ",".join(str(edge) for edge in _pixels(hit))
-            typer.echo(f"{hit.rank}\t{hit.score:.4f}\t{hit.path}\t{box}\t{_why(hit)}")
+            line = f"{hit.rank}\t{hit.score:.4f}\t{hit.path}\t{box}\t{_why(hit)}"
+            known = "" if hit.relevance is None else f"\t{hit.relevance:.2f}"
+            typer.echo(line + known)
+
+
+def _described(
+    asked: "Query | None", url: str, model: str, timeout: float, check: bool
+) -> list[str]:
+    """Return what a language model says that a query of one text means."""
+    from finesight.errors import InputError
+    from finesight.queries.enhancement import LanguageModel
+
+    text = asked.parts[0].text if asked is not None and len(asked.parts) == 1 else None
+    if text is None:
+        raise InputError("--enhance goes with a query of one text")
+    key = os.environ.get("FINESIGHT_LLM_KEY")
+    cache = cache_folder() / "descriptions"
+    return LanguageModel(url, model, key, check=check, timeout=timeout, cache=cache).describe(text)
+
+
+def _doubt(hits: "Sequence[Hit]", least: float) -> str | None:
+    """Return the sentence that nothing matches, or seems to; None where something does."""
+    from finesight.relevance import seems_nothing
+
+    if not seems_nothing(hits, least):
+        return None
+    if not hits:
+        return "nothing in this collection matches"
+    best = max(hit.relevance for hit in hits if hit.relevance is not None)
+    return (
+        "nothing in this collection seems to match: the most relevant hit has a relevance of "
+        f"{best:.2f}"
+    )
 
 
 def _why(hit: "Hit") -> str:
@@ -116,6 +209,10 @@ def _pixels(hit: "Hit") -> tuple[int, ...]:
     return tuple(round(edge * side) for edge, side in zip(hit.box, scale, strict=True))
 
 
+def _rounded(relevance: float | None) -> float | None:
+    return None if relevance is None else round(relevance, 4)
+
+
 def _plain(hit: "Hit") -> dict[str, object]:
     return {
         "rank": hit.rank,
@@ -126,11 +223,13 @@ def _plain(hit: "Hit") -> dict[str, object]:
         "id": hit.id,
         "why": hit.why,
         "part": hit.part,
+        "relevance": _rounded(hit.relevance),
         "matches": [
             {
                 "part": match.part,
                 "weight": match.weight,
                 "score": round(match.score, 6),
+                "relevance": _rounded(match.relevance),
                 "box": [round(edge, 6) for edge in match.box],
             }
             for match in hit.matches

@@ -78,6 +78,7 @@ def encoder(
     """
     load, train_encoder, export_small_clip, settings_type = _training()
     from finesight import load_model
+    from finesight.encoders.dense import DenseEntry
     from finesight.models.bundle import DEFAULT_REGIONS, write_manifest
 
     started = time.monotonic()
@@ -107,7 +108,8 @@ def encoder(
         prompt="a photo of a {}",
         provenance=_provenance(data.sources, out, settings, begin),
         scores=scores,
-        stride=trained.network.settings.stride,
+        dense=DenseEntry(trained.network.settings.stride),
+        knows={"things": data.concepts.classes, "colors": data.concepts.colors},
     )
     kept.unlink(missing_ok=True)
     result = {"bundle": str(out), "seconds": round(time.monotonic() - started), "scores": scores}

@@ -23,12 +23,12 @@ def objectness(
         list[Path],
         typer.Option(help="Annotated images; their boxes are used, not their names. Repeatable."),
     ],
-    model: Annotated[str, typer.Option(help="A bundle that `finesight train encoder` wrote.")],
+    model: Annotated[str, typer.Option(help="A bundle: mini, or what `finesight export` wrote.")],
     out: Annotated[Path, typer.Option(help="The folder for the bundle that tells objects.")],
     images: Annotated[
         Path | None, typer.Option(help="The folder of the images that a JSON file names.")
     ] = None,
-    epochs: Annotated[int, typer.Option(min=1, help="Times through all images.")] = 12,
+    epochs: Annotated[int, typer.Option(min=1, help="Times through all images.")] = 24,
     seed: Annotated[int, typer.Option(min=0, help="Decides order and weights.")] = 0,
     as_json: JsonOption = False,
 ) -> None:
@@ -48,21 +48,25 @@ def objectness(
             "training needs PyTorch: pip install 'finesight[torch]'"
         ) from error
     from finesight.datasets import read_dataset
-    from finesight.encoders.dense import OBJECTNESS
+    from finesight.encoders.onnx import OnnxEncoder
     from finesight.models import load_model
-    from finesight.models.bundle import add_file
+    from finesight.models.bundle import MANIFEST, add_objectness
     from finesight.training.objectness import (
         ObjectnessTraining,
+        annotated,
+        canvas_cost,
         export_objectness,
         train_objectness,
     )
 
     started = time.monotonic()
     loaded = load_model(model)
-    if loaded.dense is None or loaded.directory is None:
+    folder, encoder = loaded.directory, loaded.encoder
+    bundled = folder is not None and (folder / MANIFEST).is_file()
+    if folder is None or not bundled or not isinstance(encoder, OnnxEncoder):
         raise InputError(
-            f"{model} has no feature map of larger canvases: take a bundle that "
-            "`finesight train encoder` wrote, such as mini"
+            f"{model} is not a bundle, which could hold what is learned: make one of it with "
+            f"`finesight export {model} OUT`"
         )
     if out.exists():
         raise InputError(f"{out} is there already: name a new folder")
@@ -77,9 +81,10 @@ def objectness(
             advance(epoch)
             say(f"epoch {epoch}: loss {loss:.4f}")
 
-        trained = train_objectness(labelled, loaded.dense, settings, report)
-    shutil.copytree(loaded.directory, out)
+        trained = train_objectness(annotated(labelled), encoder.preprocessing, settings, report)
+    shutil.copytree(folder, out)
     export_objectness(trained, out)
+    cost = canvas_cost(out, max(settings.canvases))
     provenance = {
         "command": shlex.join(["finesight", *sys.argv[1:]]),
         "datasets": [
@@ -88,7 +93,7 @@ def objectness(
         ],
         "settings": asdict(settings),
     }
-    add_file(out, OBJECTNESS, "objectness", provenance)
+    add_objectness(out, cost, provenance)
     seconds = round(time.monotonic() - started)
     if as_json:
         typer.echo(json.dumps({"bundle": str(out), "seconds": seconds, "loss": losses[-1]}))

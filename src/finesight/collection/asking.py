@@ -10,11 +10,15 @@ from PIL import Image
 
 from finesight.collection.filtering import quoted
 from finesight.collection.schema import unpack_whole
+from finesight.collection.together import Together
 from finesight.encoders import Encoder
 from finesight.errors import InputError
 from finesight.images import ImageError, read_image
 from finesight.looking.crops import look_at
 from finesight.queries import checked, part_name
+from finesight.queries.grammar import take_apart
+from finesight.queries.prompts import encode_typed
+from finesight.relevance import Curve, content_words
 from finesight.scoring import normalise
 from finesight.types import WHOLE, Box, Float32, ImageVectors, Part, Query
 
@@ -30,6 +34,9 @@ class QueryVectors:
     left_out: the paths of the images that these are. text: the wanted texts, for their words.
     detail: how much the best region counts, from 0 to 1; the rest counts the whole image.
     fused: what fused vectors are compared with (m, d), where these have a space of their own.
+    texts: of each part, None for images. together: how the parts belong together, where all of
+    them should be there at once; else their weighted mean counts. unread: of each part, whether
+    it is a text of which the model knows no word.
     """
 
     vectors: Float32
@@ -39,6 +46,9 @@ class QueryVectors:
     left_out: frozenset[str] = frozenset()
     text: str = ""
     detail: float = 1.0
+    together: Together | None = None
+    texts: tuple[str | None, ...] = ()
+    unread: tuple[bool, ...] = ()
     fused: Float32 | None = None
 
     @property
@@ -91,20 +101,37 @@ def as_query(asked: Asked | None, near: Path | str | None = None) -> Query:
     return checked(Query(parts))
 
 
+def take_query_apart(query: Query, curve: Curve) -> tuple[Query, Together | None]:
+    """Return a query of one text that asks for several things as their parts, and how they belong
+    together; any other query as it is.
+    """
+    if len(query.parts) != 1 or query.parts[0].text is None:
+        return query, None
+    asked = take_apart(query.parts[0].text)
+    if len(asked.phrases) < 2:
+        return query, None
+    parts = tuple(
+        Part(text=each.text, weight=1.0 if each.wanted else -1.0) for each in asked.phrases
+    )
+    return Query(parts), Together.by(curve, asked.relations)
+
+
 def encode_query(
     query: Query,
     encoder: Callable[[], Encoder],
     dataset: lance.LanceDataset,
+    prompts: Sequence[str] = (),
     space: FusedSpace | None = None,
 ) -> QueryVectors:
     """Return the vectors of a query's parts, in their order.
 
-    encoder: gives the encoder when it is needed, which parts near indexed images do not. space:
-    that of the fused vectors, where it is not the encoder's.
+    encoder: gives the encoder when it is needed, which parts near indexed images do not. prompts:
+    templates whose vectors are averaged, where texts are not to be encoded as typed. space: that
+    of the fused vectors, where it is not the encoder's.
     Raises InputError where an image cannot be read or is not in the collection.
     """
     texts = [part.text for part in query.parts if part.text is not None]
-    encoded: Iterator[Float32] = iter(encoder().encode_texts(texts) if texts else [])
+    encoded: Iterator[Float32] = iter(encode_texts(texts, encoder(), prompts) if texts else [])
     vectors = []
     left_out = []
     for part in query.parts:
@@ -124,7 +151,22 @@ def encode_query(
         left_out=frozenset(left_out),
         text=" ".join(part.text for part in query.parts if part.text and part.weight > 0),
         fused=None if space is None else space.queries(np.stack(vectors), is_text),
+        texts=tuple(part.text for part in query.parts),
+        unread=tuple(bool(part.text) and _unread(part.text, encoder()) for part in query.parts),
     )
+
+
+def encode_texts(texts: Sequence[str], encoder: Encoder, prompts: Sequence[str] = ()) -> Float32:
+    """Return the vectors (t, d) of texts, however long they are."""
+    return encode_typed(texts, encoder.encode_texts, encoder.reads_whole, prompts)
+
+
+def _unread(text: str | None, encoder: Encoder) -> bool:
+    """Whether a model knows no word of a text that says what is meant."""
+    if text is None:
+        return False
+    unknown = {word for each in encoder.unknown_words(text) for word in content_words(each)}
+    return bool(unknown) and content_words(text) <= unknown
 
 
 def indexed_path(path: Path, dataset: lance.LanceDataset) -> str:

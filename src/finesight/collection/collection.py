@@ -7,17 +7,26 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import filelock
 import lance
 
-from finesight.collection.asking import Asked, FusedSpace, as_query, encode_query
+from finesight.collection.asking import (
+    Asked,
+    FusedSpace,
+    as_query,
+    encode_query,
+    encode_texts,
+    take_query_apart,
+)
+from finesight.collection.describing import rank_described
 from finesight.collection.filtering import condition
 from finesight.collection.fusing import fuse
 from finesight.collection.grouping import search_grouped
+from finesight.collection.judging import judge_file, keep_judged, load_judge, relevant_hits
 from finesight.collection.manifest import (
     FORMAT,
     VERSION,
@@ -31,13 +40,14 @@ from finesight.collection.reports import IndexReport, Skipped, SwitchReport
 from finesight.collection.reranking import TOP, Reranking, sentence_of
 from finesight.collection.rows import tidy
 from finesight.collection.schema import table_schema
-from finesight.collection.search import search_table
+from finesight.collection.search import Ranked, rank, rank_anew, rank_with_words, search_table
 from finesight.collection.snapshot import Snapshot
 from finesight.collection.storage import Storage
 from finesight.errors import DataError, InputError
 from finesight.images import MAX_PIXELS
 from finesight.looking.schemes import carried_over, parse_looking, resolve_effort
 from finesight.models import DEFAULT, Model, load_model
+from finesight.rank_fusion import RANK_FUSIONS
 from finesight.raw_previews import SUFFIXES as RAW_SUFFIXES
 from finesight.raw_previews import need_rawpy
 from finesight.scoring import RANKINGS
@@ -141,8 +151,8 @@ class Collection:
         from finesight.collection.walking import find_images
 
         looked = regions or self._settings.get("regions") or self.model.regions
-        looked = resolve_effort(looked, self.model.dense)
-        parse_looking(looked, self.model.dense)
+        looked = resolve_effort(looked, self.model.sight)
+        parse_looking(looked, self.model.sight)
         kept = vectors or self._settings.get("vectors") or self.model.vectors
         if kept < 1:
             raise InputError(f"keep at least one vector an image, got {kept}")
@@ -175,6 +185,7 @@ class Collection:
         report = adding.run(findings, prune)
         if report.indexed or report.moved or report.removed:
             keep_fast(self._table(), self._made_of)
+            keep_judged(self._table(), self.model, self._made_of, self.directory)
             tidy(self._table())
         return report
 
@@ -269,6 +280,7 @@ class Collection:
                 wanted, lambda: self._table(target["table"]), Ledger(self.directory), way, progress
             )
             keep_fast(self._table(target["table"]), _of_what(target))
+            keep_judged(self._table(target["table"]), other, _of_what(target), self.directory)
             tidy(self._table(target["table"]))
             switched = without_missing or not missing
             if switched:
@@ -300,6 +312,7 @@ class Collection:
                 shutil.rmtree(self.directory / entry["table"])
                 index = index_path(self.directory / entry["table"])
                 shutil.rmtree(index, ignore_errors=True)
+                judge_file(self.directory, entry["model"]["fingerprint"]).unlink(missing_ok=True)
 
     def search(
         self,
@@ -314,6 +327,11 @@ class Collection:
         group: bool = False,
         words: bool = False,
         detail: float = 1.0,
+        parts: str = "auto",
+        prompts: bool = False,
+        min_relevance: float = 0.0,
+        descriptions: Sequence[str] = (),
+        rank_fusion: str = "trusted",
         rerank: str | None = None,
         rerank_top: int = TOP,
     ) -> list[Hit]:
@@ -330,9 +348,16 @@ class Collection:
         stand behind the best of them, as its `similar`. words: captions and file names count as
         well; the two rankings are merged, and the score is the sum of reciprocal ranks.
         detail: where regions rank, how much the best one counts, from 0 (the whole image alone) to
-        1. rerank: the model's matcher of this name ranks the best `rerank_top` anew for a query of
-        one text; the score is then the matcher's.
-        Raises InputError, with what to do, for whatever cannot be answered.
+        1. parts: "auto" takes a text that asks for several things apart, "red mug beside a plate",
+        and ranks first what shows all of them, each in a region of its own, and no unwanted ones
+        ("dog no leash"); "off" leaves it whole. prompts: short texts are encoded in all of the
+        model's prompts and averaged, not as typed. min_relevance: hits that are less likely to
+        show what was asked for are left out, which may leave none; it needs an index of this or a
+        later version. descriptions: more texts that say what is meant, such as a language model's
+        (`finesight.queries.enhancement`); rank_fusion: how what they find is merged with what the
+        query finds, one of `finesight.rank_fusion.RANK_FUSIONS`. rerank: the model's matcher of
+        this name ranks the best `rerank_top` anew for a query of one text; the score is then the
+        matcher's. Raises InputError, with what to do, for whatever cannot be answered.
         """
         asked = as_query(query, near)
         reranking = self._reranking(asked, rerank, rerank_top)
@@ -342,6 +367,15 @@ class Collection:
             raise InputError(f"the offset is how many hits to pass over, got {offset}")
         if not 0 <= detail <= 1:
             raise InputError(f"detail is between 0 (the whole image) and 1, got {detail}")
+        if rank_fusion not in RANK_FUSIONS:
+            known = ", ".join(RANK_FUSIONS)
+            raise InputError(f"merge rankings by one of {known}, got {rank_fusion!r}")
+        if descriptions and (words or len(asked.parts) != 1 or asked.parts[0].text is None):
+            raise InputError("descriptions go with a query of one text, and without --words")
+        if parts not in ("auto", "off"):
+            raise InputError(f"parts is auto or off, got {parts!r}")
+        if not 0 <= min_relevance <= 1:
+            raise InputError(f"the relevance is between 0 and 1, got {min_relevance}")
         if words and not any(part.text and part.weight > 0 for part in asked.parts):
             raise InputError("there are no words in the query to look for in captions and names")
         if rank_by not in RANKINGS:
@@ -354,12 +388,37 @@ class Collection:
                 "them without looking"
             )
         allowed = condition(snapshot.dataset, where, path)
+        judge, together = snapshot.judge, None
+        if judge is None and min_relevance > 0:
+            raise InputError(
+                f"{self.directory} has not learned yet how relevant hits are: run `finesight "
+                f"optimize --collection {self.directory}`, or index an image"
+            )
+        if judge and parts == "auto" and rank_by in ("regions", "exact") and detail == 1:
+            asked, together = take_query_apart(asked, judge.curves.cosine)
+        templates = self.model.prompts if prompts else ()
+        space = self._fused_space()
         vectors = encode_query(
-            asked, lambda: self.model.encoder, snapshot.dataset, self._fused_space()
+            asked, lambda: self.model.encoder, snapshot.dataset, templates, space
         )
-        vectors = replace(vectors, detail=detail)
+        vectors = replace(vectors, detail=detail, together=together)
+        if min_relevance > 0 and not any(vectors.texts):
+            raise InputError("relevance is known of texts alone, and the query has none")
+        ranked: Ranked = rank_with_words if words else rank
+        if descriptions:
+            more = encode_texts(descriptions, self.model.encoder)
+            fused = None if space is None else space.queries(more, [True] * len(more))
+            ranked = partial(rank_described, descriptions=more, fusion=rank_fusion, fused=fused)
+        if reranking is not None:
+            ranked = partial(rank_anew, ranked=ranked, reranking=reranking)
         answer = search_grouped if group else search_table
-        return answer(snapshot, vectors, k, rank_by, allowed, offset, words, reranking)
+
+        def hits(count: int) -> list[Hit]:
+            return answer(snapshot, vectors, count, rank_by, allowed, 0, ranked)
+
+        if min_relevance > 0:
+            return relevant_hits(hits, k, offset, min_relevance)
+        return answer(snapshot, vectors, k, rank_by, allowed, offset, ranked)
 
     def _reranking(self, asked: Query, name: str | None, top: int) -> Reranking | None:
         """Return how to rank anew; raises InputError where the model or the query cannot."""
@@ -418,6 +477,9 @@ class Collection:
                 say(f"keeping the regions of {len(self):,} images anew")
                 rewrite(self._table(), storage)
             keep_fast(self._table(), self._made_of, say)
+            tidy(self._table())
+            keep_judged(self._table(), self.model, self._made_of, self.directory, anew=True)
+            self._snapshot = None
             snapshot = self._latest()
             asked = list(texts or some_texts(snapshot.dataset))
             queries = self.model.encoder.encode_texts(asked)
@@ -520,8 +582,13 @@ class Collection:
                 self.__dict__.pop("model", None)
             self._settings, self._snapshot = settings, None
         if self._snapshot is None or not self._snapshot.is_latest:
-            self._snapshot = Snapshot(self._table(), self._made_of)
+            judge = load_judge(judge_file(self.directory, self._fingerprint))
+            self._snapshot = Snapshot(self._table(), self._made_of, judge)
         return self._snapshot
+
+    @property
+    def _fingerprint(self) -> str:
+        return str(self._settings["model"]["fingerprint"])
 
     @property
     def _made_of(self) -> str:
@@ -559,7 +626,7 @@ class Collection:
         entry = others.get(model.fingerprint)
         if entry is None or entry["fusion"] != model.fusion_name:
             regions, vectors = self._settings["regions"], self._settings.get("vectors")
-            regions = carried_over(regions, model.dense)
+            regions = carried_over(regions, model.sight)
             entry = self._new_table(model, regions, vectors or model.vectors)
             others = {**others, model.fingerprint: entry}
             self._settings = {**self._settings, "others": others}

@@ -3,13 +3,21 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import lance
 import numpy as np
+import xxhash
 
+from finesight.images import ImageError, decode_image, read_image
+from finesight.raw_previews import SUFFIXES as RAW_SUFFIXES
+from finesight.raw_previews import NoPreviewError, read_preview
+from finesight.regions.tiles import is_large
+from finesight.scoring import normalise
 from finesight.types import Float32
 
 _ROWS = 2048  # compared with all others at a time
+_COPIED = 2**20  # pixels, to be hashed
 
 
 @dataclass(frozen=True)
@@ -34,26 +42,69 @@ def find_duplicates(
 
     near: the least cosine, or None to leave them out, as they cost time that grows with the
     square of the number of images. An image that stands in a group for its bytes or pixels is
-    compared once.
+    compared once. Files that looked the same are read again; one that is gone has no pixels.
     """
-    rows = table.to_table(columns=["path", "sha256", "pixels"]).to_pydict()
+    columns = ["path", "sha256", "pixels", "width", "height"]
+    rows = table.to_table(columns=columns).to_pydict()
     paths = [Path(path) for path in rows["path"]]
-    groups = []
-    for kind, keys in (("bytes", rows["sha256"]), ("pixels", rows["pixels"])):
-        alike: dict[str, list[int]] = {}
-        seen: set[tuple[str, str]] = set()  # of the same pixels, one for each content
-        for place, key in enumerate(keys):
-            content = (key, rows["sha256"][place])
-            if key is not None and (kind == "bytes" or content not in seen):
-                alike.setdefault(key, []).append(place)
-                seen.add(content)
-        groups += [_group(kind, paths, g) for g in alike.values() if len(g) > 1]
+    alike: dict[str, list[int]] = {}
+    for place, digest in enumerate(rows["sha256"]):
+        alike.setdefault(digest, []).append(place)
+    groups = [_group("bytes", paths, g) for g in alike.values() if len(g) > 1]
+    pictures = _same_pixels(rows, paths, [places[0] for places in alike.values()], progress)
+    groups += [_group("pixels", paths, places) for places in pictures if len(places) > 1]
     if near is not None:
-        firsts: dict[str, int] = {}
-        for place, (pixels, digest) in enumerate(zip(rows["pixels"], rows["sha256"], strict=True)):
-            firsts.setdefault(pixels or digest, place)
-        groups += _near(table, paths, sorted(firsts.values()), near, progress)
+        firsts = sorted(places[0] for places in pictures)
+        groups += _near(table, paths, firsts, near, progress)
     return groups
+
+
+def _same_pixels(
+    rows: dict[str, list[Any]],
+    paths: list[Path],
+    contents: list[int],
+    progress: Callable[[int, int], None],
+) -> list[list[int]]:
+    """Group the contents, a place each, by their pixels; most groups have one member.
+
+    What looked the same when it was indexed is decoded again and compared as a whole: small
+    things may differ. Very large images were compared as a whole then.
+    """
+    looked: dict[str, list[int]] = {}
+    for place in contents:
+        looked.setdefault(rows["pixels"][place] or rows["sha256"][place], []).append(place)
+    to_decode = sum(len(places) for places in looked.values() if len(places) > 1)
+    done = 0
+    groups = []
+    for places in looked.values():
+        same: dict[str, list[int]] = {}
+        for place in places:
+            width, height = rows["width"][place], rows["height"][place]
+            if len(places) == 1 or is_large(width, height):
+                key: str | None = rows["pixels"][place]
+            else:
+                key = _pixel_hash(paths[place], width * height)
+                done += 1
+                progress(done, to_decode)
+            same.setdefault(key or rows["sha256"][place], []).append(place)
+        groups += list(same.values())
+    return groups
+
+
+def _pixel_hash(path: Path, most_pixels: int) -> str | None:
+    """Return what images of the same pixels have in common; None where it cannot be read now."""
+    try:
+        if path.suffix.lower() in RAW_SUFFIXES:
+            image = decode_image(read_preview(path), most_pixels)
+        else:
+            image = read_image(path, most_pixels)
+    except (ImageError, NoPreviewError):
+        return None
+    digest = xxhash.xxh3_128(f"{image.width}x{image.height}".encode())
+    rows = max(1, _COPIED // image.width)
+    for top in range(0, image.height, rows):  # a copy of the whole may be large
+        digest.update(image.crop((0, top, image.width, min(top + rows, image.height))).tobytes())
+    return digest.hexdigest()
 
 
 def _group(
@@ -71,7 +122,8 @@ def _near(
 ) -> list[Duplicates]:
     whole = table.to_table(columns=["whole"])["whole"].combine_chunks()
     flat = whole.flatten().to_numpy(zero_copy_only=False)
-    vectors = flat.reshape(len(whole), -1)[places]
+    # Stored in float16, whose rounding changes their lengths.
+    vectors = normalise(flat.reshape(len(whole), -1)[places].astype(np.float32))
     parent = np.arange(len(places))
     lowest = np.ones(len(places))
     for first, second, cosine in pairs_above(vectors, near, progress):

@@ -8,9 +8,8 @@ import numpy as np
 
 from finesight.collection.asking import QueryVectors
 from finesight.collection.filtering import quoted
-from finesight.collection.reranking import Reranking
 from finesight.collection.schema import unpack_whole
-from finesight.collection.search import search_table
+from finesight.collection.search import Ranked, search_table
 from finesight.collection.snapshot import Snapshot
 from finesight.scoring import normalise
 from finesight.types import Float32, Hit
@@ -28,8 +27,7 @@ def search_grouped(
     rank_by: str,
     where: str | None = None,
     offset: int = 0,
-    words: bool = False,
-    reranking: Reranking | None = None,
+    ranked: Ranked | None = None,
 ) -> list[Hit]:
     """Return k groups behind the first `offset`, as their best hits; arguments as `search_table`.
 
@@ -38,7 +36,7 @@ def search_grouped(
     wanted = offset + k
     count = _FIRST * wanted
     while True:
-        hits = search_table(snapshot, query, count, rank_by, where, 0, words, reranking)
+        hits = search_table(snapshot, query, count, rank_by, where, ranked=ranked)
         groups = group(hits, _whole(snapshot.dataset, hits))
         if len(groups) >= wanted or len(hits) < count:
             return groups[offset:wanted]

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import xxhash
-from PIL import Image
 
 from finesight.collection.annotations import Note
 from finesight.collection.fusing import fuse
@@ -25,8 +24,6 @@ from finesight.raw_previews import NoPreviewError, read_preview
 from finesight.regions.tiles import is_large
 from finesight.types import Float32, ImageVectors, UInt8
 
-# Pixels copied at once to be hashed.
-_COPIED = 2**20
 # Pixels that are decoded at the same time, in all threads together; one image may be larger.
 _PIXELS_AT_ONCE = 150_000_000
 # Bytes of archives' members that wait to be decoded, beside the one that is read last.
@@ -99,7 +96,7 @@ def look_at_files(
     known: whether these bytes (by sha256) were looked at before, which spares encoding them.
     Memory is bounded by the few images that are decoded ahead.
     """
-    look = _Look(model, parse_looking(regions, model.dense), vectors, known, max_pixels)
+    look = _Look(model, parse_looking(regions, model.sight), vectors, known, max_pixels)
     for item, embeddings in encode_ahead(look.given(sources), look.prepare, model.encoder):
         yield look.finish(item, embeddings)
 
@@ -172,10 +169,9 @@ class _Look:
             if shrink == 1 and image.size != size:  # turned by what stands behind the pixels
                 size = image.size
                 header = replace(header, width=image.width, height=image.height)
-            glimpse, crops = self.looking.glimpse(
-                image, preprocessing, size, Place(source.found.path)
-            )
-            return _Cut(source, digest, header, _pixel_hash(image), glimpse), crops
+            place = Place(source.found.path)
+            glimpse, crops = self.looking.glimpse(image, preprocessing, size, place)
+            return _Cut(source, digest, header, _hash_of_look(size, crops[0]), glimpse), crops
 
     def finish(
         self, item: _Cut | Same | Failed, embeddings: Float32 | None
@@ -237,14 +233,14 @@ def _read(source: Source) -> tuple[bytes | Path, str]:
     return data, hashlib.sha256(data).hexdigest()
 
 
-def _pixel_hash(image: Image.Image) -> str:
-    """Return what two images have in common whose decoded pixels are the same."""
-    digest = xxhash.xxh3_128(f"{image.width}x{image.height}".encode())
-    rows = max(1, _COPIED // image.width)
-    for top in range(0, image.height, rows):  # a copy of the whole may be large
-        box = (0, top, image.width, min(top + rows, image.height))
-        part = image if image.height <= rows else image.crop(box)
-        digest.update(part.tobytes())
+def _hash_of_look(size: tuple[int, int], whole: UInt8) -> str:
+    """Return what two images have in common whose pixels are the same, and few others.
+
+    size: in pixels; whole: the image as the model sees it (side, side, 3). All the pixels would
+    take a core some milliseconds an image: they are compared when somebody asks for duplicates.
+    """
+    digest = xxhash.xxh3_128(f"{size[0]}x{size[1]}".encode())
+    digest.update(whole.tobytes())
     return digest.hexdigest()
 
 

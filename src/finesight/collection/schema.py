@@ -28,8 +28,9 @@ class Record:
     """One looked-at image.
 
     id: stays when the file moves; sha256: of the file's bytes; looked: the name of the regions;
-    fused: the vectors (k, d) that stand for them all; pixels: the hash of the decoded pixels;
-    taken: the camera's local time; caption: words about the image; metadata: a JSON object.
+    fused: the vectors (k, d) that stand for them all; pixels: a hash that images of the same
+    pixels share, and others that the model sees alike; taken: the camera's local time; caption:
+    words about the image; metadata: a JSON object.
     """
 
     id: str

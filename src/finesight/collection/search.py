@@ -1,7 +1,7 @@
 """Ranks the rows of a table for one query, batch by batch."""
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,9 +11,11 @@ import pyarrow as pa
 
 from finesight.collection.asking import QueryVectors
 from finesight.collection.candidates import nearest_by_fused
+from finesight.collection.judging import judged, relevances
 from finesight.collection.reranking import Reranking
 from finesight.collection.schema import rows_condition, unpack_stored, unpack_whole
 from finesight.collection.snapshot import Snapshot
+from finesight.collection.together import together
 from finesight.collection.words import find_words
 from finesight.scoring import cosines, max_over_regions, mean_over_regions, reciprocal_ranks
 from finesight.types import WHOLE, Box, Float32, Hit, Match, Why
@@ -39,6 +41,10 @@ class Scored:
     by_words: bool = False
 
 
+Ranked = Callable[[Snapshot, QueryVectors, int, str, str | None], list[Scored]]
+"""Returns the k best images: arguments snapshot, query, k, rank_by and where."""
+
+
 def search_table(
     snapshot: Snapshot,
     query: QueryVectors,
@@ -46,25 +52,17 @@ def search_table(
     rank_by: str,
     where: str | None = None,
     offset: int = 0,
-    words: bool = False,
-    reranking: Reranking | None = None,
+    ranked: Ranked | None = None,
 ) -> list[Hit]:
     """Return the k best images for a query behind the first `offset`; ties go by path.
 
     An image scores by the weighted mean of its cosines with the query's parts. rank_by: one of
     `finesight.scoring.RANKINGS`. All but "regions" and "fused" score every image; these score the
     images whose fused vectors come nearest, several times as many as asked. where: a condition
-    in SQL that images must meet. words: that ranking and the one by captions and file names are
-    merged by their reciprocal ranks, whose sum is the score. reranking: ranks the best anew, at
-    least as many as are asked for; the score is then the matcher's.
+    in SQL that images must meet. ranked: what ranks, `rank` unless given.
     """
-    ranked = rank_with_words if words else rank
-    count = max(offset + k, reranking.top if reranking else 0)
-    best = ranked(snapshot, query, count, rank_by, where)
-    if reranking is not None:
-        scores = reranking.scores(snapshot.dataset, [row.row_id for row in best])
-        best = sorted((replace(row, score=scores[row.row_id]) for row in best), key=_order)
-    return as_hits(snapshot.dataset, query, best[offset : offset + k], offset, rank_by)
+    best = (ranked or rank)(snapshot, query, offset + k, rank_by, where)[offset:]
+    return as_hits(snapshot, query, best, offset, rank_by)
 
 
 def rank(
@@ -73,20 +71,43 @@ def rank(
     """Return the k best images, best first; arguments as `search_table`."""
     wanted = k + len(query.left_out)
     chosen = _chosen(snapshot, query, candidates(wanted), rank_by, where)
-    best = _best(snapshot.dataset, query, wanted, rank_by, chosen)
+    best = best_of(snapshot.dataset, query, wanted, rank_by, chosen)
     return [row for row in best if row.path not in query.left_out][:k]
+
+
+def rank_anew(
+    snapshot: Snapshot,
+    query: QueryVectors,
+    k: int,
+    rank_by: str,
+    where: str | None = None,
+    *,
+    ranked: Ranked,
+    reranking: Reranking,
+) -> list[Scored]:
+    """Return the k best as a matcher ranks the best of another ranking, at least its `top`.
+
+    The score is the matcher's; the other arguments are those of `rank`.
+    """
+    best = ranked(snapshot, query, max(k, reranking.top), rank_by, where)
+    scores = reranking.scores(snapshot.dataset, [row.row_id for row in best])
+    return sorted((replace(row, score=scores[row.row_id]) for row in best), key=_order)[:k]
 
 
 def rank_with_words(
     snapshot: Snapshot, query: QueryVectors, k: int, rank_by: str, where: str | None = None
 ) -> list[Scored]:
-    """Return the k best by what is in them and by their words; arguments as `search_table`."""
+    """Return the k best by what is in them and by their words; arguments as `search_table`.
+
+    That ranking and the one by captions and file names are merged by their reciprocal ranks, whose
+    sum is the score.
+    """
     count = candidates(k)
     named = find_words(snapshot.dataset, query.text, count, where)
     chosen = _chosen(snapshot, query, count, rank_by, where)
-    seen = _best(snapshot.dataset, query, count, rank_by, chosen)
+    seen = best_of(snapshot.dataset, query, count, rank_by, chosen)
     missing = {row_id for row_id, _ in named} - {row.row_id for row in seen}
-    seen += _best(snapshot.dataset, query, len(named), rank_by, rows_condition(missing))
+    seen += best_of(snapshot.dataset, query, len(named), rank_by, rows_condition(missing))
     seen = sorted((row for row in seen if row.path not in query.left_out), key=_order)
     by_content = [row.row_id for row in seen]
     known = set(by_content)
@@ -115,7 +136,7 @@ def _chosen(
         return where
     rows = near.tolist()
     if rank_by == "regions" and query.detail < 1:  # fused vectors find regions, not wholes
-        rows += [row.row_id for row in _best(snapshot.dataset, query, count, "whole", where)]
+        rows += [row.row_id for row in best_of(snapshot.dataset, query, count, "whole", where)]
     return rows_condition(rows)
 
 
@@ -130,20 +151,28 @@ def candidates(wanted: int) -> int:
     return count
 
 
-def _best(
+def best_of(
     dataset: lance.LanceDataset, query: QueryVectors, k: int, rank_by: str, where: str | None
 ) -> list[Scored]:
     """Return the k best of the images that meet a condition, best first."""
     column = {"whole": "whole", "fused": "fused"}.get(rank_by, "regions")
+    all_parts = query.together is not None and column == "regions"
+    columns = ["path", column, *(["boxes"] if all_parts else [])]
     best: list[Scored] = []
     batches = dataset.to_batches(
-        columns=["path", column], filter=where, with_row_id=True, batch_size=_BATCH
+        columns=columns,
+        filter=where,
+        with_row_id=True,
+        batch_size=_BATCH,
     )
     for batch in batches:
         if batch.num_rows == 0:
             continue
-        found, regions = _scores(batch[column], query, rank_by)
-        score = query.shares @ found
+        if all_parts:
+            score, found, regions = _together(batch, query)
+        else:
+            found, regions = _scores(batch[column], query, rank_by)
+            score = query.shares @ found
         few = np.arange(len(score))
         if len(score) > k:  # equals of the last one may come first by their path
             few = np.flatnonzero(score >= np.partition(score, -k)[-k])
@@ -182,19 +211,37 @@ def _scores(column: pa.Array, query: QueryVectors, rank_by: str) -> tuple[Float3
     return np.stack(scores), np.stack(regions)
 
 
+def _together(batch: pa.RecordBatch, query: QueryVectors) -> tuple[Float32, Float32, np.ndarray]:
+    """Return how well images (n,) show all parts, the parts' cosines and regions (m, n)."""
+    assert query.together is not None
+    seen, counts = unpack_stored(batch["regions"])
+    boxes, _ = unpack_stored(batch["boxes"])
+    found = cosines(query.vectors, seen)
+    score, regions = together(found, counts, boxes, query.weights, query.together)
+    places = regions + (np.cumsum(counts) - counts)
+    return score, np.take_along_axis(found, places, axis=1), regions
+
+
 def as_hits(
-    dataset: lance.LanceDataset,
+    snapshot: Snapshot,
     query: QueryVectors,
     best: Sequence[Scored],
     offset: int,
     rank_by: str,
 ) -> list[Hit]:
-    """Return scored images as hits, whose ranks begin behind `offset`, with their boxes."""
+    """Return scored images as hits, whose ranks begin behind `offset`, with their boxes.
+
+    They are judged where the collection has learned to.
+    """
     if not best:
         return []
     with_boxes = rank_by not in ("whole", "fused")
+    judge = snapshot.judge if any(query.texts) else None
     columns = ["id", "path", "width", "height", *(["boxes"] if with_boxes else [])]
-    table = dataset.to_table(columns=columns, filter=rows_condition(row.row_id for row in best))
+    columns += [] if judge is None else ["regions"]
+    table = snapshot.dataset.to_table(
+        columns=columns, filter=rows_condition(row.row_id for row in best)
+    )
     places = {path: i for i, path in enumerate(table["path"].to_pylist())}
     hits = []
     for rank_, found in enumerate(best, offset + 1):
@@ -214,7 +261,10 @@ def as_hits(
         hits.append(
             Hit(rank_, found.score, path, first.box, id_, width, height, why, first.part, matches)
         )
-    return hits
+    if judge is None:
+        return hits
+    rows = [places[found.path] for found in best]
+    return judged(hits, relevances(judge, query, table["regions"].combine_chunks().take(rows)))
 
 
 def _why(rank_by: str, box: Box) -> Why:

@@ -9,6 +9,7 @@ import lance
 import numpy as np
 import pyarrow as pa
 
+from finesight.collection.judging import Judge
 from finesight.collection.schema import rows_condition, unpack_stored
 from finesight.collection.vector_index import (
     Keys,
@@ -22,7 +23,7 @@ from finesight.collection.vector_index import (
 from finesight.scoring import cosines
 from finesight.types import Float32
 
-FLAT = 200_000
+FLAT = 50_000
 """So many fused vectors are held in memory and scanned; of more, an index is asked."""
 
 
@@ -81,12 +82,16 @@ class Snapshot:
     """One version of a table, safe for several threads.
 
     dataset: the table; it stays as it is, whatever is written meanwhile. made_of: what its fused
-    vectors are, by which their index is known.
+    vectors are, by which their index is known; judge: what its hits are judged by, where that is
+    known.
     """
 
-    def __init__(self, dataset: lance.LanceDataset, made_of: str = "") -> None:
+    def __init__(
+        self, dataset: lance.LanceDataset, made_of: str = "", judge: Judge | None = None
+    ) -> None:
         self.dataset = dataset
         self.made_of = made_of
+        self.judge = judge
         self._lock = threading.Lock()
 
     @property

@@ -26,6 +26,20 @@ class Encoder(Protocol):
     def longest_text(self) -> int:
         """The number of tokens, begin and end included, beyond which a text is cut."""
 
+    @property
+    def lanes(self) -> "Sequence[Encoder]":
+        """Encoders of the same model to use at the same time, each in a thread of its own.
+
+        Many batches take less time so than each on all cores in turn, whose threads wait for
+        each other at every layer. Where one batch takes the machine (a GPU): this one alone.
+        """
+
+    def reads_whole(self, text: str) -> bool:
+        """Whether a text is not cut."""
+
+    def unknown_words(self, text: str) -> list[str]:
+        """Return the words of a text that the model has no token for; most models have one."""
+
     def encode_images(self, crops: UInt8) -> Float32:
         """Return the L2-normalised embeddings (b, d) of crops (b, side, side, 3)."""
 

@@ -1,15 +1,16 @@
-"""Reads embeddings of many windows out of one feature map, from the graphs of a bundle.
+"""Reads the embeddings of many windows out of one pass over a canvas larger than a crop.
 
-`onnx/dense_model.onnx` turns pixels of any size into a feature map; a window of it is pooled as
-the tower pools its whole map, and `onnx/region_head.onnx` turns that into an embedding. With
-`onnx/objectness.onnx` the map also says where something is.
+A convolutional bundle has `onnx/dense_model.onnx`, which turns pixels of any size into a feature
+map, and `onnx/region_head.onnx`, which turns a window of it, pooled as the tower pools its whole
+map, into an embedding. A vision transformer's bundle has `onnx/region_model.onnx`, which takes
+the windows beside the pixels (networks/region_tokens.py).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import onnxruntime
@@ -21,7 +22,8 @@ from finesight.types import Float32, UInt8
 
 MAP = "onnx/dense_model.onnx"
 HEAD = "onnx/region_head.onnx"
-OBJECTNESS = "onnx/objectness.onnx"
+REGIONS = "onnx/region_model.onnx"
+POOLED, TOKENS = "pooled", "tokens"
 
 
 OVERLAP = 0.5
@@ -29,18 +31,40 @@ OVERLAP = 0.5
 
 
 @dataclass(frozen=True)
-class Guesses:
-    """Where something may be: boxes (n, 4), normalised xyxy, and how likely, (n,) in 0..1."""
+class DenseEntry:
+    """How a bundle reads windows out of one canvas.
 
-    boxes: Float32
-    likely: Float32
+    stride: pixels of the canvas for each cell that a window is made of; kind: "pooled" of a feature
+    map, or "tokens" of a transformer.
+    """
+
+    stride: int
+    kind: str = POOLED
 
 
-class DenseTower:
-    """The image tower of a bundle on canvases larger than its input.
+class DenseTower(Protocol):
+    """An image tower that sees many windows of a canvas at once."""
 
-    stride: pixels of the canvas for each cell of the map. Raises DataError, when it is used, for a
-    bundle without these graphs or a damaged one.
+    preprocessing: Preprocessing
+
+    @property
+    def stride(self) -> int:
+        """Pixels of the canvas for each cell."""
+
+    def passes(self, side: int) -> float:
+        """What one canvas costs, in encodings of one crop."""
+
+    def read(self, canvas: UInt8, cells: Sequence[int]) -> tuple[Float32, Float32]:
+        """Return boxes (p, 4) and embeddings (p, d) of windows of a canvas (side, side, 3).
+
+        cells: the windows' sides; each starts every quarter of its side and at the far border.
+        """
+
+
+class PooledTower:
+    """The convolutional tower of a bundle, whose map is pooled window by window.
+
+    Raises DataError, when it is used, for a bundle without these graphs or a damaged one.
     """
 
     def __init__(self, directory: Path, preprocessing: Preprocessing, stride: int) -> None:
@@ -48,19 +72,20 @@ class DenseTower:
         self.preprocessing = preprocessing
         self.stride = stride
 
-    @property
-    def tells_objects(self) -> bool:
-        """Whether the bundle says where something is."""
-        return (self.directory / OBJECTNESS).is_file()
-
     def passes(self, side: int) -> float:
         """What one map of a canvas costs, in encodings of one crop: the share of their pixels."""
         return (side / self.preprocessing.side) ** 2
 
+    def read(self, canvas: UInt8, cells: Sequence[int]) -> tuple[Float32, Float32]:
+        """Return the windows of a canvas: see DenseTower."""
+        found = self.maps(canvas[None])[0]
+        parts = [self.windows(found, each, max(1, each // 4)) for each in cells]
+        boxes, embeddings = zip(*parts, strict=True)
+        return np.concatenate(boxes), np.concatenate(embeddings)
+
     def maps(self, canvases: UInt8) -> Float32:
         """Return the feature maps (b, c, h, w) of canvases (b, side, side, 3)."""
-        pixels = self.preprocessing.tensor(canvases)
-        return self._run(self._map, pixels)
+        return _run(self._map, self.preprocessing.tensor(canvases))
 
     def encode(self, crops: UInt8) -> Float32:
         """Return the embeddings (b, d) of crops (b, side, side, 3) of any side.
@@ -70,7 +95,7 @@ class DenseTower:
         """
         found = self.maps(crops)
         pooled = found.mean(axis=(2, 3)) + found.max(axis=(2, 3))
-        return normalise(self._run(self._head, pooled))
+        return normalise(_run(self._head, pooled))
 
     def windows(self, found: Float32, cells: int, step: int) -> tuple[Float32, Float32]:
         """Return boxes (p, 4) and embeddings (p, d) of all windows of cells × cells in one map.
@@ -88,50 +113,89 @@ class DenseTower:
         y, x = (grid.ravel() for grid in np.meshgrid(rows, columns, indexing="ij"))
         scale = np.array([width, height, width, height], np.float32)
         boxes = np.stack([x, y, x + cells, y + cells], axis=1) / scale
-        return boxes.astype(np.float32), normalise(self._run(self._head, flat))
-
-    def guesses(self, found: Float32) -> Guesses:
-        """Return where in one map (c, h, w) something may be: one guess for each cell."""
-        said = self._run(self._objectness, found[None])[0]
-        _, height, width = said.shape
-        y, x = np.meshgrid(np.arange(height) + 0.5, np.arange(width) + 0.5, indexing="ij")
-        centres = np.stack([x + said[1], y + said[2]])
-        sides = np.exp(np.clip(said[3:5], -3.0, 5.0))
-        scale = np.array([width, height])[:, None, None]
-        corners = np.concatenate([(centres - sides / 2) / scale, (centres + sides / 2) / scale])
-        boxes = np.clip(corners.reshape(4, -1).T, 0.0, 1.0).astype(np.float32)
-        likely = 1 / (1 + np.exp(-said[0].ravel()))
-        return Guesses(boxes, likely.astype(np.float32))
+        return boxes.astype(np.float32), normalise(_run(self._head, flat))
 
     @cached_property
     def _map(self) -> onnxruntime.InferenceSession:
-        return self._session(MAP)
+        return open_graph(self.directory / MAP)
 
     @cached_property
     def _head(self) -> onnxruntime.InferenceSession:
-        return self._session(HEAD)
+        return open_graph(self.directory / HEAD)
+
+
+class TokenTower:
+    """The vision transformer of a bundle, in which every window has a class token of its own.
+
+    Raises DataError, when it is used, for a bundle without this graph or a damaged one.
+    """
+
+    def __init__(self, directory: Path, preprocessing: Preprocessing, stride: int) -> None:
+        self.directory = directory
+        self.preprocessing = preprocessing
+        self.stride = stride
+
+    def passes(self, side: int) -> float:
+        """What one canvas costs, in encodings of one crop: the share of their patches."""
+        return (side / self.preprocessing.side) ** 2
+
+    def read(self, canvas: UInt8, cells: Sequence[int]) -> tuple[Float32, Float32]:
+        """Return the windows of a canvas: see DenseTower."""
+        boxes, inside = windows_of_patches(len(canvas) // self.stride, cells)
+        pixels = self.preprocessing.tensor(canvas[None])
+        given = {"pixel_values": pixels, "windows": inside}
+        return boxes, normalise(self._graph.run(None, given)[0])
 
     @cached_property
-    def _objectness(self) -> onnxruntime.InferenceSession:
-        return self._session(OBJECTNESS)
+    def _graph(self) -> onnxruntime.InferenceSession:
+        return open_graph(self.directory / REGIONS)
 
-    def _session(self, file: str) -> onnxruntime.InferenceSession:
-        options = onnxruntime.SessionOptions()
-        # Images are looked at side by side, each in a thread of its own.
-        options.intra_op_num_threads = 1
-        options.log_severity_level = 3
-        try:
-            return onnxruntime.InferenceSession(
-                self.directory / file, options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # ONNX Runtime has no common class for what can go wrong
-            raise DataError(
-                f"{self.directory / file} is missing or damaged: export the model again"
-            ) from error
 
-    def _run(self, session: onnxruntime.InferenceSession, given: Any) -> Float32:
-        found: Float32 = session.run(None, {session.get_inputs()[0].name: given})[0]
-        return found
+def windows_of_patches(across: int, cells: Sequence[int]) -> tuple[Float32, Float32]:
+    """Return the boxes (n, 4) of windows of across × across patches, and which lie in each.
+
+    cells: see DenseTower.read; the second is (n, across²), 1 inside and 0 outside.
+    """
+    corners = [
+        (x, y, each)
+        for each in cells
+        for y in _starts(across, each, max(1, each // 4))
+        for x in _starts(across, each, max(1, each // 4))
+    ]
+    inside = np.zeros((len(corners), across, across), np.float32)
+    for window, (x, y, each) in zip(inside, corners, strict=True):
+        window[y : y + each, x : x + each] = 1
+    boxes = np.array([(x, y, x + each, y + each) for x, y, each in corners], np.float32) / across
+    return boxes, inside.reshape(len(corners), -1)
+
+
+def open_tower(directory: Path, preprocessing: Preprocessing, entry: DenseEntry) -> DenseTower:
+    """Return the tower that reads a bundle's canvases; raises DataError for an unknown kind."""
+    if entry.kind == POOLED:
+        return PooledTower(directory, preprocessing, entry.stride)
+    if entry.kind == TOKENS:
+        return TokenTower(directory, preprocessing, entry.stride)
+    raise DataError(
+        f"{directory} reads its canvases by {entry.kind!r}, which this finesight does not know: "
+        "update finesight"
+    )
+
+
+def open_graph(path: Path) -> onnxruntime.InferenceSession:
+    """Open a graph of a bundle to run in one thread; raises DataError for a damaged one."""
+    options = onnxruntime.SessionOptions()
+    # Images are looked at side by side, each in a thread of its own.
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime has no common class for what can go wrong
+        raise DataError(f"{path} is missing or damaged: export the model again") from error
+
+
+def _run(session: onnxruntime.InferenceSession, given: Any) -> Float32:
+    found: Float32 = session.run(None, {session.get_inputs()[0].name: given})[0]
+    return found
 
 
 def _starts(length: int, cells: int, step: int) -> Sequence[int]:

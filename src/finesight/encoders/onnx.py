@@ -1,5 +1,6 @@
 """Encoders that run in ONNX Runtime, from a folder in the layout of the hub's ONNX models."""
 
+import copy
 import json
 import os
 from collections.abc import Sequence
@@ -85,6 +86,16 @@ class OnnxEncoder:
         cut = self._tokenizer.truncation
         return min(int(longest), cut["max_length"]) if cut else int(longest)
 
+    @cached_property
+    def lanes(self) -> "list[OnnxEncoder]":
+        """One encoder of one thread for each core; on CUDA, this one alone."""
+        if self._threads == 1 or "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+            return [self]
+        alone = copy.copy(self)  # without its towers, as none of them is loaded yet
+        alone.__dict__.pop("_vision", None)
+        alone._threads = 1
+        return [alone] * self._threads
+
     def encode_images(self, crops: UInt8) -> Float32:
         """Return the L2-normalised embeddings (b, d) of crops (b, side, side, 3)."""
         return normalise(np.concatenate(self._run_vision(crops, self._output("image"))))
@@ -113,6 +124,20 @@ class OnnxEncoder:
         found = session.run([self._output("text")], given)[0]
         return normalise(found.astype(np.float32, copy=False))
 
+    def reads_whole(self, text: str) -> bool:
+        """Whether a text is not cut."""
+        return not self._tokenizer.encode(text).overflowing
+
+    def unknown_words(self, text: str) -> list[str]:
+        """Return the words of a text that the tokenizer has no token for."""
+        name = getattr(self._tokenizer.model, "unk_token", None)
+        if name is None:
+            return []
+        tokens = self._tokenizer.encode(text, add_special_tokens=False)
+        unknown = self._tokenizer.token_to_id(name)
+        found = zip(tokens.ids, tokens.offsets, strict=True)
+        return [text[start:end] for id_, (start, end) in found if id_ == unknown]
+
     def _run_vision(self, crops: UInt8, output: str) -> list[Float32]:
         session = self._vision
         (given,) = session.get_inputs()
@@ -124,6 +149,9 @@ class OnnxEncoder:
             pixels: np.ndarray = self.preprocessing.tensor(crops[start : start + batch])
             return pixels.astype(np.float16) if half else pixels
 
+        if len(crops) <= batch:
+            part = session.run([output], {given.name: tensor(0)})[0]
+            return [part.astype(np.float32, copy=False)]
         starts = range(0, len(crops), batch)
         found = []
         # The next batch is scaled while this one is encoded: no core waits for it.

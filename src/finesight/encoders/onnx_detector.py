@@ -11,7 +11,7 @@ import numpy as np
 import onnxruntime
 from PIL import Image
 
-from finesight.encoders.dense import OVERLAP, Guesses
+from finesight.encoders.objects import OVERLAP, Guesses
 from finesight.encoders.preprocessing import Preprocessing
 from finesight.errors import DataError
 from finesight.types import Float32

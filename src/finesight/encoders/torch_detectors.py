@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from PIL import Image
 
-from finesight.encoders.dense import OVERLAP, Guesses
+from finesight.encoders.objects import OVERLAP, Guesses
 from finesight.encoders.onnx_detector import padded_square, unpadded
 from finesight.encoders.preprocessing import Preprocessing
 from finesight.encoders.torch_hub import load_part, processor_file

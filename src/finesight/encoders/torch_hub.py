@@ -21,6 +21,7 @@ from finesight.scoring import normalise
 from finesight.types import Float32, UInt8
 
 _BATCH = 64
+_MORE = "more"  # a word behind a text, which a text that fills the context has no room for
 # Trained on texts padded to the full length, without a mask.
 _PADDED = ("siglip", "siglip2")
 
@@ -103,6 +104,11 @@ class TransformersEncoder:
         """The embedding width d."""
         return int(self.encode_texts(["a"]).shape[1])
 
+    @property
+    def lanes(self) -> tuple["TransformersEncoder"]:
+        """This one alone: a batch takes the whole device."""
+        return (self,)
+
     def encode_images(self, crops: UInt8) -> Float32:
         """Return the L2-normalised embeddings (b, d) of crops (b, side, side, 3)."""
         return normalise(np.concatenate([self._run(part, _embedding) for part in _parts(crops)]))
@@ -119,6 +125,19 @@ class TransformersEncoder:
         given = {name: value.to(self._device) for name, value in tokens.items()}
         found = _embedding(self.model.get_text_features(**given))
         return normalise(found.float().cpu().numpy())
+
+    def reads_whole(self, text: str) -> bool:
+        """Whether a text is not cut."""
+        return len(self.tokenizer([text], verbose=False)["input_ids"][0]) <= self.longest_text
+
+    def unknown_words(self, text: str) -> list[str]:
+        """Return the words of a text that the tokenizer has no token for."""
+        unknown = self.tokenizer.unk_token_id
+        if unknown is None:
+            return []
+        words = text.split()
+        ids = self.tokenizer(words, add_special_tokens=False, verbose=False)["input_ids"]
+        return [word for word, found in zip(words, ids, strict=True) if unknown in found]
 
     def tokens(self, texts: Sequence[str]) -> dict[str, Tensor]:
         """Return token ids (t, w) and, where the model uses one, their mask."""
@@ -187,6 +206,19 @@ class OpenClipEncoder:
     def width(self) -> int:
         """The embedding width d."""
         return int(self.encode_texts(["a"]).shape[1])
+
+    @property
+    def lanes(self) -> tuple["OpenClipEncoder"]:
+        """This one alone: a batch takes the whole device."""
+        return (self,)
+
+    def reads_whole(self, text: str) -> bool:
+        """Whether a text is not cut; one that fills the context may have been."""
+        return not bool(self._tokenizer([f"{text} {_MORE}"]).eq(self._tokenizer([text])).all())
+
+    def unknown_words(self, text: str) -> list[str]:
+        """OpenCLIP's tokenizers have a token for everything: none."""
+        return []
 
     @torch.inference_mode()
     def encode_images(self, crops: UInt8) -> Float32:

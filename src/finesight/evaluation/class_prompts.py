@@ -206,7 +206,7 @@ def _cut(image: LabelledImage, model: Model) -> _Cut:
     crops = [preprocessing.cut(pixels, each) for each in boxes.values()]
     glimpses = {method: Glimpse(each) for method, each in boxes.items()}
     for effort in EFFORTS:
-        looking = parse_looking(effort, model.dense)
+        looking = parse_looking(effort, model.sight)
         glimpses[f"effort-{effort}"], part = looking.glimpse(pixels, preprocessing)
         crops.append(part)
         passes[f"effort-{effort}"] = looking.passes(width, height)

@@ -7,17 +7,17 @@ width, height in pixels.
 
 import json
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from finesight.encoders.dense import OVERLAP, Guesses
+from finesight.encoders.objects import OVERLAP, Guesses
 from finesight.errors import DataError, InputError
 from finesight.images import ImageError
-from finesight.looking.schemes import Place
+from finesight.looking.ways import Place
 from finesight.types import Float32
 
 _NUMBER = re.compile(r"([0-9]+)$")
@@ -48,7 +48,7 @@ class BoxesFile:
             pictures = named["images"] if isinstance(named, dict) else None
             self._names = None if pictures is None else _names(pictures)
             self._sizes = {
-                picture["id"]: (int(picture["width"]), int(picture["height"]))
+                _id(picture["id"]): (int(picture["width"]), int(picture["height"]))
                 for picture in pictures or []
                 if "width" in picture and "height" in picture
             }
@@ -121,19 +121,20 @@ def _id(number: Any) -> Any:
 
 
 def _names(pictures: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the id of every name; without its folder, a name counts where no other is the same."""
+    """Return the id of every name; without its folder, a name counts where it means one image.
+
+    LVIS names an image by its URL, whose last folder the file is in.
+    """
     names: dict[str, Any] = {}
+    short: dict[str, set[Any]] = defaultdict(set)
     for picture in pictures:
-        for key in ("coco_url", "file_name"):
-            if key in picture:
-                parts = str(picture[key]).split("/")
-                names["/".join(parts[-2:]) if key == "coco_url" else picture[key]] = _id(
-                    picture["id"]
-                )
-    short = Counter(Path(name).name for name in names)
-    return names | {
-        Path(name).name: number for name, number in names.items() if short[Path(name).name] == 1
-    }
+        number = _id(picture["id"])
+        said = [str(picture[key]) for key in ("file_name", "coco_url") if key in picture]
+        for name in said:
+            names["/".join(name.split("/")[-2:]) if "://" in name else name] = number
+            short[name.split("/")[-1]].add(number)
+    alone = {name: ids.pop() for name, ids in short.items() if len(ids) == 1}
+    return alone | names
 
 
 def _within(boxes: Float32, scores: Float32, tile: Float32) -> Guesses:

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from finesight.encoders import Preprocessing
-from finesight.encoders.dense import Guesses
+from finesight.encoders.objects import Guesses
 from finesight.encoders.onnx_detector import MODEL, OnnxDetector
 from finesight.errors import InputError, MissingDependencyError
 from finesight.looking.boxes_file import BoxesFile

@@ -1,6 +1,6 @@
 """Look closely where something is: one cheap look at the whole, then crops centred on things.
 
-The feature map of a small canvas says where something may be (Guesses). The likeliest places,
+A thin network says where in a small canvas something may be (Guesses). The likeliest places,
 overlapping ones once, are cut out of the full-resolution image with some room around them: an
 object is never cut by the border of a grid, and fills its crop.
 """
@@ -8,25 +8,23 @@ object is never cut by the border of a grid, and fills its crop.
 import numpy as np
 from PIL import Image
 
-from finesight.encoders.dense import DenseTower, Guesses
+from finesight.encoders.objects import OVERLAP, Guesses, ObjectFinder
 from finesight.types import Float32
 
 ROOM = 1.3  # a crop's side over the longer side of what it is centred on
 TIGHT = 1.15  # the same where crops are small, and every pixel of them counts
 SMALLEST = 0.03  # side of a crop over the image's
-OVERLAP = 0.45  # of two guesses with a higher intersection over union, one is kept
 
 
 def windows_of_objects(
-    image: Image.Image, tower: DenseTower, canvas: int, count: int, room: float = ROOM
+    image: Image.Image, finder: ObjectFinder, canvas: int, count: int, room: float = ROOM
 ) -> Float32:
     """Return windows (1 + n, 4) with n <= count: the whole image, then the likeliest things.
 
     canvas: side in pixels of the square in which things are looked for, which costs
-    `tower.passes(canvas)`; room: see ROOM.
+    `finder.passes(canvas)`; room: see ROOM.
     """
-    pixels = np.asarray(image.resize((canvas, canvas), tower.preprocessing.resample))
-    guesses = tower.guesses(tower.maps(pixels[None])[0])
+    guesses = finder.guesses(image, canvas)
     chosen = guesses.boxes[suppress(guesses, count)]
     whole = np.array([[0, 0, 1, 1]], np.float32)
     return np.concatenate([whole, around(chosen, *image.size, room)])

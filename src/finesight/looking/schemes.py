@@ -1,206 +1,136 @@
-"""Ways of looking by name: which windows of an image are cut out and encoded.
-
-A fixed scheme knows its windows from the image's size; one that looks for objects needs the
-pixels, and says beforehand how small a window it may cut, so that a file can be decoded smaller.
-"""
+"""Ways of looking by name, and what an effort means for a model."""
 
 import re
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Protocol
 
-import numpy as np
 from PIL import Image
 
-from finesight.encoders import Encoder, Preprocessing
-from finesight.encoders.dense import DenseTower
+from finesight.encoders import Encoder
+from finesight.encoders.dense import PooledTower
+from finesight.encoders.objects import COARSEST
+from finesight.encoders.sight import PLAIN, Sight
 from finesight.errors import InputError
-from finesight.looking.objects import ROOM, SMALLEST, TIGHT, windows_of_objects
-from finesight.regions import Regions, parse_regions
-from finesight.types import WHOLE, Box, Float32, ImageVectors, UInt8
+from finesight.looking.closer import DESCENTS
+from finesight.looking.ways import (
+    CloserLooking,
+    DenseLooking,
+    FixedLooking,
+    Glimpse,
+    Looking,
+    ObjectLooking,
+    Place,
+    SparingLooking,
+)
+from finesight.regions import parse_regions
+from finesight.types import ImageVectors
+
+__all__ = [
+    "EFFORTS",
+    "OF_OBJECTS",
+    "OF_WINDOWS",
+    "Glimpse",
+    "Looking",
+    "Place",
+    "carried_over",
+    "cover_for",
+    "finds_objects",
+    "look_by",
+    "parse_looking",
+    "resolve_effort",
+    "sparing",
+]
 
 EFFORTS = ("low", "normal", "high")
 """How much may be spent on an image, in words."""
 
-OF_OBJECTS = {"low": "objects128x7at40", "normal": "objects160x8", "high": "objects256x22"}
+OF_OBJECTS = {"low": "objects256x5", "normal": "objects384x12", "high": "objects384x36"}
 """Efforts with a model that tells where something is: at most 8, 16 and 40 passes."""
 
-OF_WINDOWS = {"low": "cc2", "normal": "cc3", "high": "cc4"}
-"""Efforts with any other model: Complete Covers of 5, 14 and 30 passes."""
+SMALL_CROPS = "objects256x7at{}"
+"""The low effort where a tower takes crops of 7/8 of its input's side, which cost 3/4."""
+
+OF_WINDOWS = {"low": "closer8", "normal": "closer16", "high": "closer40"}
+"""Efforts with any other model: the same passes, from coarse to fine."""
 
 DETECT = "detect:"
 """What stands before the name of a detector (looking/detector.py)."""
 
 _OBJECTS = re.compile(r"objects([0-9]{2,4})x([0-9]{1,3})(?:at([0-9]{2,3}))?")
+_CLOSER = re.compile(r"closer([0-9]{1,3})")
+_DENSE = re.compile(r"dense([0-9]{2,4})")
+_SPARING = re.compile(r"(.+)~([0-9]{1,3})")
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where pixels are from: an image file, and the part of it that they show."""
+def parse_looking(name: str, sight: Sight = PLAIN) -> Looking:
+    """Return the way of looking of a name: an effort, objectsSxN, denseS, or of `parse_regions`.
 
-    path: Path
-    box: Box = WHOLE
-
-
-@dataclass(frozen=True)
-class Glimpse:
-    """What is known of an image whose crops are still to be encoded.
-
-    boxes: (p, 4); known: the embeddings (p - c, d) of the last of them, of which there are no
-    crops.
-    """
-
-    boxes: Float32
-    known: Float32 | None = None
-
-    def complete(self, embeddings: Float32) -> ImageVectors:
-        """Return all regions; embeddings: of the crops, (c, d)."""
-        if self.known is not None:
-            embeddings = np.concatenate([embeddings, self.known])
-        return ImageVectors(self.boxes, embeddings)
-
-
-class Looking(Protocol):
-    """One way of looking."""
-
-    def finest(self, width: int, height: int) -> Float32:
-        """Return boxes among which are the smallest that may be cut from such an image."""
-
-    def windows(
-        self, image: Image.Image, size: tuple[int, int] | None = None, place: Place | None = None
-    ) -> Float32:
-        """Return the boxes (p, 4) to encode, normalised xyxy, the whole image first.
-
-        size: width and height of the file, where the image was decoded smaller; place: where it
-        is from, for those who know files.
-        """
-
-    def glimpse(
-        self,
-        image: Image.Image,
-        preprocessing: Preprocessing,
-        size: tuple[int, int] | None = None,
-        place: Place | None = None,
-    ) -> tuple[Glimpse, UInt8]:
-        """Return these boxes, and crops (c, side, side, 3) to encode; size, place: as above."""
-
-    def passes(self, width: int, height: int) -> float:
-        """Return what an image costs, in encodings of one crop."""
-
-
-@dataclass(frozen=True)
-class FixedLooking:
-    """The windows of a geometric scheme."""
-
-    regions: Regions
-
-    def finest(self, width: int, height: int) -> Float32:
-        """Return all of its boxes."""
-        return self.regions(width, height)
-
-    def windows(
-        self, image: Image.Image, size: tuple[int, int] | None = None, place: Place | None = None
-    ) -> Float32:
-        """Return its boxes for an image of this size."""
-        return self.regions(*(size or image.size))
-
-    def glimpse(
-        self,
-        image: Image.Image,
-        preprocessing: Preprocessing,
-        size: tuple[int, int] | None = None,
-        place: Place | None = None,
-    ) -> tuple[Glimpse, UInt8]:
-        """Return its boxes, all of them with crops."""
-        boxes = self.windows(image, size)
-        return Glimpse(boxes), preprocessing.cut(image, boxes)
-
-    def passes(self, width: int, height: int) -> float:
-        """Return the number of windows."""
-        return float(len(self.regions(width, height)))
-
-
-@dataclass(frozen=True)
-class ObjectLooking:
-    """The whole image and up to `count` windows centred on what a canvas shows.
-
-    side: of these crops in pixels, where it is smaller than the model's own.
-    """
-
-    tower: DenseTower
-    canvas: int
-    count: int
-    side: int | None = None
-
-    def finest(self, width: int, height: int) -> Float32:
-        """Return the smallest window that it ever cuts."""
-        sides = SMALLEST * max(width, height) / np.array([width, height])
-        return np.array([[0, 0, *np.minimum(sides, 1)]], np.float32)
-
-    def windows(
-        self, image: Image.Image, size: tuple[int, int] | None = None, place: Place | None = None
-    ) -> Float32:
-        """Return the whole image and the windows of what was found in it."""
-        room = ROOM if self.side is None else TIGHT
-        return windows_of_objects(image, self.tower, self.canvas, self.count, room)
-
-    def glimpse(
-        self,
-        image: Image.Image,
-        preprocessing: Preprocessing,
-        size: tuple[int, int] | None = None,
-        place: Place | None = None,
-    ) -> tuple[Glimpse, UInt8]:
-        """Return its boxes; small crops are encoded here, and only the whole image is left."""
-        boxes = self.windows(image, size)
-        if self.side is None or len(boxes) == 1:
-            return Glimpse(boxes), preprocessing.cut(image, boxes)
-        small = replace(preprocessing, side=self.side).cut(image, boxes[1:])
-        return Glimpse(boxes, self.tower.encode(small)), preprocessing.cut(image, boxes[:1])
-
-    def passes(self, width: int, height: int) -> float:
-        """Return the most that an image costs; one with few objects costs less."""
-        each = 1.0 if self.side is None else self.tower.passes(self.side)
-        return 1 + self.tower.passes(self.canvas) + each * self.count
-
-
-def parse_looking(name: str, dense: DenseTower | None = None) -> Looking:
-    """Return the way of looking of a name: an effort, objectsSxN, or a name of `parse_regions`.
-
-    "detect:" before a name asks a detector (looking/detector.py).
-
-    objects160x8 looks for 8 objects in a canvas of 160 pixels, objects128x7at40 encodes them in
-    crops of 40 pixels; efforts: low, normal or high.
-    dense: of the model, where it has one. Raises InputError for an unknown name, and for objects
-    with a model that does not tell them.
+    objects256x5 looks for 5 objects in a canvas of 256 pixels, objects256x10at48 encodes them in
+    crops of 48 pixels; closer16 looks in 16 passes from coarse to fine; dense128 reads the windows
+    of a canvas of 128 pixels; cc10~8 leaves out windows of cc10 that add at most 8 grey levels to
+    what is seen (`looking.sparing`); "detect:" before a name asks a detector (looking/detector.py).
+    sight: of the model. Raises InputError for an unknown name, and for what the model cannot do.
     """
     if name.startswith(DETECT):
         from finesight.looking.detector import parse_detector  # which looks by these schemes
 
         return parse_detector(name)
-    tells = dense is not None and dense.tells_objects
-    name = resolve_effort(name, dense)
-    match = _OBJECTS.fullmatch(name)
-    if match is None:
-        return FixedLooking(parse_regions(name))
-    if dense is None or not tells:
+    name = resolve_effort(name, sight)
+    if match := _OBJECTS.fullmatch(name):
+        side = int(match[3]) if match[3] else None
+        return _looking_for_objects(name, sight, int(match[1]), int(match[2]), side)
+    if match := _CLOSER.fullmatch(name):
+        return _looking_closer(name, sight, int(match[1]))
+    if match := _DENSE.fullmatch(name):
+        return _looking_densely(name, sight, int(match[1]))
+    if match := _SPARING.fullmatch(name):
+        return SparingLooking(parse_regions(match[1]), float(match[2]))
+    return FixedLooking(parse_regions(name))
+
+
+def _looking_for_objects(
+    name: str, sight: Sight, canvas: int, count: int, side: int | None
+) -> ObjectLooking:
+    if sight.objects is None:
         raise InputError(
             f"{name} needs a model that tells where objects are, as the bundled mini does: "
             "use ccN, or teach the model with `finesight train objectness`"
         )
-    canvas, count = int(match[1]), int(match[2])
-    if canvas < dense.preprocessing.side:
+    if canvas % COARSEST:
+        raise InputError(f"{name}: a canvas has a multiple of {COARSEST} pixels a side")
+    if side is None:
+        return ObjectLooking(sight.objects, canvas, count)
+    tower = sight.dense
+    if not isinstance(tower, PooledTower):
+        raise InputError(f"{name}: this model's crops have one size; use objects{canvas}x{count}")
+    if not tower.stride <= side < tower.preprocessing.side:
         raise InputError(
-            f"{name}: a canvas has at least the {dense.preprocessing.side} pixels of the "
-            "model's input"
-        )
-    side = int(match[3]) if match[3] else None
-    if side is not None and not dense.stride <= side < dense.preprocessing.side:
-        raise InputError(
-            f"{name}: crops have from {dense.stride} to {dense.preprocessing.side - 1} pixels; "
+            f"{name}: crops have from {tower.stride} to {tower.preprocessing.side - 1} pixels; "
             "without a number, the model's own"
         )
-    return ObjectLooking(dense, canvas, count, side)
+    return ObjectLooking(sight.objects, canvas, count, side, tower)
+
+
+def _looking_closer(name: str, sight: Sight, cost: int) -> CloserLooking:
+    if cost not in DESCENTS:
+        known = ", ".join(f"closer{each}" for each in DESCENTS)
+        raise InputError(f"unknown regions {name!r}: use one of {known}")
+    if sight.encoder is None:
+        raise InputError(f"{name} chooses windows by what an encoder sees: name a model")
+    return CloserLooking(sight.encoder, cost)
+
+
+def _looking_densely(name: str, sight: Sight, canvas: int) -> DenseLooking:
+    tower = sight.dense
+    if tower is None:
+        raise InputError(
+            f"{name} needs a model that reads windows out of one canvas: mini, or a bundle that "
+            "`finesight export --dense` wrote"
+        )
+    if canvas < tower.preprocessing.side or canvas % tower.stride:
+        raise InputError(
+            f"{name}: a canvas has at least the {tower.preprocessing.side} pixels of the model's "
+            f"input, and a multiple of {tower.stride}"
+        )
+    return DenseLooking(tower, canvas)
 
 
 def look_by(
@@ -211,7 +141,7 @@ def look_by(
     return glimpse.complete(encoder.encode_images(crops))
 
 
-def resolve_effort(name: str, dense: DenseTower | None) -> str:
+def resolve_effort(name: str, sight: Sight = PLAIN) -> str:
     """Return the name that an effort stands for with a model; other names stay as they are.
 
     A detector's file or folder is named by its whole path, so that the name holds everywhere.
@@ -222,18 +152,28 @@ def resolve_effort(name: str, dense: DenseTower | None) -> str:
         return Request.parse(name).name()
     if name not in EFFORTS:
         return name
-    return (OF_OBJECTS if dense is not None and dense.tells_objects else OF_WINDOWS)[name]
+    if name == "low" and sight.objects is not None and isinstance(sight.dense, PooledTower):
+        return SMALL_CROPS.format(sight.dense.preprocessing.side * 7 // 8)
+    return (OF_WINDOWS if sight.objects is None else OF_OBJECTS)[name]
 
 
-def carried_over(name: str, dense: DenseTower | None) -> str:
+def finds_objects(name: str) -> bool:
+    """Whether a way of looking (no effort) depends on what finds objects."""
+    return _OBJECTS.fullmatch(name) is not None
+
+
+def carried_over(name: str, sight: Sight = PLAIN) -> str:
     """Return how another model looks in the place of one that looked by `name`.
 
-    The same way, but with the windows of the same effort where it cannot tell objects.
+    The same way; by the same effort where it cannot.
     """
-    if not _OBJECTS.fullmatch(name) or (dense is not None and dense.tells_objects):
-        return name
-    efforts = {meaning: effort for effort, meaning in OF_OBJECTS.items()}
-    return OF_WINDOWS[efforts.get(name, "normal")]
+    try:
+        parse_looking(name, sight)
+    except InputError:
+        efforts = {meaning: effort for effort, meaning in OF_OBJECTS.items()}
+        small = (match := _OBJECTS.fullmatch(name)) and match[3]
+        return resolve_effort("low" if small else efforts.get(name, "normal"), sight)
+    return name
 
 
 def cover_for(smallest: float, effective_scale: float) -> str:
@@ -244,3 +184,18 @@ def cover_for(smallest: float, effective_scale: float) -> str:
     if smallest < 1:
         raise InputError(f"the smallest object has at least 1 pixel, got {smallest:g}")
     return f"cover{smallest:.0f}r{max(1.1, 1 / effective_scale):.1f}"
+
+
+def sparing(name: str, tolerance: int) -> str:
+    """Return the name of a scheme of windows without those that add at most `tolerance` levels.
+
+    Raises InputError for a tolerance out of 0..255, and for a way of looking that is none.
+    """
+    if not 0 <= tolerance <= 255:
+        raise InputError(f"a tolerance is a number of grey levels from 0 to 255, got {tolerance}")
+    if name in EFFORTS or any(w.fullmatch(name) for w in (_OBJECTS, _CLOSER, _DENSE)):
+        raise InputError(
+            "a tolerance goes with windows that are known beforehand, of --smallest or --regions "
+            f"cc10, not with {name}"
+        )
+    return f"{name}~{tolerance}"

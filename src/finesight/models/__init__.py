@@ -7,13 +7,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from finesight.encoders import Encoder
-from finesight.encoders.dense import DenseTower
+from finesight.encoders.dense import DenseTower, open_tower
+from finesight.encoders.objects import ObjectFinder
 from finesight.encoders.onnx import PRECISIONS, OnnxEncoder
+from finesight.encoders.sight import Sight
 from finesight.errors import DataError, InputError, MissingDependencyError
 from finesight.fusion import TRAINING_FREE, Fusion, NetworkFusion, TextHead, salient_clusters
 from finesight.matching import NetworkMatcher
 from finesight.models.bundle import (
     DEFAULT_PROMPT,
+    DEFAULT_PROMPTS,
     DEFAULT_REGIONS,
     EFFECTIVE_SCALE,
     FusionEntry,
@@ -21,6 +24,7 @@ from finesight.models.bundle import (
     checkpoint_fingerprint,
     read_manifest,
 )
+from finesight.queries.everyday import background_texts
 from finesight.types import Float32, ImageVectors
 
 __all__ = ["BUNDLED", "DEFAULT", "Model", "load_model"]
@@ -33,6 +37,9 @@ DEFAULT = "Xenova/clip-vit-base-patch32"
 
 UNMEASURED_SCALE = 0.25
 """The effective scale of models of which it was not measured: 56 of 224 pixels."""
+
+EVERYDAY = background_texts()
+"""The background of models that know what people talk about."""
 
 OPEN_CLIP = "open_clip:"
 """What stands before the name of a model of OpenCLIP."""
@@ -52,9 +59,11 @@ class Model:
     fusion: how what it sees becomes `vectors` vectors an image, by the name `fusion_name`,
     which tells two of different weights apart;
     directory: where its files are, if it has any of its own; dense: reads many windows out of one
-    feature map, where the bundle can; effective_scale: the smallest share of a crop's side at which
-    it names a thing; text_head: makes query vectors from text embeddings, where the fused vectors
-    have a space of their own; matchers: what `matcher` finds, by name.
+    canvas, where it can; objects: says where something is, where it can; effective_scale: the
+    smallest share of a crop's side at which it names a thing; text_head: makes query vectors from
+    text embeddings, where the fused vectors have a space of their own; matchers: what `matcher`
+    finds, by name; prompts: the templates of an ensemble; background: texts of what else an image
+    might show, in words that it knows.
     """
 
     source: str
@@ -68,7 +77,10 @@ class Model:
     vectors: int = 8
     directory: Path | None = None
     dense: DenseTower | None = None
+    objects: ObjectFinder | None = None
     effective_scale: float = UNMEASURED_SCALE
+    prompts: tuple[str, ...] = DEFAULT_PROMPTS
+    background: tuple[str, ...] = EVERYDAY
     text_head: TextHead | None = None
     matchers: Mapping[str, MatcherEntry] = field(default_factory=dict)
 
@@ -83,6 +95,11 @@ class Model:
         entry = self.matchers[name]
         files = (entry.file, entry.words, entry.tokenizer)
         return NetworkMatcher(*(self.directory / file for file in files))
+
+    @property
+    def sight(self) -> Sight:
+        """What looking is given of it."""
+        return Sight(self.encoder, self.dense, self.objects)
 
     def fuse(self, seen: ImageVectors, vectors: int | None = None) -> Float32:
         """Return the vectors (k, d) that are kept of one image; k is the model's own unless given.
@@ -110,7 +127,7 @@ def load_model(source: str = DEFAULT) -> Model:
     source = found if precision == "fp32" else f"{found}@{precision}"
     manifest = read_manifest(directory, precision)
     encoder = OnnxEncoder(directory, precision, manifest.fit)
-    stride = manifest.stride
+    dense, finds, knows = manifest.dense, manifest.objectness, manifest.knows
     return Model(
         source=source,
         name=manifest.name,
@@ -123,9 +140,18 @@ def load_model(source: str = DEFAULT) -> Model:
         vectors=manifest.fusion.vectors,
         directory=directory,
         effective_scale=manifest.scores.get(EFFECTIVE_SCALE, UNMEASURED_SCALE),
-        dense=DenseTower(directory, encoder.preprocessing, stride) if stride else None,
+        dense=open_tower(directory, encoder.preprocessing, dense) if dense else None,
+        objects=(
+            ObjectFinder(directory, encoder.preprocessing, finds.cost, finds.version)
+            if finds
+            else None
+        ),
         text_head=TextHead(directory / head) if (head := manifest.fusion.text_head) else None,
         matchers=manifest.matchers,
+        prompts=manifest.prompts,
+        background=EVERYDAY
+        if knows is None
+        else background_texts(knows["things"], knows["colors"]),
     )
 
 
@@ -228,15 +254,18 @@ def _in_pytorch(directory: Path, source: str, precision: str) -> Model:
         )
     _need_torch(f"{source} is a PyTorch checkpoint")
     from finesight.encoders.torch_hub import TransformersEncoder
+    from finesight.encoders.torch_regions import TorchRegions
 
+    encoder = TransformersEncoder(directory, half=precision == "bf16")
     half = precision == "bf16"
     return Model(
         source=f"{source}@bf16" if half else source,
         name=Path(source).name,
-        encoder=TransformersEncoder(directory, half=half),
+        encoder=encoder,
         prompt=DEFAULT_PROMPT,
         regions=DEFAULT_REGIONS,
         fingerprint=checkpoint_fingerprint(directory) + ("-bf16" if half else ""),
+        dense=TorchRegions(encoder),
     )
 
 
@@ -245,10 +274,11 @@ def _open_clip(source: str) -> Model:
     from finesight.encoders.torch_hub import OpenClipEncoder
 
     name = source.removeprefix(OPEN_CLIP)
+    encoder = OpenClipEncoder(name)
     return Model(
         source=source,
         name=name,
-        encoder=OpenClipEncoder(name),
+        encoder=encoder,
         prompt=DEFAULT_PROMPT,
         regions=DEFAULT_REGIONS,
         # OpenCLIP's names stand for weights that do not change.

@@ -3,11 +3,13 @@
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from finesight.encoders.dense import DenseEntry
+from finesight.encoders.objects import OBJECTNESS
 from finesight.encoders.onnx import tower_files
 from finesight.errors import DataError
 
@@ -17,6 +19,17 @@ FORMAT_VERSION = 1
 # Beside the towers, what an embedding depends on.
 _OTHER_FILES = ("tokenizer.json", "preprocessor_config.json")
 DEFAULT_PROMPT = "a photo of a {}"
+DEFAULT_PROMPTS = (
+    "a photo of a {}",
+    "a photo of the {}",
+    "a close-up photo of a {}",
+    "a picture of a {}",
+    "a photo of one {}",
+    "there is a {} in the photo",
+    "{}",
+)
+"""Of models whose bundle names none: what an ensemble averages over."""
+
 DEFAULT_REGIONS = "normal"
 EFFECTIVE_SCALE = "effective_scale"
 """Among a bundle's scores: the smallest share of its input's side at which it names a thing."""
@@ -57,11 +70,24 @@ DEFAULT_FUSION = FusionEntry("salient", 8)
 
 
 @dataclass(frozen=True)
+class ObjectnessEntry:
+    """The graph with which a bundle finds objects.
+
+    cost: of a pixel of its canvas, in encodings of one crop; version: tells two of them apart.
+    """
+
+    cost: float
+    version: str
+
+
+@dataclass(frozen=True)
 class Manifest:
     """What `finesight.json` says: how to look and to prompt, and each file's sha256.
 
-    fit: how regions that are not square become so (Preprocessing); fusion: its fusion; stride:
-    pixels for each cell of its feature map, where the bundle can read windows out of one.
+    fit: how regions that are not square become so (Preprocessing); fusion: its fusion; dense: how
+    windows are read out of one feature map, where the bundle can; objectness: how it finds
+    objects, where it can; prompts: the templates of its ensemble; knows: the things and colours
+    that it knows, where these are few.
     """
 
     name: str
@@ -72,7 +98,10 @@ class Manifest:
     fusion: "FusionEntry"
     provenance: Mapping[str, Any]
     scores: Mapping[str, Any]
-    stride: int | None = None
+    dense: DenseEntry | None = None
+    objectness: ObjectnessEntry | None = None
+    prompts: tuple[str, ...] = DEFAULT_PROMPTS
+    knows: Mapping[str, Sequence[str]] | None = None
     matchers: Mapping[str, MatcherEntry] = field(default_factory=dict)
 
 
@@ -86,13 +115,16 @@ def write_manifest(
     provenance: Mapping[str, Any],
     scores: Mapping[str, Any],
     fit: str = "squash",
-    stride: int | None = None,
+    dense: DenseEntry | None = None,
+    prompts: Sequence[str] = (),
+    knows: Mapping[str, Sequence[str]] | None = None,
 ) -> None:
     """Write `finesight.json` for the files of a bundle, which must all be there.
 
     width: d; looking: {"kind": "crops", "regions": "cc10"}; prompt: a template with one {};
     provenance and scores: how it was trained and what was measured; fit: see Preprocessing;
-    stride: pixels for each cell of the feature map of onnx/dense_model.onnx, if there is one.
+    dense: how windows are read out of the map of onnx/dense_model.onnx, if there is one; prompts:
+    templates of an ensemble; knows: {"things": [...], "colors": [...]} of a model of few words.
     """
     files = sorted(
         path.relative_to(directory).as_posix()
@@ -106,7 +138,9 @@ def write_manifest(
         "looking": dict(looking),
         "fit": fit,
         "prompt": prompt,
-        **({"dense": {"stride": stride}} if stride else {}),
+        **({"prompts": list(prompts)} if prompts else {}),
+        **({"knows": {name: list(words) for name, words in knows.items()}} if knows else {}),
+        **({"dense": asdict(dense)} if dense else {}),
         "sha256": {file: sha256(directory / file) for file in files},
         "provenance": dict(provenance),
         "scores": dict(scores),
@@ -150,11 +184,15 @@ def add_matcher(
     _write(directory, content)
 
 
-def add_file(directory: Path, file: str, name: str, provenance: Mapping[str, Any]) -> None:
-    """Enter a file that stands in the bundle's folder, and how it came about as `name`."""
+def add_objectness(directory: Path, cost: float, provenance: Mapping[str, Any]) -> None:
+    """Enter a graph that finds objects, which stands in the bundle's folder.
+
+    cost: of a pixel of its canvas, in encodings of one crop.
+    """
     content = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
-    content["sha256"][file] = sha256(directory / file)
-    content["provenance"] = {**content["provenance"], name: dict(provenance)}
+    content["objectness"] = {"cost": cost}
+    content["sha256"][OBJECTNESS] = sha256(directory / OBJECTNESS)
+    content["provenance"] = {**content["provenance"], "objectness": dict(provenance)}
     _write(directory, content)
 
 
@@ -175,6 +213,12 @@ def _chosen_fusion(content: Mapping[str, Any]) -> FusionEntry:
     entry = content["fusions"][name]
     version = content["sha256"][entry["file"]][:8]
     return FusionEntry(name, entry["vectors"], entry["file"], version, entry.get("text_head"))
+
+
+def _objectness(content: Mapping[str, Any]) -> ObjectnessEntry | None:
+    if "objectness" not in content:
+        return None
+    return ObjectnessEntry(content["objectness"]["cost"], content["sha256"][OBJECTNESS][:8])
 
 
 def _write(directory: Path, content: Mapping[str, Any]) -> None:
@@ -232,7 +276,10 @@ def read_manifest(directory: Path, precision: str = "fp32") -> Manifest:
             _chosen_fusion(content),
             content["provenance"],
             content["scores"],
-            content.get("dense", {}).get("stride"),
+            DenseEntry(**content["dense"]) if "dense" in content else None,
+            _objectness(content),
+            tuple(content.get("prompts", DEFAULT_PROMPTS)),
+            content.get("knows"),
             {name: MatcherEntry(**entry) for name, entry in content.get("matchers", {}).items()},
         )
     except (OSError, ValueError, KeyError, TypeError) as error:

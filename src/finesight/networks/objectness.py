@@ -1,9 +1,11 @@
-"""Where something is, whatever it is: a small head on an encoder's feature map.
+"""Where something is, whatever it is: a thin network on the pixels of a small canvas.
 
-Every cell of the map says how likely the centre of a thing lies in it, and where and how large the
+Every cell of its map says how likely the centre of a thing lies in it, and where and how large the
 thing would be (Zhou et al. 2019, "Objects as Points", with one class). It learns from boxes alone.
+It is a network of its own, so that it serves any encoder, and so thin that a canvas of 256 pixels
+costs about as much as one crop of the smallest encoder.
 
-Shapes: b images, c channels, h × w cells.
+Shapes: b images, h × w cells of `STRIDE` pixels.
 """
 
 from __future__ import annotations
@@ -12,43 +14,57 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from finesight.networks.small_clip import ConvNorm, ResidualBlock
+
 OUTPUTS = 5  # of a cell: the logit of a centre, its shift in cells, the logarithm of the sides
 RARE = -4.0  # the logit at the start: hardly any cell holds a centre
+STRIDE = 8  # pixels of the canvas for each cell
+COARSEST = 32  # a canvas has a multiple of as many pixels a side
 
 
 class Objectness(nn.Module):
-    """A feature map (b, c, h, w) → (b, 5, h, w): logit, x and y shift, log width, log height.
+    """Pixels (b, 3, 8h, 8w) → (b, 5, h, w): logit, x and y shift, log width, log height.
 
-    Shifts count from the middle of the cell, sides are in cells. Growing dilations let a cell see
-    a thing that fills half of the map. Channels are standardised first, by `standardise`.
+    Shifts count from the middle of the cell, sides are in cells. Down to cells of 32 pixels, to see
+    a thing that fills the canvas, and up again to cells of 8, with what was seen there on the way
+    down added (Lin et al. 2017, "Feature Pyramid Networks").
     """
 
-    mean: Tensor
-    scale: Tensor
-
-    def __init__(self, channels: int, hidden: int = 96) -> None:
+    def __init__(self, widths: tuple[int, int, int, int] = (16, 32, 48, 64)) -> None:
         super().__init__()
-        layers: list[nn.Module] = [nn.Conv2d(channels, hidden, 1), nn.ReLU()]
-        for dilation in (1, 2, 4):
-            layers.append(nn.Conv2d(hidden, hidden, 3, padding=dilation, dilation=dilation))
-            layers.append(nn.ReLU())
-        last = nn.Conv2d(hidden, OUTPUTS, 1)
-        assert last.bias is not None
-        nn.init.zeros_(last.bias)
-        last.bias.data[0] = RARE
-        self.layers = nn.Sequential(*layers, last)
-        self.register_buffer("mean", torch.zeros(channels, 1, 1))
-        self.register_buffer("scale", torch.ones(channels, 1, 1))
+        first, second, third, fourth = widths
+        self.stem = ConvNorm(3, first, 3, stride=2)
+        self.fine = nn.Sequential(ResidualBlock(first, first, 2), ResidualBlock(first, second, 2))
+        self.middle = nn.Sequential(ResidualBlock(second, third, 2), ResidualBlock(third, third, 1))
+        self.coarse = nn.Sequential(
+            ResidualBlock(third, fourth, 2), ResidualBlock(fourth, fourth, 1)
+        )
+        self.from_coarse = ConvNorm(fourth, third, 1)
+        self.merged = ResidualBlock(third, third, 1)
+        self.from_middle = ConvNorm(third, second, 1)
+        self.last = ResidualBlock(second, second, 1)
+        self.say = nn.Conv2d(second, OUTPUTS, 1)
+        assert self.say.bias is not None
+        nn.init.zeros_(self.say.bias)
+        self.say.bias.data[0] = RARE
 
-    @torch.no_grad()
-    def standardise(self, features: Tensor) -> None:
-        """Take mean and spread of the channels from some maps (b, c, h, w)."""
-        self.mean.copy_(features.mean(dim=(0, 2, 3))[:, None, None])
-        self.scale.copy_(features.std(dim=(0, 2, 3)).clamp(min=1e-6)[:, None, None])
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Pixels (b, 3, 8h, 8w), h and w multiples of 4 → (b, 5, h, w)."""
+        fine = self.fine(F.relu(self.stem(pixels)))
+        middle = self.middle(fine)
+        coarse = self.coarse(middle)
+        middle = self.merged(middle + _enlarged(self.from_coarse(coarse)))
+        return self.say(self.last(fine + _enlarged(self.from_middle(middle))))
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Feature map (b, c, h, w) → (b, 5, h, w)."""
-        return self.layers((features - self.mean) / self.scale)
+    def fold(self) -> None:
+        """Merge every batch normalisation into the convolution before it; for inference only."""
+        for module in self.modules():
+            if isinstance(module, ConvNorm):
+                module.fold()
+
+
+def _enlarged(cells: Tensor) -> Tensor:
+    return F.interpolate(cells, scale_factor=2.0, mode="nearest")
 
 
 def objectness_loss(found: Tensor, heat: Tensor, boxes: Tensor, near: Tensor) -> Tensor:
@@ -83,7 +99,7 @@ def targets(boxes: Tensor, cells: int) -> tuple[Tensor, Tensor, Tensor]:
         spread = (sides / 8).clamp(min=0.6)
         away = ((x - centre[0]) / spread[0]) ** 2 + ((y - centre[1]) / spread[1]) ** 2
         around = (-away / 2).exp()
-        column, row = centre.long().clamp(max=cells - 1).tolist()
+        column, row = centre.long().clamp(0, cells - 1).tolist()
         around[row, column] = 1.0
         heat = torch.maximum(heat, around)
         close = around > 0.6

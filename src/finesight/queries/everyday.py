@@ -1,5 +1,6 @@
 """Texts that people might type, where a collection has none of its own to measure with."""
 
+from collections.abc import Sequence
 from itertools import product
 
 _THINGS = (
@@ -22,3 +23,15 @@ def everyday_queries(count: int) -> list[str]:
     texts = [text for pair in zip(plain, colored, strict=False) for text in pair]
     texts += colored[len(plain) :]
     return [text.replace("-", " ") for text in texts[:count]]
+
+
+def background_texts(
+    things: Sequence[str] | None = None, colors: Sequence[str] | None = None
+) -> tuple[str, ...]:
+    """Return what else an image might show: every thing, and every thing in every colour.
+
+    things and colors: those that a model knows, where it knows few; everyday ones if not given.
+    """
+    named = things or [thing.replace("-", " ") for thing in _THINGS.split()]
+    colored = [f"{color} {thing}" for color in colors or _COLORS for thing in named]
+    return (*named, *colored)

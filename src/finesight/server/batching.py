@@ -103,6 +103,19 @@ class BatchingEncoder:
                 self._recent.popitem(last=False)
         return np.stack([known[text] for text in texts])
 
+    @property
+    def lanes(self) -> tuple[Encoder, ...]:
+        """This one alone: it gathers what many ask for into one batch."""
+        return (self,)
+
+    def reads_whole(self, text: str) -> bool:
+        """Whether a text is not cut."""
+        return self.encoder.reads_whole(text)
+
+    def unknown_words(self, text: str) -> list[str]:
+        """Return the words of a text that the model has no token for."""
+        return self.encoder.unknown_words(text)
+
     def encode_images(self, crops: UInt8) -> Float32:
         """Return the L2-normalised embeddings (b, d) of crops (b, side, side, 3)."""
         return np.stack(self._crops(list(crops)))

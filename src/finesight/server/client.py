@@ -50,6 +50,8 @@ class Client:
         offset: int = 0,
         group: bool = False,
         detail: float = 1.0,
+        parts: str = "auto",
+        min_relevance: float = 0.0,
         **filters: Any,
     ) -> list[Hit]:
         """Return the k images that answer a query best; as `Collection.search`, but for two things.
@@ -59,12 +61,14 @@ class Client:
         folder that all images share. Images of the query are sent to the server.
         """
         files: list[bytes] = []
-        parts = [_plain(part, files) for part in _parts(query)]
+        looked_for = [_plain(part, files) for part in _parts(query)]
         if near is not None:
-            parts.append({"image": near, **({} if box is None else {"box": box})})
+            looked_for.append({"image": near, **({} if box is None else {"box": box})})
         asked = {
+            "split": parts,
+            "min_relevance": min_relevance,
             "collection": self._collection,
-            "parts": parts,
+            "parts": looked_for,
             "k": k,
             "offset": offset,
             "rank_by": rank_by,
@@ -189,7 +193,7 @@ def _form(query: bytes, files: list[bytes]) -> tuple[str, bytes]:
 
 def _hit(found: dict[str, Any]) -> Hit:
     matches = tuple(
-        Match(each["part"], each["weight"], each["score"], tuple(each["box"]))
+        Match(each["part"], each["weight"], each["score"], tuple(each["box"]), each["relevance"])
         for each in found["matches"]
     )
     return Hit(
@@ -204,4 +208,5 @@ def _hit(found: dict[str, Any]) -> Hit:
         part=found["part"],
         matches=matches,
         similar=tuple(Path(path) for path in found["similar"]),
+        relevance=found["relevance"],
     )

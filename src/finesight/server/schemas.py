@@ -134,6 +134,14 @@ class SearchRequest(_Strict):
     )
     filters: Filters = Field(default_factory=lambda: Filters.model_validate({}))
     group: bool = Field(False, description="Let near-duplicates stand behind the best of them.")
+    split: Literal["auto", "off"] = Field(
+        "auto",
+        description="auto takes a text that asks for several things apart and finds images with "
+        "all of them, where rank_by is regions or exact and detail is 1.",
+    )
+    min_relevance: float = Field(
+        0.0, ge=0, le=1, description="Hits less likely to be right are left out."
+    )
     compare: bool = Field(False, description="Also say which rank the whole image would have.")
 
 
@@ -144,6 +152,9 @@ class MatchAnswer(BaseModel):
     weight: float
     score: float = Field(description="The best region's cosine.")
     box: Region
+    relevance: float | None = Field(
+        None, ge=0, le=1, description="How likely the image shows it; null for images."
+    )
 
 
 class HitAnswer(BaseModel):
@@ -159,6 +170,9 @@ class HitAnswer(BaseModel):
     why: str = Field(description="What it was found by: whole, region, fused or words.")
     part: str = Field(description="The part of the query that the box belongs to.")
     matches: list[MatchAnswer]
+    relevance: float | None = Field(
+        None, ge=0, le=1, description="How likely it shows what was asked for; null if not known."
+    )
     similar: list[str] = Field(description="Paths of near-duplicates that stand behind it.")
     whole_rank: int | None = Field(
         None, description="Its rank by the whole image alone; null if beyond the first 200."
@@ -173,6 +187,9 @@ class SearchAnswer(BaseModel):
     hits: list[HitAnswer]
     offset: int
     more: bool = Field(description="Whether there are further hits.")
+    nothing: bool = Field(
+        False, description="Whether nothing in this collection matches, or seems to."
+    )
     milliseconds: float
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
+from finesight.relevance import seems_nothing
 from finesight.server.problems import Problem
 from finesight.server.schemas import (
     Filters,
@@ -54,6 +55,8 @@ def answer(
         offset=request.offset,
         group=request.group,
         detail=request.detail if _is_graded(request) else 1.0,
+        parts=request.split,
+        min_relevance=request.min_relevance,
     )
     hits = found[: request.k]
     compare = request.compare and rank_by != "whole"
@@ -66,6 +69,7 @@ def answer(
         hits=[_hit(hit, outline, ranks) for hit in hits],
         offset=request.offset,
         more=len(found) > request.k,
+        nothing=request.offset == 0 and seems_nothing(found, request.min_relevance),
         milliseconds=round((time.perf_counter() - start) * 1000, 2),
     )
 
@@ -152,12 +156,14 @@ def _hit(hit: Hit, outline: Outline, whole_ranks: dict[str, int]) -> HitAnswer:
         height=hit.height,
         why=hit.why,
         part=hit.part,
+        relevance=_short(hit.relevance),
         matches=[
             MatchAnswer(
                 part=match.part,
                 weight=match.weight,
                 score=round(match.score, 6),
                 box=_rounded(match.box),
+                relevance=_short(match.relevance),
             )
             for match in hit.matches
         ],
@@ -190,6 +196,10 @@ def list_images(shelved: Shelved, listing: Listing) -> ImagesAnswer:
         offset=listing.offset,
         more=len(rows) > listing.k,
     )
+
+
+def _short(relevance: float | None) -> float | None:
+    return None if relevance is None else round(relevance, 4)
 
 
 def _rounded(box: Box) -> Box:

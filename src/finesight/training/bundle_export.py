@@ -15,13 +15,27 @@ import torch
 from torch import Tensor, nn
 
 from finesight.encoders import Encoder
+from finesight.encoders.dense import (
+    HEAD,
+    MAP,
+    POOLED,
+    REGIONS,
+    TOKENS,
+    DenseEntry,
+    DenseTower,
+    PooledTower,
+    TokenTower,
+    open_tower,
+)
+from finesight.encoders.objects import OBJECTNESS
 from finesight.encoders.onnx import OnnxEncoder, tower_files
 from finesight.encoders.torch_hub import TransformersEncoder, processor_file
+from finesight.encoders.torch_regions import TorchRegions
 from finesight.errors import DataError, InputError
 from finesight.fusion import NetworkFusion
 from finesight.models import Model
-from finesight.models.bundle import MANIFEST, add_fusion, write_manifest
-from finesight.training.export import export_graph
+from finesight.models.bundle import MANIFEST, add_fusion, add_objectness, write_manifest
+from finesight.training.export import export_graph, export_regions
 
 LEAST_COSINE = {"fp32": 0.9999, "fp16": 0.999, "int8": 0.99}
 """What the bundle's embeddings must keep of the original's, by precision."""
@@ -43,19 +57,22 @@ def export_model(
     out: Path,
     precision: str = AUTO,
     report: Callable[[str], None] = lambda doing: None,
+    dense: bool = False,
 ) -> tuple[str, dict[str, float]]:
     """Write a model as a bundle; return its precision and the lowest cosines to the original.
 
-    precision: of LEAST_COSINE, or "auto" for int8 where it keeps what it must, else fp32. The
-    folder appears at the end, whole. Raises InputError where it is there already or the precision
-    is unknown, DataError where the model cannot be converted or loses too much.
+    precision: of LEAST_COSINE, or "auto" for int8 where it keeps what it must, else fp32; dense:
+    also write the graph that reads many windows out of one canvas, as large as the image tower. A
+    bundle's own graphs for looking are taken over. The folder appears at the end, whole. Raises
+    InputError where it is there already, the precision is unknown or the tower cannot be read so,
+    DataError where the model cannot be converted or loses too much.
     """
     if precision == AUTO:
         try:
-            return export_model(model, out, "int8", report)
+            return export_model(model, out, "int8", report, dense)
         except _TooFarError as error:
             report(f"{error}; taking fp32")
-            return export_model(model, out, "fp32", report)
+            return export_model(model, out, "fp32", report, dense)
     if precision not in LEAST_COSINE:
         known = ", ".join((AUTO, *LEAST_COSINE))
         raise InputError(f"unknown precision {precision!r}: use one of {known}")
@@ -77,12 +94,17 @@ def export_model(
             _trace(encoder, folder)
         else:
             _copy_towers(encoder, folder)
+        entry = _trace_regions(model, folder) if dense else _copy_dense(model, folder)
         if precision != "fp32":
             report(f"reducing to {precision}")
-            for tower in _TOWERS:
+            for tower in (*_TOWERS, *([REGIONS] if entry and entry.kind == TOKENS else [])):
                 (_halve if precision == "fp16" else _quantize)(folder / tower)
         report("comparing")
-        found = compare(encoder, OnnxEncoder(folder, fit=encoder.preprocessing.fit))
+        written = OnnxEncoder(folder, fit=encoder.preprocessing.fit)
+        found = compare(encoder, written)
+        if dense and entry is not None and model.sight.dense is not None:
+            reader = open_tower(folder, written.preprocessing, entry)
+            found["windows"] = _compare_windows(model.sight.dense, reader)
         lowest = min(found.values())
         if lowest < LEAST_COSINE[precision]:
             raise _TooFarError(
@@ -104,7 +126,9 @@ def export_model(
                 "command": f"finesight export {model.source} {out.name} --precision {precision}",
             },
             scores={f"cosine_{tower}": round(value, 6) for tower, value in found.items()},
+            dense=entry,
         )
+        _copy_objectness(model, folder)
         _copy_fusion(model, folder)
         if out.exists():
             out.rmdir()
@@ -145,6 +169,65 @@ def _copy_fusion(model: Model, folder: Path) -> None:
     shutil.copy(model.fusion.path, folder / file)
     provenance = source["provenance"].get("fusion", {})
     add_fusion(folder, source["fusion"], file, model.vectors, provenance)
+
+
+def _copy_objectness(model: Model, folder: Path) -> None:
+    """Take over what tells a bundle's objects."""
+    finder = model.sight.objects
+    if finder is None:
+        return
+    source = json.loads((finder.directory / MANIFEST).read_text(encoding="utf-8"))
+    shutil.copy(finder.directory / OBJECTNESS, folder / OBJECTNESS)
+    provenance = source["provenance"].get("objectness", {})
+    add_objectness(folder, finder.cost, provenance)
+
+
+def _copy_dense(model: Model, folder: Path) -> DenseEntry | None:
+    """Take over the graphs with which a bundle reads many windows out of one canvas."""
+    tower = model.sight.dense
+    if isinstance(tower, PooledTower):
+        for file in (MAP, HEAD):
+            shutil.copy(tower.directory / file, folder / file)
+        return DenseEntry(tower.stride, POOLED)
+    if isinstance(tower, TokenTower):
+        shutil.copy(tower.directory / REGIONS, folder / REGIONS)
+        return DenseEntry(tower.stride, TOKENS)
+    return None
+
+
+def _trace_regions(model: Model, folder: Path) -> DenseEntry:
+    """Convert the tower with class tokens of its own for windows (networks/region_tokens.py)."""
+    tower = model.sight.dense
+    if not isinstance(tower, TorchRegions):
+        raise InputError(
+            f"{model.source} has no vision transformer in PyTorch, out of which windows could be "
+            "read: leave out --dense"
+        )
+    network = tower.network.float().cpu()
+    across = tower.preprocessing.side // tower.stride
+    inputs = {
+        "pixel_values": torch.zeros(1, 3, *(2 * across * tower.stride,) * 2),
+        "windows": torch.ones(3, (2 * across) ** 2),
+    }
+    try:
+        export_regions(network, inputs, folder / REGIONS)
+    except Exception as error:  # the exporter raises many kinds
+        raise DataError(
+            f"{model.source} cannot be converted so that it reads windows out of one canvas "
+            f"({str(error).splitlines()[0][:200]}): leave out --dense"
+        ) from error
+    return DenseEntry(tower.stride, TOKENS)
+
+
+def _compare_windows(original: DenseTower, other: DenseTower) -> float:
+    """Return the lowest cosine of two towers' windows of the same canvas, larger than a crop."""
+    cells = original.preprocessing.side // original.stride
+    side = 3 * cells // 2 * original.stride
+    canvas = _picture(np.random.default_rng(1), side, 9)
+    ours, theirs = (
+        tower.read(canvas, [cells, max(1, cells // 2)])[1] for tower in (original, other)
+    )
+    return float((ours * theirs).sum(axis=1).min())
 
 
 def _copy_descriptions(encoder: TransformersEncoder | OnnxEncoder, folder: Path) -> None:

@@ -24,6 +24,7 @@ from finesight.training.augmentation import MEAN, STD
 from finesight.training.weights import save_weights
 
 LEAST_COSINE = 0.9999  # between what PyTorch and ONNX Runtime compute
+ANY = "any"  # the name of an axis whose length the exporter relates to others by itself
 BICUBIC = 3  # Pillow's number, which preprocessor configurations use
 
 
@@ -114,7 +115,7 @@ def export_graph(
     """
     each = [dynamic] * len(inputs) if isinstance(dynamic, dict) else dynamic
     names = sorted({name for axes in each for name in axes.values()})
-    varies = {name: torch.export.Dim(name) for name in names}
+    varies = {n: torch.export.Dim.DYNAMIC if n == ANY else torch.export.Dim(n) for n in names}
     shapes = tuple({axis: varies[name] for axis, name in axes.items()} for axes in each)
     logger = logging.getLogger("torch.onnx")
     level = logger.level
@@ -138,6 +139,12 @@ def export_graph(
     graph = onnx.load(path, load_external_data=False).graph
     if any(weight.external_data for weight in graph.initializer):
         raise FinesightError(f"{path} was written without its weights: update torch and onnxscript")
+
+
+def export_regions(module: nn.Module, inputs: dict[str, torch.Tensor], path: Path) -> None:
+    """Write a RegionTokens network for square canvases of any size and any windows."""
+    axes = ({2: ANY, 3: ANY}, {0: ANY, 1: ANY})
+    export_graph(module, inputs, axes, ["region_embeds"], path)
 
 
 def _agreement(module: nn.Module, inputs: dict[str, torch.Tensor], path: Path) -> float:

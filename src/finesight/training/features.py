@@ -26,11 +26,12 @@ from finesight.looking.ahead import encode_ahead
 from finesight.looking.schemes import (
     Glimpse,
     Looking,
-    ObjectLooking,
     Place,
+    finds_objects,
     parse_looking,
     resolve_effort,
 )
+from finesight.looking.ways import ObjectLooking
 from finesight.models import Model
 from finesight.regions import square_around
 from finesight.types import WHOLE, Box, Float32, ImageVectors, UInt8
@@ -189,8 +190,8 @@ def write_features(
     InputError where the folder holds something else, DataError for an image that cannot be read.
     """
     if regions != ANNOTATED:
-        regions = resolve_effort(regions, model.dense)  # an effort may come to mean something else
-        parse_looking(regions, model.dense)
+        regions = resolve_effort(regions, model.sight)  # an effort may come to mean something else
+        parse_looking(regions, model.sight)
     settings = {
         "format": FORMAT,
         "version": 1 if region_model is None else VERSION,
@@ -206,10 +207,11 @@ def write_features(
             "region_fingerprint": region_model.fingerprint,
             "region_width": region_model.encoder.width,
         }
+    if model.objects is not None and finds_objects(regions):
+        settings["objectness"] = model.objects.version  # the embeddings' fingerprint is without it
     found = _settings(out)
     if found is not None and found != settings:
-        both = settings.keys() | found.keys()
-        changed = sorted(key for key in both if found.get(key) != settings.get(key))
+        changed = sorted(k for k in {*settings, *found} if found.get(k) != settings.get(k))
         raise InputError(
             f"{out} holds the features of something else ({', '.join(changed)} differ): name "
             "another folder with --out, or remove this one"
@@ -253,7 +255,7 @@ def look_at_images(
     """
     looking = None
     if regions != ANNOTATED:
-        looking = parse_looking(regions, (looks or model).dense)
+        looking = parse_looking(regions, (looks or model).sight)
     if looks not in (None, model) and isinstance(looking, ObjectLooking) and looking.side:
         raise InputError(
             f"{regions} encodes its small crops itself: with a region model, name regions without "

@@ -1,63 +1,82 @@
-"""Teaches a bundle where something is, from boxes of any dataset and without their names."""
+"""Teaches a network where something is, from boxes of any dataset and without their names."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from finesight.datasets import LabelledImage
-from finesight.encoders.dense import OBJECTNESS, DenseTower
+from finesight.encoders import Preprocessing
+from finesight.encoders.objects import OBJECTNESS
+from finesight.encoders.onnx import OnnxEncoder, tower_files
 from finesight.errors import FinesightError, InputError
 from finesight.images import decode_image
-from finesight.networks.objectness import Objectness, objectness_loss, targets
-from finesight.training.export import export_graph
+from finesight.networks.objectness import STRIDE, Objectness, objectness_loss, targets
+from finesight.training.export import ANY, export_graph
+from finesight.training.flops import multiplications
 
-_CANVASES_AT_ONCE = 16
 LARGEST_DIFFERENCE = 1e-3  # between what PyTorch and ONNX Runtime compute, in logits and cells
+_LIGHT = (0.8, 1.2)  # factors on an image's contrast
+
+
+@dataclass(frozen=True)
+class Boxed:
+    """An image file and the boxes (n, 4) of the things in it, normalised xyxy."""
+
+    path: Path
+    boxes: np.ndarray
 
 
 @dataclass(frozen=True)
 class ObjectnessTraining:
     """What decides a run besides its data.
 
-    canvases: sides in pixels at which the images are looked at; every batch takes one of them, so
-    that one head serves them all.
+    canvases: sides in pixels at which the images are looked at; every batch takes one of them.
+    closest: every batch shows a part of its images, of as large a share of their sides at least;
+    half: compute in bfloat16 where that is exact enough, twice as fast on recent CPUs.
     """
 
-    canvases: tuple[int, ...] = (96, 128, 160, 256)
-    epochs: int = 12
+    canvases: tuple[int, ...] = (192, 256)
+    closest: float = 0.6
+    epochs: int = 24
     batch: int = 16
-    rate: float = 3e-3
-    weight_decay: float = 0.01
+    rate: float = 4e-3
+    weight_decay: float = 0.02
+    half: bool = True
     seed: int = 0
 
 
+def annotated(images: Sequence[LabelledImage]) -> list[Boxed]:
+    """Return the images with the boxes of what may be asked for."""
+    boxes = [[thing.box for thing in image.objects if thing.role == "query"] for image in images]
+    return [
+        Boxed(image.path, np.array(each, np.float32).reshape(-1, 4))
+        for image, each in zip(images, boxes, strict=True)
+    ]
+
+
 def train_objectness(
-    images: Sequence[LabelledImage],
-    tower: DenseTower,
+    images: Sequence[Boxed],
+    preprocessing: Preprocessing,
     settings: ObjectnessTraining,
     report: Callable[[int, float], None] = lambda epoch, loss: None,
 ) -> Objectness:
-    """Train on frozen feature maps of all images; report(epoch, mean loss) after every epoch.
+    """Train on all images, normalised as `preprocessing` does; report(epoch, mean loss).
 
     Raises InputError where no image has an object.
     """
-    boxes = [_boxes(image) for image in images]
-    if not any(len(each) for each in boxes):
+    if not any(len(image.boxes) for image in images):
         raise InputError("no image has an annotated object: objectness is learned from their boxes")
     torch.manual_seed(settings.seed)
-    maps = {side: _maps(images, tower, side) for side in settings.canvases}
-    wanted = {
-        side: [targets(each, maps[side].shape[-1]) for each in boxes] for side in settings.canvases
-    }
-    some = maps[settings.canvases[0]][:: max(1, len(images) // 256)]
-    network = Objectness(some.shape[1])
-    network.standardise(torch.from_numpy(some.astype(np.float32)))
+    network = Objectness().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=settings.rate, weight_decay=settings.weight_decay
     )
@@ -66,17 +85,11 @@ def train_objectness(
         optimizer, settings.rate, total_steps=steps * settings.epochs
     )
     for epoch in range(settings.epochs):
-        rng = np.random.default_rng([settings.seed, epoch])
         total = 0.0
-        for part in np.array_split(rng.permutation(len(images)), steps):
-            side = int(rng.choice(settings.canvases))
-            features = torch.from_numpy(maps[side][part].astype(np.float32))
-            heat, said, near = (
-                torch.stack(each) for each in zip(*(wanted[side][i] for i in part), strict=True)
-            )
-            if rng.random() < 0.5:
-                features, heat, said, near = _mirrored(features, heat, said, near)
-            loss = objectness_loss(network(features), heat, said, near)
+        for pixels, heat, said, near in _batches(images, preprocessing, settings, epoch):
+            with torch.autocast("cpu", torch.bfloat16, enabled=settings.half):
+                found = network(pixels)
+            loss = objectness_loss(found.float(), heat, said, near)
             optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
@@ -84,54 +97,88 @@ def train_objectness(
             schedule.step()
             total += loss.item()
         report(epoch + 1, total / steps)
-    return network.eval()
+    network = network.eval()
+    network.fold()
+    return network
 
 
 def export_objectness(network: Objectness, directory: Path) -> None:
-    """Write the head into a bundle; raises FinesightError where the two runtimes disagree."""
+    """Write a trained network into a bundle; raises FinesightError where the runtimes disagree."""
     import onnxruntime
 
     path = directory / OBJECTNESS
-    channels = next(network.parameters()).shape[1]
-    features = torch.rand(2, channels, 12, 10, generator=torch.Generator().manual_seed(0))
-    axes = {0: "b", 2: "h", 3: "w"}
-    export_graph(network, {"features": features}, axes, ["objectness"], path)
+    network = copy.deepcopy(network).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    pixels = torch.rand(2, 3, 96, 96, generator=torch.Generator().manual_seed(0))
+    axes = {0: ANY, 2: ANY, 3: ANY}
+    export_graph(network, {"pixel_values": pixels}, axes, ["objectness"], path)
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    other = features[:1, :, :7, :9].contiguous()
-    theirs = session.run(None, {"features": other.numpy()})[0]
+    other = pixels[:1, :, :64, :32].contiguous()
+    theirs = session.run(None, {"pixel_values": other.numpy()})[0]
     with torch.inference_mode():
         apart = float(np.abs(network(other).numpy() - theirs).max())
     if apart > LARGEST_DIFFERENCE:
         raise FinesightError(
-            f"the exported head {path} disagrees with PyTorch (by {apart:.5f}): do not use it, and "
-            "report this with the versions of torch and onnxruntime"
+            f"the exported graph {path} disagrees with PyTorch (by {apart:.5f}): do not use it, "
+            "and report this with the versions of torch and onnxruntime"
         )
 
 
-def _boxes(image: LabelledImage) -> Tensor:
-    found = [thing.box for thing in image.objects if thing.role == "query"]
-    return torch.tensor(found, dtype=torch.float32).reshape(-1, 4)
+def canvas_cost(directory: Path, canvas: int) -> float:
+    """Return what a pixel of a canvas costs in a bundle, in encodings of one crop: Manifest's.
+
+    canvas: a side in pixels at which it is counted.
+    """
+    side = OnnxEncoder(directory).preprocessing.side
+    crop = multiplications(directory / tower_files(directory)[0], (1, 3, side, side))
+    return multiplications(directory / OBJECTNESS, (1, 3, canvas, canvas)) / crop / canvas**2
 
 
-def _maps(images: Sequence[LabelledImage], tower: DenseTower, side: int) -> np.ndarray:
-    """Feature maps (n, c, h, w) in float16 of all images squashed to side × side pixels."""
-    parts = []
-    for start in range(0, len(images), _CANVASES_AT_ONCE):
-        some = images[start : start + _CANVASES_AT_ONCE]
-        canvases = [
-            np.asarray(
-                decode_image(image.path.read_bytes()).resize(
-                    (side, side), tower.preprocessing.resample
-                )
-            )
-            for image in some
-        ]
-        parts.append(tower.maps(np.stack(canvases)).astype(np.float16))
-    return np.concatenate(parts)
+def _batches(
+    images: Sequence[Boxed], preprocessing: Preprocessing, settings: ObjectnessTraining, epoch: int
+) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
+    """Yield pixels (b, 3, side, side) and what `targets` makes of their boxes, once an image.
+
+    The next batch is read from the disk while one is learned from.
+    """
+    rng = np.random.default_rng([settings.seed, epoch])
+    order = rng.permutation(len(images))
+    parts = np.array_split(order, -(-len(images) // settings.batch))
+
+    def batch(number: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        draw = np.random.default_rng([settings.seed, epoch, number])
+        side = int(draw.choice(settings.canvases))
+        share = float(draw.uniform(settings.closest, 1.0))
+        shown = [_part(images[i], share, side, draw) for i in parts[number]]
+        light = draw.uniform(*_LIGHT, (len(shown), 1, 1, 1)).astype(np.float32)
+        pixels = preprocessing.tensor(np.stack([pixels for pixels, _ in shown])) * light
+        wanted = [targets(boxes, side // STRIDE) for _, boxes in shown]
+        heat, said, near = (torch.stack(each) for each in zip(*wanted, strict=True))
+        given = torch.from_numpy(pixels).contiguous(memory_format=torch.channels_last)
+        return given, heat, said, near
+
+    with ThreadPoolExecutor(1) as pool:
+        following = pool.submit(batch, 0)
+        for number in range(len(parts)):
+            ready = following.result()
+            if number + 1 < len(parts):
+                following = pool.submit(batch, number + 1)
+            yield ready
 
 
-def _mirrored(features: Tensor, heat: Tensor, said: Tensor, near: Tensor) -> tuple[Tensor, ...]:
-    """Left and right exchanged: the map is nearly what the tower makes of a mirrored image."""
-    said = said.flip(-1).clone()
-    said[:, 0] *= -1
-    return features.flip(-1), heat.flip(-1), said, near.flip(-1)
+def _part(
+    image: Boxed, share: float, side: int, draw: np.random.Generator
+) -> tuple[np.ndarray, Tensor]:
+    """A random part of an image at side × side, mirrored or not, and the boxes centred in it."""
+    whole = decode_image(image.path.read_bytes())
+    low = draw.uniform(0, 1 - share, 2)
+    window = np.array([*low, *(low + share)]) * np.array([whole.width, whole.height] * 2)
+    x0, y0, x1, y1 = window.tolist()
+    part = whole.resize((side, side), Image.Resampling.BILINEAR, box=(x0, y0, x1, y1))
+    pixels = np.asarray(part)
+    boxes = torch.from_numpy((image.boxes - np.tile(low, 2)) / share).float()
+    centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+    boxes = boxes[((centres > 0) & (centres < 1)).all(dim=1)].clamp(0, 1)
+    if draw.random() < 0.5:
+        pixels = pixels[:, ::-1]
+        boxes = torch.stack([1 - boxes[:, 2], boxes[:, 1], 1 - boxes[:, 0], boxes[:, 3]], dim=1)
+    return pixels, boxes

@@ -145,6 +145,7 @@ function introduce(found) {
   const filtered = Object.keys(query.filters).length > 0;
   if (!found.hits.length && total === 0) intro.replaceChildren(...nothingIndexed());
   else if (!found.hits.length && filtered) intro.replaceChildren(make("h2", {}, "No image passes these filters"), make("p", {}, "Take one of them away. ", make("button", { type: "button", class: "pill", onclick: () => at("filters").reset() }, "Reset the filters")));
+  else if (found.nothing) intro.replaceChildren(make("h2", {}, "Nothing in this collection seems to match"), make("p", {}, found.hits.length ? "These come nearest, and are probably not what you mean." : "No image is likely enough to be what you mean."));
   else if (found.browsing && !filtered && found.hits.length) intro.replaceChildren(make("h2", {}, total ? `${total.toLocaleString()} images` : "Your images"), make("p", {}, "Say what to find, even if it is tiny. Or drop a picture here."));
   else intro.hidden = true;
 }

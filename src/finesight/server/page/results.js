@@ -6,6 +6,7 @@ import { RegionDrawer } from "./region.js";
 
 const CARD = 512; // pixels of a card's picture, enough for dense screens
 const INSET = 224;
+const DOUBTFUL = 0.25; // relevance below which a picture is shown as a doubtful answer
 const SMALL = 0.2; // share of the image up to which a region is also shown enlarged
 
 export class Grid {
@@ -82,6 +83,7 @@ export class Grid {
       frame.querySelectorAll(".region, .inset").forEach((old) => old.remove());
       if (hit.box && !isWhole(hit.box)) frame.append(...region(hit, this.collection));
     }
+    card.classList.toggle("doubtful", hit.relevance != null && hit.relevance < DOUBTFUL);
     card.querySelector(".shot").setAttribute("aria-label", described(hit));
     card.querySelector(".caption").replaceChildren(...caption(hit));
   }

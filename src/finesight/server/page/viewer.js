@@ -81,6 +81,7 @@ function facts(hit) {
     rows.push(["Rank", String(hit.rank)]);
     if (hit.compared) rows.push(["By the whole image", hit.whole_rank === null ? "beyond 200" : String(hit.whole_rank)]);
     rows.push(["Found by", found(hit)]);
+    if (hit.relevance != null) rows.push(["Relevance", `${Math.round(hit.relevance * 100)} %`]);
     for (const match of hit.matches) rows.push([`${match.weight < 0 ? "− " : ""}${match.part}`, bar(match)]);
   }
   rows.push(["Size", `${hit.width} × ${hit.height} px`], ["Path", copyable(hit.path)]);

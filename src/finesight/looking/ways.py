@@ -1,0 +1,230 @@
+"""The ways of looking: which parts of an image are cut out and encoded, or read from one canvas.
+
+A fixed scheme knows its windows from the image's size; the others need the pixels, and say
+beforehand how small a window they may cut, so that a file can be decoded smaller.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from PIL import Image
+
+from finesight.encoders import Encoder, Preprocessing
+from finesight.encoders.dense import DenseTower, PooledTower
+from finesight.encoders.objects import ObjectFinder
+from finesight.looking.closer import CELLS, DESCENTS, descend
+from finesight.looking.dense import read_densely
+from finesight.looking.objects import ROOM, SMALLEST, TIGHT, windows_of_objects
+from finesight.looking.sparing import windows_that_add
+from finesight.regions import Regions
+from finesight.regions.complete_cover import levels
+from finesight.types import WHOLE, Box, Float32, ImageVectors, UInt8
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where pixels are from: an image file, and the part of it that they show."""
+
+    path: Path
+    box: Box = WHOLE
+
+
+@dataclass(frozen=True)
+class Glimpse:
+    """What is known of an image whose crops are still to be encoded.
+
+    boxes: (p, 4); known: the embeddings (p - c, d) of the last of them, of which there are no
+    crops.
+    """
+
+    boxes: Float32
+    known: Float32 | None = None
+
+    def complete(self, embeddings: Float32) -> ImageVectors:
+        """Return all regions; embeddings: of the crops, (c, d)."""
+        if self.known is not None:
+            embeddings = np.concatenate([embeddings, self.known])
+        return ImageVectors(self.boxes, embeddings)
+
+
+class Looking(Protocol):
+    """One way of looking."""
+
+    def finest(self, width: int, height: int) -> Float32:
+        """Return boxes among which are the smallest that may be cut from such an image."""
+
+    def glimpse(
+        self,
+        image: Image.Image,
+        preprocessing: Preprocessing,
+        size: tuple[int, int] | None = None,
+        place: Place | None = None,
+    ) -> tuple[Glimpse, UInt8]:
+        """Return the boxes (p, 4), normalised xyxy, the whole image first, and crops to encode.
+
+        Crops: (c, side, side, 3). size: width and height of the file, where the image was decoded
+        smaller; place: where it is from, for those who know files.
+        """
+
+    def passes(self, width: int, height: int) -> float:
+        """Return the most that an image costs, in encodings of one crop."""
+
+
+@dataclass(frozen=True)
+class FixedLooking:
+    """The windows of a geometric scheme."""
+
+    regions: Regions
+
+    def finest(self, width: int, height: int) -> Float32:
+        """Return all of its boxes."""
+        return self.regions(width, height)
+
+    def glimpse(
+        self,
+        image: Image.Image,
+        preprocessing: Preprocessing,
+        size: tuple[int, int] | None = None,
+        place: Place | None = None,
+    ) -> tuple[Glimpse, UInt8]:
+        """Return its boxes for an image of this size, all of them with crops."""
+        boxes = self.regions(*(size or image.size))
+        return Glimpse(boxes), preprocessing.cut(image, boxes)
+
+    def passes(self, width: int, height: int) -> float:
+        """Return the number of windows."""
+        return float(len(self.regions(width, height)))
+
+
+@dataclass(frozen=True)
+class SparingLooking(FixedLooking):
+    """The windows of a scheme, without those that show what a larger one has shown already.
+
+    tolerance: see `windows_that_add`.
+    """
+
+    tolerance: float
+
+    def glimpse(
+        self,
+        image: Image.Image,
+        preprocessing: Preprocessing,
+        size: tuple[int, int] | None = None,
+        place: Place | None = None,
+    ) -> tuple[Glimpse, UInt8]:
+        """Return the boxes that add something, all of them with crops."""
+        boxes = self.regions(*(size or image.size))
+        plain = replace(preprocessing, fit="squash")
+        crops = plain.cut(image, boxes)
+        kept = windows_that_add(boxes, crops, self.tolerance)
+        if preprocessing.fit == plain.fit:
+            return Glimpse(boxes[kept]), crops[kept]
+        return Glimpse(boxes[kept]), preprocessing.cut(image, boxes[kept])
+
+
+@dataclass(frozen=True)
+class ObjectLooking:
+    """The whole image and up to `count` windows centred on what a canvas shows.
+
+    side: of these crops in pixels, where it is smaller than the model's own; the tower reads these.
+    """
+
+    finder: ObjectFinder
+    canvas: int
+    count: int
+    side: int | None = None
+    tower: PooledTower | None = None
+
+    def finest(self, width: int, height: int) -> Float32:
+        """Return the smallest window that it ever cuts."""
+        sides = SMALLEST * max(width, height) / np.array([width, height])
+        return np.array([[0, 0, *np.minimum(sides, 1)]], np.float32)
+
+    def windows(self, image: Image.Image) -> Float32:
+        """Return the whole image and the windows of what was found in it: (1 + n, 4)."""
+        room = ROOM if self.side is None else TIGHT
+        return windows_of_objects(image, self.finder, self.canvas, self.count, room)
+
+    def glimpse(
+        self,
+        image: Image.Image,
+        preprocessing: Preprocessing,
+        size: tuple[int, int] | None = None,
+        place: Place | None = None,
+    ) -> tuple[Glimpse, UInt8]:
+        """Return its boxes; small crops are encoded here, and only the whole image is left."""
+        boxes = self.windows(image)
+        if self.side is None or self.tower is None or len(boxes) == 1:
+            return Glimpse(boxes), preprocessing.cut(image, boxes)
+        small = replace(preprocessing, side=self.side).cut(image, boxes[1:])
+        return Glimpse(boxes, self.tower.encode(small)), preprocessing.cut(image, boxes[:1])
+
+    def passes(self, width: int, height: int) -> float:
+        """Return the most that an image costs; one with few objects costs less."""
+        small = self.side is not None and self.tower is not None
+        each = self.tower.passes(self.side) if small else 1.0  # type: ignore[union-attr,arg-type]
+        return 1 + self.finder.passes(self.canvas) + each * self.count
+
+
+@dataclass(frozen=True)
+class CloserLooking:
+    """The whole image, and windows chosen from coarse to fine; cost: of DESCENTS."""
+
+    encoder: Encoder
+    cost: int
+
+    def finest(self, width: int, height: int) -> Float32:
+        """Return a window of the finest level."""
+        _, cells = max((m, j) for m, j in levels(CELLS) if m in self._levels())
+        return np.array([[0, 0, cells / CELLS, cells / CELLS]], np.float32)
+
+    def glimpse(
+        self,
+        image: Image.Image,
+        preprocessing: Preprocessing,
+        size: tuple[int, int] | None = None,
+        place: Place | None = None,
+    ) -> tuple[Glimpse, UInt8]:
+        """Return its boxes; the whole image and the windows chosen last are left to encode."""
+        whole = np.array([WHOLE], np.float32)
+        last, crops, boxes, known = descend(image, self.encoder.lanes[0], DESCENTS[self.cost])
+        left = np.concatenate([preprocessing.cut(image, whole), crops])
+        return Glimpse(np.concatenate([whole, last, boxes]), known), left
+
+    def passes(self, width: int, height: int) -> float:
+        """Return the number of windows."""
+        return float(self.cost)
+
+    def _levels(self) -> set[int]:
+        return {level for level, _ in DESCENTS[self.cost].then}
+
+
+@dataclass(frozen=True)
+class DenseLooking:
+    """The whole image, and the windows of one canvas."""
+
+    tower: DenseTower
+    canvas: int
+
+    def finest(self, width: int, height: int) -> Float32:
+        """Return a box with as many pixels of the image as the canvas gives a crop's side."""
+        share = self.tower.preprocessing.side / self.canvas
+        return np.array([[0, 0, share, share]], np.float32)
+
+    def glimpse(
+        self,
+        image: Image.Image,
+        preprocessing: Preprocessing,
+        size: tuple[int, int] | None = None,
+        place: Place | None = None,
+    ) -> tuple[Glimpse, UInt8]:
+        """Return the boxes with what the map says of them; the whole image is left to encode."""
+        whole = np.array([WHOLE], np.float32)
+        boxes, known = read_densely(image, self.tower, self.canvas)
+        return Glimpse(np.concatenate([whole, boxes]), known), preprocessing.cut(image, whole)
+
+    def passes(self, width: int, height: int) -> float:
+        """Return the costs of the canvas and of the whole image."""
+        return 1 + self.tower.passes(self.canvas)

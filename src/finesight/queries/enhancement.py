@@ -1,0 +1,216 @@
+"""Asks a language model what a query means: descriptions of images that would answer it.
+
+The model is behind an endpoint that speaks OpenAI's chat completions, on this machine or elsewhere
+(Ollama, vLLM, llama.cpp, LM Studio, a hosted one). Only the words of the query are sent.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import threading
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from finesight.errors import InputError, MissingDependencyError
+
+PROMPT_VERSION = 1
+"""Of the two prompts below: descriptions are kept by it, and asked for anew when it rises."""
+
+EXPAND = (
+    "You help to search photos by text. Write {count} short descriptions of photos that answer the "
+    "query below, each of at most 20 words, in simple English. Keep every thing, colour, number "
+    "and relation of the query, and add none. Say it in other words, and describe each thing of "
+    "the query once on its own. Write one description a line and nothing else.\n\nQuery: {query}"
+)
+CHECK = (
+    "Query: {query}\n\nDescriptions:\n{listed}\n\nWhich of the descriptions can be true of every "
+    "photo that the query means, because they neither contradict it nor add to it? Write their "
+    "numbers, separated by commas, and nothing else."
+)
+
+_LONGEST = 300  # characters of a description
+_BULLET = re.compile(r"^\s*(?:[-*\u2022]|\d+[.):])\s*")
+
+
+class NotEnhancedWarning(UserWarning):
+    """A language model did not answer, and a query is searched as typed."""
+
+
+@dataclass(frozen=True)
+class LanguageModel:
+    """A language model behind an endpoint.
+
+    url: up to /v1, such as http://localhost:11434/v1; model: its name there; key: sent as a bearer
+    token where the endpoint wants one. count: of descriptions; check: whether a second question
+    sorts out those that miss what is meant; timeout: in seconds, for all of it; cache: the folder
+    where descriptions are kept.
+    """
+
+    url: str
+    model: str
+    key: str | None = field(default=None, repr=False)
+    count: int = 8
+    check: bool = False
+    timeout: float = 2.0
+    cache: Path | None = None
+
+    def describe(self, query: str) -> list[str]:
+        """Return descriptions of what a query means; none, with a NotEnhancedWarning, in time.
+
+        A query that was asked before is answered from the disk. Raises InputError for an address
+        that is none, MissingDependencyError without httpx.
+        """
+        _check_address(self.url)
+        file = self._file(query)
+        if file is not None and (kept := _read(file)) is not None:
+            return kept
+        _httpx()
+        deadline = time.monotonic() + self.timeout
+        try:
+            found = _within(deadline, lambda: self._ask_all(query, deadline))
+        except _NoAnswerError as error:
+            warnings.warn(
+                f"the language model {self.model} at {self.url} {error}: searching as typed",
+                NotEnhancedWarning,
+                stacklevel=2,
+            )
+            return []
+        if file is not None and found:
+            _write(file, {"query": query, "model": self.model, "descriptions": found})
+        return found
+
+    def _ask_all(self, query: str, deadline: float) -> list[str]:
+        answer = self._ask(EXPAND.format(count=self.count, query=query), deadline)
+        found = _lines(answer, self.count)
+        if not found:
+            raise _NoAnswerError("gave no descriptions")
+        if not self.check:
+            return found
+        listed = "\n".join(f"{number}. {text}" for number, text in enumerate(found, 1))
+        kept = self._ask(CHECK.format(query=query, listed=listed), deadline)
+        numbers = {int(number) for number in re.findall(r"\d+", kept)}
+        return [text for number, text in enumerate(found, 1) if number in numbers]
+
+    def _ask(self, prompt: str, deadline: float) -> str:
+        """Return what the model says to a prompt; raises _NoAnswerError."""
+        httpx = _httpx()
+        left = max(deadline - time.monotonic(), 0.01)
+        body = {
+            "model": self.model,
+            "messages": [{"role": "user", "content": prompt}],
+            "temperature": 0.2,
+            "max_tokens": 60 * self.count,
+        }
+        headers = {} if self.key is None else {"Authorization": f"Bearer {self.key}"}
+        try:
+            answer = httpx.post(
+                f"{self.url.rstrip('/')}/chat/completions",
+                json=body,
+                headers=headers,
+                timeout=left,
+            )
+            answer.raise_for_status()
+            return str(answer.json()["choices"][0]["message"]["content"] or "")
+        except httpx.TimeoutException as error:
+            raise _late(self.timeout) from error
+        except httpx.HTTPStatusError as error:
+            raise _NoAnswerError(f"answered {error.response.status_code}") from error
+        except httpx.HTTPError as error:
+            raise _NoAnswerError(f"cannot be reached ({error})") from error
+        except (ValueError, KeyError, IndexError, TypeError) as error:
+            raise _NoAnswerError("answered something that is no chat completion") from error
+
+    def _file(self, query: str) -> Path | None:
+        if self.cache is None:
+            return None
+        asked = [PROMPT_VERSION, self.model, self.count, self.check, query]
+        digest = hashlib.sha256(json.dumps(asked).encode()).hexdigest()
+        return self.cache / f"{digest[:32]}.json"
+
+
+class _NoAnswerError(Exception):
+    """Why a language model gave nothing that can be used, as the end of a sentence."""
+
+
+def _late(seconds: float) -> _NoAnswerError:
+    return _NoAnswerError(
+        f"did not answer within {seconds:g} s (give it longer with --llm-timeout; what it has "
+        "answered once is kept)"
+    )
+
+
+def _within(deadline: float, work: Callable[[], list[str]]) -> list[str]:
+    """Return what work returns, or raise _NoAnswerError at the deadline.
+
+    A client's own limits hold for each read: an endpoint that trickles would keep them all.
+    """
+    out: list[list[str]] = []
+    failed: list[Exception] = []
+    limit = deadline - time.monotonic()
+
+    def run() -> None:
+        try:
+            out.append(work())
+        except Exception as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(max(limit, 0.0))
+    if failed:
+        raise failed[0]
+    if not out:
+        raise _late(round(limit, 1))
+    return out[0]
+
+
+def _lines(answer: str, count: int) -> list[str]:
+    """Return the descriptions of an answer, without numbers, bullets and quotes, each once."""
+    thought = re.sub(r"<think>.*?</think>", "", answer, flags=re.DOTALL)
+    lines = (_BULLET.sub("", line).strip().strip('"').strip() for line in thought.splitlines())
+    kept = [line for line in lines if 0 < len(line) <= _LONGEST and not line.endswith(":")]
+    return list(dict.fromkeys(kept))[:count]
+
+
+def _check_address(url: str) -> None:
+    if not re.match(r"https?://[^/\s]+", url):
+        raise InputError(
+            f"{url!r} is no address of a language model: give one such as "
+            "http://localhost:11434/v1 (Ollama's)"
+        )
+
+
+def _httpx() -> Any:
+    try:
+        import httpx
+    except ImportError as error:
+        raise MissingDependencyError(
+            "asking a language model needs httpx: pip install 'finesight[llm]'"
+        ) from error
+    return httpx
+
+
+def _read(file: Path) -> list[str] | None:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))["descriptions"]
+        return [str(text) for text in found]
+    except (OSError, ValueError, KeyError, TypeError):  # not there, or damaged: asked anew
+        return None
+
+
+def _write(file: Path, content: dict[str, Any]) -> None:
+    """Keep an answer; a disk that is full or closed only costs the next question."""
+    unfinished = file.with_name(f"{file.name}.{os.getpid()}.new")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.write_text(json.dumps(content), encoding="utf-8")
+        unfinished.replace(file)
+    except OSError:
+        with contextlib.suppress(OSError):
+            unfinished.unlink(missing_ok=True)

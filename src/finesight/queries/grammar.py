@@ -1,0 +1,186 @@
+"""Takes a query apart: "a woman in a white hat beside a black dog" asks for two things.
+
+A small grammar of its own: noun phrases between words that relate them. It splits where one region
+can hardly show both, and leaves whole what one region shows (a cup of coffee, a dog in snow).
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from finesight.queries.lexicon import (
+    ANIMATE,
+    ATTRIBUTES,
+    BEGINNING,
+    DETERMINERS,
+    ENDINGS,
+    JOINERS,
+    LOOSE,
+    NEGATIONS,
+    OPENINGS,
+    RELATIONS,
+    TRAILING,
+    WEARING,
+    WORN,
+)
+
+MOST = 8
+"""Parts that a query may have; one of more is left whole."""
+
+_TOKEN = re.compile(r"[^\s,;&]+|[,;&]")
+_OPENING = re.compile(rf"\s*(?:{OPENINGS})\s+", re.IGNORECASE)
+_ENDING = re.compile(rf"{ENDINGS}\s*\.?\s*$", re.IGNORECASE)
+_LONGEST = max(len(phrase.split()) for phrase in RELATIONS)
+
+
+@dataclass(frozen=True)
+class Phrase:
+    """One thing that is asked for: its words as typed, and those of them that say how it looks.
+
+    wanted: False for what must not be there ("no leash").
+    """
+
+    text: str
+    attributes: tuple[str, ...] = ()
+    wanted: bool = True
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The things that a query asks for, and how they stand to each other.
+
+    relations: (i, how, j): phrase i is "left", "right", "front", "behind", "above" or "below" of,
+    "on" or "near" phrase j.
+    """
+
+    phrases: tuple[Phrase, ...]
+    relations: tuple[tuple[int, str, int], ...] = ()
+
+
+@dataclass
+class _Segment:
+    """Words between two separators; how: what relates them to the segment before, None at first."""
+
+    how: str | None
+    strong: bool = True
+    by: str = ""
+    wanted: bool = True
+    words: list[str] = field(default_factory=list)
+
+    @property
+    def bare(self) -> list[str]:
+        """Its words without determiners, and without what leads on to the next ones."""
+        words = [word for word in self.words if word.lower() not in DETERMINERS]
+        while words and words[-1].lower() in TRAILING | JOINERS:
+            words.pop()
+        return words
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """Its words that say how something looks; the last one names the thing itself."""
+        return tuple(word for word in self.bare[:-1] if word.lower() in ATTRIBUTES)
+
+    @property
+    def named(self) -> bool:
+        """Whether it has its thing already; "black and" of a black and white dog lacks it."""
+        return any(word.lower() not in ATTRIBUTES | JOINERS for word in self.bare)
+
+
+def take_apart(text: str) -> Asked:
+    """Return what a text asks for: one phrase with all of it, or several parts.
+
+    Words keep their spelling; determiners, openings ("a photo of") and endings ("and nothing
+    else") are left out of the parts.
+    """
+    whole = Asked((Phrase(text.strip()),))
+    inner = _ENDING.sub("", _OPENING.sub("", text.strip(), count=1))
+    segments = list(_joined(list(_segments(_TOKEN.findall(inner)))))
+    segments = [segment for segment in segments if segment.bare]
+    wanted = [segment for segment in segments if segment.wanted]
+    if not 2 <= len(segments) <= MOST or not wanted:
+        return whole
+    phrases = tuple(Phrase(" ".join(s.bare), s.attributes, s.wanted) for s in segments)
+    relations = tuple(_relations(segments))
+    return Asked(phrases, relations)
+
+
+def _relations(segments: Sequence[_Segment]) -> Iterator[tuple[int, str, int]]:
+    for place, segment in enumerate(segments[1:], 1):
+        if segment.how and segment.wanted and segments[place - 1].wanted:
+            yield place - 1, segment.how, place
+
+
+def _segments(tokens: Sequence[str]) -> Iterator[_Segment]:
+    """Yield the words between separators, each with the separator before it."""
+    now, place = _Segment(None), 0
+    while place < len(tokens):
+        length, how, strong = _separator(tokens, place)
+        word = tokens[place].lower()
+        if word in NEGATIONS:
+            yield now
+            now = _Segment("", by=word, wanted=False)
+            place += 1
+        elif length and not (how == "" and now.bare and not now.named):
+            yield now
+            now = _Segment(how, strong, " ".join(tokens[place : place + length]).lower())
+            place += length
+        elif _begins_anew(now, tokens, place):
+            yield now
+            now = _Segment("", words=[tokens[place]])
+            place += 1
+        else:
+            now.words.append(tokens[place])
+            place += 1
+    yield now
+
+
+def _separator(tokens: Sequence[str], place: int) -> tuple[int, str, bool]:
+    """Return how many tokens relate what is before to what follows, how, and how surely."""
+    for length in range(_LONGEST, 0, -1):
+        words = " ".join(tokens[place : place + length]).lower()
+        if words in RELATIONS:
+            return length, RELATIONS[words], True
+    word = tokens[place].lower()
+    following = tokens[place + 1].lower() if place + 1 < len(tokens) else ""
+    if word in LOOSE:
+        return 1, LOOSE[word], False
+    if word.endswith("ing") and (following in DETERMINERS or following in ATTRIBUTES):
+        return 1, "near", False  # a verb and its object: holding a red ball
+    return 0, "", False
+
+
+def _begins_anew(segment: _Segment, tokens: Sequence[str], place: int) -> bool:
+    """Whether a word begins another thing without a separator.
+
+    "red mug blue chair" names two things, a thing behind its attribute each; and of "no leash
+    sunset" only the leash is unwanted.
+    """
+    if not segment.named:
+        return False
+    following = place + 1 < len(tokens) and not _separator(tokens, place + 1)[0]
+    twice = bool(segment.attributes) and tokens[place].lower() in BEGINNING and following
+    return twice or not segment.wanted
+
+
+def _joined(segments: Sequence[_Segment]) -> Iterator[_Segment]:
+    """Yield segments, those that one region shows as one."""
+    before: _Segment | None = None
+    for segment in segments:
+        if before is None or (segment.strong and not _worn(before, segment)):
+            if before is not None:
+                yield before
+            before = segment
+        elif before.bare and segment.attributes and not _worn(before, segment):
+            if segment.by.endswith("ing"):
+                before.words.append(segment.by)
+            yield before
+            before = segment
+        else:
+            before.words += [segment.by, *segment.words]
+    if before is not None:
+        yield before
+
+
+def _worn(before: _Segment, segment: _Segment) -> bool:
+    person = any(word.lower() in ANIMATE for word in before.bare)
+    return person and segment.by in WEARING and any(w.lower() in WORN for w in segment.bare)
