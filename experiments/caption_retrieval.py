@@ -6,8 +6,8 @@ python experiments/caption_retrieval.py [--seeds 3] [--quick]
 Trained on the captions of train-textured, the epoch chosen on val-textured, tested once on
 test-textured: five captions an image, image to text R@K, text to image R@K and their sum. Regions
 are those that `finesight index` keeps by default (--regions normal): the whole image and the crops
-that the model itself proposes, of a frozen encoder. What is trained is kept beside the features, with
-the scores of the test set; a run that was stopped goes on.
+that the model itself proposes, of a frozen encoder. What is trained is kept beside the features,
+with the scores of the test set; a run that was stopped goes on.
 
 A caption such as "a photo of a mug" is true of every image with a mug, but the protocol knows one
 right image: no model can reach 100 %. "ceiling" is a reader who knows all that is true and then
