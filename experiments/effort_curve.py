@@ -1,6 +1,6 @@
 """Recall against cost: Complete Covers, grids, dense maps and looking for objects, side by side.
 
-python experiments/effort_curve.py [--set test-textured] [--plot FILE] [--quick]
+python experiments/effort_curve.py [--set test-textured] [--ways NAME ...] [--plot FILE] [--quick]
 
 Passes are multiples of encoding one crop, by multiplications: the tower is convolutional, so its
 canvases cost by their pixels, and what finds objects was counted when it was trained.
@@ -46,10 +46,13 @@ def main() -> None:
     """Print the table of one set, and draw it."""
     parser = arguments(__doc__)
     parser.add_argument("--set", default="test-textured")
+    parser.add_argument("--ways", nargs="+", help="only these, beside the whole image and CC@10")
     parser.add_argument("--plot", type=Path)
     options = parser.parse_args()
+    if options.plot and options.ways:
+        parser.error("a plot shows all ways: leave --ways out")
     test = TestSet(options.set, options)
-    ways = _ways(test)
+    ways = _ways(test, options.ways)
     seen = {name: test.seen(name) for name in ways}
     seconds = _seconds(test, ways)
     passes = {name: parse_looking(name, test.model.sight).passes(640, 640) for name in ways}
@@ -57,7 +60,8 @@ def main() -> None:
     for name in (
         resolve_effort(effort, test.model.sight) for effort in EFFORTS
     ):  # what a collection keeps of them
-        vectors[f"{name}, 8 vectors"] = [salient_clusters(each, 8) for each in seen[name]]
+        if name in seen:
+            vectors[f"{name}, 8 vectors"] = [salient_clusters(each, 8) for each in seen[name]]
     table: dict[str, list[object]] = {}
     points = {}
     for column, subset in SUBSETS.items():
@@ -85,8 +89,8 @@ def main() -> None:
         _plot(points, costs, options.plot)
 
 
-def _ways(test: TestSet) -> dict[str, Look]:
-    """Every way of looking."""
+def _ways(test: TestSet, only: list[str] | None) -> dict[str, Look]:
+    """Every way of looking, or some."""
     model = test.model
 
     def way(name: str) -> Look:
@@ -94,7 +98,8 @@ def _ways(test: TestSet) -> dict[str, Look]:
         return lambda image: look_by(image, model.encoder, looking)
 
     names = (*COVERS, *OF_WINDOWS.values(), *SMALL_CROPS, *OBJECTS, *DENSE)
-    return {name: way(name) for name in names}
+    chosen = names if only is None else ("full", REFERENCE, *only)
+    return {name: way(name) for name in chosen}
 
 
 def _seconds(test: TestSet, ways: dict[str, Look]) -> dict[str, float]:
