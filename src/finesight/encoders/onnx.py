@@ -91,8 +91,8 @@ class OnnxEncoder:
         """One encoder of one thread for each core; on CUDA, this one alone."""
         if self._threads == 1 or "CUDAExecutionProvider" in onnxruntime.get_available_providers():
             return [self]
-        alone = copy.copy(self)  # without its towers, as none of them is loaded yet
-        alone.__dict__.pop("_vision", None)
+        alone = copy.copy(self)
+        alone.__dict__.pop("_vision", None)  # which has the threads of all cores
         alone._threads = 1
         return [alone] * self._threads
 
