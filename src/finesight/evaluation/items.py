@@ -1,0 +1,176 @@
+"""How well the same thing is found in other photos: DeepFashion2's consumer-to-shop protocol.
+
+A query is an item in a user's photo, the gallery is items in the shop's; relevant are those of the
+same identity. DeepFashion2 defines top-k (Ge et al., CVPR 2019, 5.4); mAP is the usual one.
+"""
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from finesight.errors import InputError
+from finesight.types import Float32
+
+KS = (1, 5, 10, 15, 20)
+"""The depths at which DeepFashion2 publishes its top-k retrieval accuracy."""
+
+LEAST_IOU = 0.5
+"""A found box stands for a true one from this overlap on."""
+
+
+@dataclass(frozen=True)
+class ItemRanks:
+    """Where a gallery's true items stand for each query.
+
+    average_precision: (q,) in 0..1; first: (q,) the rank, from 1, of the first true item. A query
+    whose item was not detected has an average precision of 0 and the rank 0, which is none.
+    """
+
+    average_precision: np.ndarray
+    first: np.ndarray
+
+    def metrics(self, ks: Sequence[int] = KS) -> dict[str, float]:
+        """Return "mAP" and "top-1" ... in 0..1, the means over the queries."""
+        found = {"mAP": float(self.average_precision.mean())}
+        for k in ks:
+            found[f"top-{k}"] = float(((self.first > 0) & (self.first <= k)).mean())
+        return found
+
+    def only(self, chosen: np.ndarray) -> "ItemRanks":
+        """Return those of some queries, chosen by a mask (q,) or by their numbers."""
+        return ItemRanks(self.average_precision[chosen], self.first[chosen])
+
+
+def item_metrics(
+    scores: Float32,
+    queries: Sequence[Hashable],
+    gallery: Sequence[Hashable],
+    ks: Sequence[int] = KS,
+    detected: np.ndarray | None = None,
+) -> dict[str, float]:
+    """Return "mAP" and "top-1" ... in 0..1; arguments, ties and errors as in `rank_items`.
+
+    The first query finds its two photos first and third, the second its one second:
+
+    >>> scores = np.array([[.9, .5, .4], [.2, .8, .7]], np.float32)
+    >>> found = item_metrics(scores, ["mug", "car"], ["mug", "mug", "car"], ks=(1, 2))
+    >>> found
+    {'mAP': 0.75, 'top-1': 0.5, 'top-2': 1.0}
+    """
+    return rank_items(scores, queries, gallery, detected).metrics(ks)
+
+
+def rank_items(
+    scores: Float32,
+    queries: Sequence[Hashable],
+    gallery: Sequence[Hashable],
+    detected: np.ndarray | None = None,
+) -> ItemRanks:
+    """Return where the items of each query's identity stand in the gallery.
+
+    scores: (q, g), higher is better, -inf for what is never found; queries, gallery: the
+    identities (q,) and (g,); detected: (q,) bool, False for a query whose item was not found in
+    its own photo, which then counts as a miss whatever its scores. Equal scores rank in the order
+    of the gallery: give it in an order that knows nothing of the queries. Average precision is the
+    mean, over the true items, of the precision at their ranks.
+    Raises InputError for shapes that do not fit, for scores that are not numbers, without a query,
+    and for a query whose identity has no gallery image.
+    """
+    scores = np.asarray(scores)
+    _check(scores, queries, gallery, detected)
+    owned: dict[Hashable, list[int]] = {}
+    for place, identity in enumerate(gallery):
+        owned.setdefault(identity, []).append(place)
+    precision, first = np.zeros(len(queries)), np.zeros(len(queries), np.int64)
+    for row, identity in enumerate(queries):
+        if identity not in owned:
+            raise InputError(
+                f"query {row} is of the identity {identity!r}, which has no image in the gallery, "
+                "so it cannot be found: leave it out, or add its image to the gallery"
+            )
+        if detected is None or detected[row]:
+            ranks = _ranks(scores[row], np.array(owned[identity]))
+            precision[row] = (np.arange(1, len(ranks) + 1) / ranks).mean()
+            first[row] = ranks[0]
+    return ItemRanks(precision, first)
+
+
+def choose_detected(
+    found: Float32,
+    true: Float32,
+    categories: tuple[Sequence[Hashable], Sequence[Hashable]] | None = None,
+    confidence: np.ndarray | None = None,
+    least: float = LEAST_IOU,
+) -> np.ndarray:
+    """Return which box found in a photo stands for each of its true boxes: (m,), -1 for none.
+
+    As DeepFashion2's evaluation has it: a found box is for the true box that it overlaps most; of
+    those for one box, which are of its category where `categories` (found, true) are given, the
+    most confident is taken, or without confidences the one that overlaps most. Equals: the first.
+    Their program asks no least overlap of a query, their text does: so does this.
+    found: (n, 4), true: (m, 4), xyxy in one unit; confidence: (n,).
+
+    >>> true = np.array([[0, 0, 4, 4], [6, 6, 9, 9]], np.float32)
+    >>> choose_detected(np.array([[0, 0, 4, 3], [0, 0, 4, 4], [5, 0, 9, 4]], np.float32), true)
+    array([ 1, -1])
+    """
+    chosen = np.full(len(true), -1, np.int64)
+    if len(found) == 0 or len(true) == 0:
+        return chosen
+    overlap = iou(found, true)
+    meant = overlap.argmax(axis=1)
+    for place in range(len(true)):
+        may = (meant == place) & (overlap[:, place] >= least)
+        if categories is not None:
+            named, wanted = categories
+            may &= np.array([name == wanted[place] for name in named])
+        if may.any():
+            worth = overlap[:, place] if confidence is None else confidence
+            chosen[place] = np.where(may, worth, -np.inf).argmax()
+    return chosen
+
+
+def iou(boxes: Float32, others: Float32) -> Float32:
+    """Return the intersection over union (n, m) of boxes (n, 4) and others (m, 4), xyxy.
+
+    >>> iou(np.array([[0, 0, 2, 2]]), np.array([[0, 0, 2, 1], [5, 5, 6, 6]])).tolist()
+    [[0.5, 0.0]]
+    """
+    one, two = np.asarray(boxes, np.float64)[:, None], np.asarray(others, np.float64)[None]
+    sides = np.minimum(one[..., 2:], two[..., 2:]) - np.maximum(one[..., :2], two[..., :2])
+    shared = np.maximum(sides, 0).prod(axis=-1)
+    areas = [(each[..., 2:] - each[..., :2]).prod(axis=-1) for each in (one, two)]
+    union = areas[0] + areas[1] - shared
+    return (shared / np.where(union > 0, union, 1)).astype(np.float32)
+
+
+def _ranks(score: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """Return the ranks, from 1 and rising, of the items `own` (ascending) among a gallery's."""
+    theirs = score[own][:, None]
+    before = (score > theirs) | ((score == theirs) & (np.arange(len(score)) < own[:, None]))
+    ranks: np.ndarray = np.sort(1 + before.sum(axis=1))
+    return ranks
+
+
+def _check(
+    scores: np.ndarray,
+    queries: Sequence[Hashable],
+    gallery: Sequence[Hashable],
+    detected: np.ndarray | None,
+) -> None:
+    """Raise InputError for what does not fit."""
+    if scores.shape != (len(queries), len(gallery)):
+        raise InputError(
+            f"{len(queries)} queries and {len(gallery)} gallery items need scores of shape "
+            f"({len(queries)}, {len(gallery)}), got {scores.shape}"
+        )
+    if len(queries) == 0:
+        raise InputError("there is no query to measure with: give at least one")
+    if detected is not None and np.shape(detected) != (len(queries),):
+        raise InputError(
+            f"{len(queries)} queries need as many marks of what was detected, got "
+            f"{np.shape(detected)}"
+        )
+    if np.isnan(scores.min(initial=np.inf)):
+        raise InputError("there are scores that are not numbers (nan): they cannot be ranked")
