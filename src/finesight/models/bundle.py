@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from finesight.encoders.dense import DenseEntry
+from finesight.encoders.item_head import ITEM_HEAD
 from finesight.encoders.objects import OBJECTNESS
 from finesight.encoders.onnx import tower_files
 from finesight.errors import DataError
@@ -193,6 +194,15 @@ def add_objectness(directory: Path, cost: float, provenance: Mapping[str, Any]) 
     content["objectness"] = {"cost": cost}
     content["sha256"][OBJECTNESS] = sha256(directory / OBJECTNESS)
     content["provenance"] = {**content["provenance"], "objectness": dict(provenance)}
+    _write(directory, content)
+
+
+def add_items(directory: Path, width: int, provenance: Mapping[str, Any]) -> None:
+    """Enter an item head, which stands in the bundle's folder; width: of an item embedding."""
+    content = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
+    content["items"] = {"file": ITEM_HEAD, "width": width}
+    content["sha256"][ITEM_HEAD] = sha256(directory / ITEM_HEAD)
+    content["provenance"] = {**content["provenance"], "items": dict(provenance)}
     _write(directory, content)
 
 

@@ -1,0 +1,81 @@
+"""The item head of a bundle: from embeddings of regions to embeddings of the very things in them.
+
+Two regions whose item embeddings are close show the same item: the same shape, colour and
+material, not only the same kind of thing. The graph takes `regions` (n, d), embeddings of the
+bundle's own encoder, and gives `items` (n, e), both L2-normalised. So what a collection keeps of
+its regions is all that is needed to look for an item in it.
+"""
+
+import json
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+
+from finesight.errors import DataError
+from finesight.types import Float32
+
+ITEM_HEAD = "onnx/item_head.onnx"
+"""Where a bundle keeps it."""
+
+_MANIFEST = "finesight.json"
+_AT_ONCE = 2**16  # regions: the largest intermediate array then holds some tens of MiB
+
+
+class ItemHead:
+    """Region embeddings (n, d) → item embeddings (n, e); its graph is read on first use."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @staticmethod
+    def open(bundle: Path) -> "ItemHead | None":
+        """Return the item head of a bundle's folder, or None where the bundle has none.
+
+        A bundle has one where its `finesight.json` has the entry `items`. Raises DataError for an
+        entry whose graph is not there.
+        """
+        manifest = bundle / _MANIFEST
+        if not manifest.is_file():
+            return None
+        try:
+            entry = json.loads(manifest.read_text(encoding="utf-8")).get("items")
+            file = None if entry is None else bundle / entry["file"]
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DataError(
+                f"{manifest} is damaged ({error!r}): download, export or install the model again"
+            ) from error
+        if file is None:
+            return None
+        if not file.is_file():
+            raise DataError(f"{file} is missing: train the item head again or copy the whole model")
+        return ItemHead(file)
+
+    @cached_property
+    def _session(self) -> ort.InferenceSession:
+        options = ort.SessionOptions()
+        options.log_severity_level = 3
+        options.intra_op_num_threads = 1  # small products, and no thread that spins beside others
+        try:
+            return ort.InferenceSession(str(self.path), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime's errors have no common class
+            raise DataError(
+                f"{self.path} is not a readable item head: train or export it again"
+            ) from error
+
+    def __call__(self, regions: Float32) -> Float32:
+        """Return the item embeddings (n, e) of region embeddings (n, d), of length 1.
+
+        Raises DataError for a graph that cannot be read, or one made for another width d.
+        """
+        regions = np.asarray(regions, np.float32)
+        wanted = self._session.get_inputs()[0].shape[-1]
+        if isinstance(wanted, int) and regions.shape[-1] != wanted:
+            raise DataError(
+                f"{self.path} takes embeddings of width {wanted}, and these have "
+                f"{regions.shape[-1]}: use the model that the collection was indexed with"
+            )
+        blocks = [regions[i : i + _AT_ONCE] for i in range(0, max(len(regions), 1), _AT_ONCE)]
+        found = [self._session.run(["items"], {"regions": block})[0] for block in blocks]
+        return np.concatenate(found).astype(np.float32, copy=False)
