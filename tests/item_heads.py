@@ -37,3 +37,10 @@ def mini_with_items(folder: Path) -> Path:
     write_head(folder / ITEM_HEAD, np.eye(128))
     add_items(folder, 128, {"trained": "not at all"})
     return folder
+
+
+def color_items(bundle: Path) -> Path:
+    """Write a folder whose head makes items of what is red and green; blue does not count."""
+    write_head(bundle / ITEM_HEAD, np.diag([1.0, 1.0, 0.001, 0.001]))
+    (bundle / "finesight.json").write_text('{"items": {"file": "onnx/item_head.onnx"}}')
+    return bundle

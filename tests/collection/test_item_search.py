@@ -4,11 +4,10 @@ from functools import partial
 import numpy as np
 import pytest
 from conftest import make_table, spotted
-from item_heads import mini_with_items, write_head
+from item_heads import color_items, mini_with_items
 
 from finesight.collection import Collection, item_search
 from finesight.collection.asking import encode_query
-from finesight.encoders.item_head import ITEM_HEAD
 from finesight.errors import InputError
 from finesight.models import load_model
 from finesight.queries import parse_query
@@ -19,10 +18,7 @@ from finesight.types import Part, Query
 @pytest.fixture
 def model(tmp_path, color_model):
     """A model whose items are what is red and green about a region; blue does not count."""
-    bundle = tmp_path / "bundle"
-    write_head(bundle / ITEM_HEAD, np.diag([1.0, 1.0, 0.001, 0.001]))
-    (bundle / "finesight.json").write_text('{"items": {"file": "onnx/item_head.onnx"}}')
-    return replace(color_model, directory=bundle)
+    return replace(color_model, directory=color_items(tmp_path / "bundle"))
 
 
 @pytest.fixture
@@ -140,3 +136,18 @@ def test_a_model_without_a_head_says_what_makes_one(folder, tmp_path, color_mode
 def test_a_bundle_is_read_with_its_head(tmp_path):
     model = load_model(str(mini_with_items(tmp_path / "mini")))
     assert model.need_item_head()(np.eye(128, dtype=np.float32)[:2]).shape == (2, 128)
+
+
+def test_indexing_with_a_model_that_tells_more_makes_it_the_collections(
+    folder, tmp_path, color_model, model, monkeypatch
+):
+    """A trained head is of the same encoder: nothing is looked at anew."""
+    Collection.open(tmp_path / "c", color_model).add([folder])
+    told = replace(model, source="told")
+    report = Collection.open(tmp_path / "c", told).add([folder])
+    assert report.indexed == 0
+    monkeypatch.setattr(
+        "finesight.collection.collection.load_model", lambda source: {"told": told}[source]
+    )
+    hits = Collection.open(tmp_path / "c").search(folder / "red.png", k=1, item=True)
+    assert hits[0].path.name == "red.png"

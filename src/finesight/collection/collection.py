@@ -164,8 +164,10 @@ class Collection:
             if not self.exists:
                 self._create(looked, kept)
             self._bring_up_to_date(kept)
-            if self._settings["regions"] != looked:  # so that later runs go on in this way
-                self._settings = {**self._settings, "regions": looked}
+            # So that later runs go on in this way, and with what the model has besides its encoder.
+            source = {**self._settings["model"], "source": self.model.source}
+            if self._settings["regions"] != looked or self._settings["model"] != source:
+                self._settings = {**self._settings, "regions": looked, "model": source}
                 write_settings(self.directory, self._settings)
             way = Way(self.model, looked, kept, max_pixels, raw)
             with shown_progress(self.directory, progress) as shown:
