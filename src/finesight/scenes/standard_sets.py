@@ -27,5 +27,5 @@ STANDARD_SETS = {
     "items-train": StandardSet(Recipe("identities", 21, "train", 480, look="textured"), 1600),
     "items-test": StandardSet(Recipe("identities", 23, "test", 480, look="textured"), 1344),
 }
-"""Training 1,500 scenes, validation 300, test 1,400, sheets of objects to train encoders on, and shop
-and user images of 400, 60 and 336 items."""
+"""Training 1,500 scenes, validation 300, test 1,400, sheets of objects to train encoders on, and
+shop and user images of 400, 60 and 336 items."""
