@@ -89,9 +89,10 @@ def _by_index(
 ) -> np.ndarray:
     """Return the row ids of what comes nearest to the wanted parts, in the index and beside it."""
     wanted = query.for_fused[query.weights > 0]
-    found = np.concatenate([indexed.nearest(each, vectors) for each in wanted])
+    parts = [indexed.nearest(each, vectors) for each in wanted]
     if allowed is not None:
-        found = found[np.isin(found, allowed)]
+        parts = [part[np.isin(part, allowed)] for part in parts]
+    found = np.concatenate([part[:count] for part in parts])
     if len(indexed.rest.counts):
         found = np.concatenate([found, _top(indexed.rest, query, count, allowed)[1]])
     return np.unique(found)
