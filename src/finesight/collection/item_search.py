@@ -6,14 +6,13 @@ regions with the query there (local re-scoring: global vectors alone see whole p
 """
 
 import heapq
-from collections.abc import Iterator
 
-import pyarrow as pa
+import numpy as np
 
 from finesight.collection.asking import QueryVectors
 from finesight.collection.candidates import nearest_by_fused
-from finesight.collection.schema import rows_condition, unpack
-from finesight.collection.search import Scored
+from finesight.collection.schema import unpack
+from finesight.collection.search import Chosen, Scored, read_rows
 from finesight.collection.snapshot import Snapshot
 from finesight.encoders.item_head import ItemHead
 from finesight.errors import InputError
@@ -24,7 +23,6 @@ CANDIDATES = 200
 """Images whose regions are compared, at least; and so many times the hits asked for:"""
 
 _MORE = 10
-_BATCH = 512  # images whose regions go through the head at a time: what bounds the memory
 
 
 def check_item_query(query: Query, rank_by: str, others: dict[str, bool]) -> None:
@@ -62,20 +60,21 @@ def rank_items(
     "exact" to compare the regions of all images. Score and cosine are those of item embeddings.
     """
     wanted = k + len(query.left_out)
-    near = None
+    chosen: Chosen = where
     if rank_by == "regions":
         near = nearest_by_fused(snapshot, query, _candidates(wanted), where)
+        chosen = where if near is None else near
     item = head(query.vectors)[0]
     best: list[Scored] = []
-    for batch in _batches(snapshot, where if near is None else rows_condition(near)):
+    for batch, row_ids in read_rows(snapshot, ["regions"], chosen):
         regions, counts = unpack(batch["regions"])
         scores, which = max_over_regions(head(regions) @ item, counts)
+        few = np.arange(len(scores))
+        if len(scores) > wanted:  # equals of the last one may come first by their path
+            few = np.flatnonzero(scores >= np.partition(scores, -wanted)[-wanted])
+        paths = [facts["path"] for facts in snapshot.facts(row_ids[few])]
         rows = zip(
-            scores.tolist(),
-            batch["path"].to_pylist(),
-            batch["_rowid"].to_pylist(),
-            which.tolist(),
-            strict=True,
+            scores[few].tolist(), paths, row_ids[few].tolist(), which[few].tolist(), strict=True
         )
         found = [Scored(score, path, id_, (score,), (i,)) for score, path, id_, i in rows]
         best = heapq.nsmallest(wanted, [*best, *found], key=lambda row: (-row.score, row.path))
@@ -88,10 +87,3 @@ def _candidates(wanted: int) -> int:
     while count < _MORE * wanted:
         count *= 2
     return count
-
-
-def _batches(snapshot: Snapshot, where: str | None) -> Iterator[pa.RecordBatch]:
-    batches = snapshot.dataset.to_batches(
-        columns=["path", "regions"], filter=where, with_row_id=True, batch_size=_BATCH
-    )
-    return (batch for batch in batches if batch.num_rows)

@@ -161,7 +161,7 @@ def best_of(
     all_parts = query.together is not None and column == "regions"
     columns = [column, *(["boxes"] if all_parts else [])]
     best: list[Scored] = []
-    for batch, row_ids in _batches(snapshot, columns, chosen):
+    for batch, row_ids in read_rows(snapshot, columns, chosen):
         if all_parts:
             score, found, regions = _together(batch, query)
         else:
@@ -185,7 +185,7 @@ def best_of(
     return best
 
 
-def _batches(
+def read_rows(
     snapshot: Snapshot, columns: Sequence[str], chosen: Chosen
 ) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:
     """Yield rows with their row ids, some at a time and never none."""
