@@ -1,6 +1,6 @@
 """How many candidates by fused vectors the search for the very thing needs.
 
-    python experiments/item_candidates.py --model items-model --out docs/results/item_candidates.txt
+    python experiments/item_candidates.py --head mini-items --out docs/results/item_candidates.txt
 
 `finesight search PHOTO@BOX --item` takes the images whose fused vectors come nearest to the box and
 compares item embeddings of their regions. Queries are the users' true boxes of a set of items; the
@@ -16,6 +16,7 @@ import numpy as np
 from protocol import TestSet, arguments, features
 
 from finesight.datasets import read_items
+from finesight.encoders.item_head import ItemHead
 from finesight.evaluation.items import rank_items
 from finesight.images import read_image
 from finesight.looking.crops import look_at
@@ -31,6 +32,7 @@ def main() -> None:
     """Print the table."""
     parser = arguments(__doc__)
     parser.add_argument("--items", default="items-val", help="a standard set of items")
+    parser.add_argument("--head", type=Path, help="a bundle of the model with an item head")
     parser.add_argument("--out", type=Path, help="write the table to this file as well")
     options = parser.parse_args()
     test = TestSet(AMONG[0], options)
@@ -53,17 +55,18 @@ def main() -> None:
             for view, box in zip(users, boxes, strict=True)
         ]
     )
-    head = model.item_head or (lambda vectors: vectors)
+    head = None if options.head is None else ItemHead.open(options.head)
+    embed = head or (lambda vectors: vectors)
     fused = [model.fuse(each) for each in seen]
-    exact = best(head(queries), [head(each.embeddings) for each in seen])
+    exact = best(embed(queries), [embed(each.embeddings) for each in seen])
     near = {
         "by the encoder": best(queries, fused),
-        "by the head": best(head(queries), [head(each) for each in fused]),
+        "by the head": best(embed(queries), [embed(each) for each in fused]),
     }
     true = np.array([[name == identity for name in names] for identity in asked])
     lines = [
         f"{len(users)} boxes of {items.name}, {len(seen):,} images, {len(shop)} the shop's; "
-        f"{model.name}, {'its item head' if model.item_head else 'no item head: its embeddings'}",
+        f"{model.name}, {'an item head' if head else 'no item head: its embeddings'}",
         f"{'candidates':>12}" + "".join(f"{name + ': there':>24}{'mAP':>8}" for name in near),
     ]
     for count in CANDIDATES:

@@ -1,19 +1,20 @@
 """Finds the very thing that a photo shows, not its kind: candidates first, then item embeddings.
 
-The images whose fused vectors come nearest to the query's region are candidates. Of these, each
+The images whose fused vectors come nearest to the query are candidates. Of these, each
 stored region goes through the model's item head, and an image scores by the best cosine of its
 regions with the query there (local re-scoring: global vectors alone see whole photos).
 """
 
 import heapq
+from dataclasses import replace
 
 import numpy as np
 
 from finesight.collection.asking import QueryVectors
-from finesight.collection.candidates import nearest_by_fused
+from finesight.collection.candidates import allowed_rows, nearest_by_fused, top_of
 from finesight.collection.schema import unpack
 from finesight.collection.search import Chosen, Scored, read_rows
-from finesight.collection.snapshot import Snapshot
+from finesight.collection.snapshot import FlatVectors, Snapshot
 from finesight.encoders.item_head import ItemHead
 from finesight.errors import InputError
 from finesight.scoring import max_over_regions
@@ -60,11 +61,11 @@ def rank_items(
     "exact" to compare the regions of all images. Score and cosine are those of item embeddings.
     """
     wanted = k + len(query.left_out)
+    item, count = head(query.vectors)[0], _candidates(wanted)
     chosen: Chosen = where
     if rank_by == "regions":
-        near = nearest_by_fused(snapshot, query, _candidates(wanted), where)
+        near = _nearest(snapshot, replace(query, vectors=item[None]), query, count, where, head)
         chosen = where if near is None else near
-    item = head(query.vectors)[0]
     best: list[Scored] = []
     for batch, row_ids in read_rows(snapshot, ["regions"], chosen):
         regions, counts = unpack(batch["regions"])
@@ -79,6 +80,32 @@ def rank_items(
         found = [Scored(score, path, id_, (score,), (i,)) for score, path, id_, i in rows]
         best = heapq.nsmallest(wanted, [*best, *found], key=lambda row: (-row.score, row.path))
     return [row for row in best if row.path not in query.left_out][:k]
+
+
+def _nearest(
+    snapshot: Snapshot,
+    items: QueryVectors,
+    query: QueryVectors,
+    count: int,
+    where: str | None,
+    head: ItemHead,
+) -> np.ndarray | None:
+    """Return the row ids of about `count` candidates; None to take all.
+
+    items: the query as an item embedding. Fused vectors that are few are compared as items, which
+    finds many more of the true images (docs/results/item_candidates.txt); of many, their index
+    knows the encoder's embeddings alone.
+    """
+    few = query.fused is None and snapshot.has_fused and snapshot.images > count
+    flat = snapshot.flat if few else None
+    if flat is None:
+        return nearest_by_fused(snapshot, query, count, where)
+
+    def make() -> FlatVectors:
+        return replace(flat, vectors=head(flat.vectors).astype(np.float16))
+
+    allowed = None if where is None else allowed_rows(snapshot.dataset, where)
+    return top_of(snapshot.kept(head, make), items, count, allowed)[1]
 
 
 def _candidates(wanted: int) -> int:

@@ -1,11 +1,11 @@
 """One version of a table, with what searches keep in memory of it."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import lance
 import numpy as np
@@ -24,6 +24,8 @@ from finesight.collection.vector_index import (
 )
 from finesight.scoring import cosines
 from finesight.types import Float32
+
+T = TypeVar("T")
 
 FLAT = 50_000
 """So many fused vectors are held in memory and scanned; of more, an index is asked."""
@@ -95,6 +97,8 @@ class Snapshot:
         self.made_of = made_of
         self.judge = judge
         self._lock = threading.Lock()
+        self._making = threading.Lock()
+        self._made: dict[Hashable, Any] = {}
 
     @property
     def is_latest(self) -> bool:
@@ -135,6 +139,14 @@ class Snapshot:
         with self._lock:
             ids, order = self._row_ids
         return order[np.searchsorted(ids, np.asarray(row_ids, np.uint64), sorter=order)]
+
+    def kept(self, key: Hashable, make: Callable[[], T]) -> T:
+        """Return what was made of this version before under a key, or make it now."""
+        with self._making:
+            if key not in self._made:
+                self._made[key] = make()
+            found: T = self._made[key]
+            return found
 
     @property
     def flat(self) -> FlatVectors | None:
