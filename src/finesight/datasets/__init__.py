@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from finesight.datasets import clevr_ds, coco, unity_perception
+from finesight.datasets import clevr_ds, clevr_items, coco, deepfashion2, unity_perception
+from finesight.datasets.item_records import ItemSet, Photo, Thing, View
 from finesight.datasets.records import (
     CaptionSet,
     Judgements,
@@ -14,12 +15,17 @@ from finesight.errors import InputError
 
 __all__ = [
     "CaptionSet",
+    "ItemSet",
     "Judgements",
     "LabelledImage",
     "LabelledObject",
     "LabelledSet",
+    "Photo",
+    "Thing",
+    "View",
     "is_annotated",
     "read_dataset",
+    "read_items",
 ]
 
 
@@ -43,3 +49,15 @@ def read_dataset(source: Path, images: Path | None = None) -> LabelledSet:
     if unity_perception.is_perception(source):
         return unity_perception.load(source)
     return clevr_ds.load(source)
+
+
+def read_items(source: Path) -> ItemSet:
+    """Read shop and user photos of items: DeepFashion2, or what `finesight render identities` drew.
+
+    Raises InputError or DataError.
+    """
+    if not source.exists():
+        raise InputError(f"{source} does not exist")
+    if (source / "dataset.json").is_file():
+        return clevr_items.load(source)
+    return deepfashion2.load(source)
