@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from finesight.encoders.base import Encoder
 from finesight.networks.items import pool_inside
 from finesight.networks.small_clip import ImageTower
-from finesight.training.augmentation import augment, normalise
+from finesight.training.augmentation import normalise, relight
 from finesight.training.item_views import ViewSampler
 from finesight.types import UInt8
 
@@ -110,8 +110,7 @@ class TunedTower:
         """Look at a fresh view of each example."""
         views = self.sampler.views(numbers.tolist(), step)
         generator = torch.Generator().manual_seed(100_000 * seed + step)
-        pixels = augment(normalise(torch.from_numpy(views.pixels)), generator)
-        # `augment` mirrors pixels of its own accord: views are mirrored already, with their boxes.
+        pixels = relight(normalise(torch.from_numpy(views.pixels)), generator)
         boxes, loose = torch.from_numpy(views.boxes), torch.from_numpy(views.loose)
         with torch.autocast("cpu", torch.bfloat16):
             features = self.tower.features(pixels)
