@@ -55,9 +55,7 @@ def test_padding_changes_nothing():
     mask = torch.ones(2, 3)
     longer = torch.cat([words, normal(2, 2, 8, seed=2)], dim=1)
     padded = torch.cat([mask, torch.zeros(2, 2)], dim=1)
-    assert torch.allclose(
-        cross(longer, padded, parts)[:, :3], cross(words, mask, parts), atol=1e-5
-    )
+    assert torch.allclose(cross(longer, padded, parts)[:, :3], cross(words, mask, parts), atol=1e-5)
 
 
 def test_parts_have_no_order_and_each_pair_is_alone():
@@ -72,13 +70,13 @@ def test_parts_have_no_order_and_each_pair_is_alone():
 
 def test_the_network_says_what_it_is_asked():
     torch.manual_seed(0)
-    settings = ItemSettings(width=8, channels=6, cells=4, vocabulary=11, hidden=8, text=8)
+    settings = ItemSettings(width=8, channels=6, vocabulary=11, cells=2, hidden=8, text=8)
     network = ItemNetwork(settings).eval()
     ids, mask = torch.tensor([[2, 4, 3], [2, 5, 3]]), torch.ones(2, 3, dtype=torch.long)
     items = network.head(torch.nn.functional.normalize(normal(2, 8), dim=1))
-    parts = network.parts(normal(2, 6, 2, 2), items)
+    parts = network.parts(normal(2, 6, 4, 4), items)
     assert parts.shape == (2, 5, 8)
-    seen = network.together(ids, mask, parts)
+    seen = network.together(network.words(ids, mask), mask, parts)
     assert network.match(seen).shape == (2,)
     boxes = network.find(seen)
     assert boxes.shape == (2, 4) and ((boxes > 0) & (boxes < 1)).all()

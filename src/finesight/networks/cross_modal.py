@@ -35,8 +35,8 @@ class CrossLayer(nn.Module):
         return words + self.feed(self.norms[2](words))
 
     def _mixed(self, query: Tensor, key: Tensor, value: Tensor, there: Tensor | None) -> Tensor:
-        split = [x.unflatten(-1, (self.heads, -1)).transpose(1, 2) for x in (query, key, value)]
-        mixed = F.scaled_dot_product_attention(*split, attn_mask=there)
+        q, k, v = (x.unflatten(-1, (self.heads, -1)).transpose(1, 2) for x in (query, key, value))
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=there)
         return mixed.transpose(1, 2).flatten(2)
 
 

@@ -27,14 +27,15 @@ from finesight.networks.small_clip import SmallClipSettings, TextTower
 class ItemSettings:
     """Sizes of what is trained beside the vision tower.
 
-    width: d; channels: c; cells: h · w at most; vocabulary: v; hidden: of the head; layers, heads:
-    of the cross-modal encoder; text: width of the words' states; longest_text: in tokens.
+    width: d; channels: c; vocabulary: v; cells: a side of the map that the cross-modal encoder
+    sees; hidden: of the head; layers, heads: of the cross-modal encoder; text: width of the words'
+    states; longest_text: in tokens.
     """
 
     width: int
     channels: int
-    cells: int
     vocabulary: int
+    cells: int = 4
     hidden: int = 512
     layers: int = 2
     heads: int = 4
@@ -92,7 +93,7 @@ class ItemNetwork(nn.Module):
         self.log_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
         self.of_cells = nn.Linear(settings.channels, settings.text)
         self.of_item = nn.Linear(settings.width, settings.text)
-        self.places = nn.Parameter(0.02 * torch.randn(settings.cells, settings.text))
+        self.places = nn.Parameter(0.02 * torch.randn(settings.cells**2, settings.text))
         self.cross = CrossModalEncoder(settings.text, settings.layers, settings.heads)
         self.matching = nn.Linear(settings.text, 1)
         self.box = nn.Sequential(
@@ -109,16 +110,22 @@ class ItemNetwork(nn.Module):
         return self.log_scale.clamp(math.log(1 / 0.5), math.log(1 / 0.001)).exp()
 
     def parts(self, features: Tensor, items: Tensor) -> Tensor:
-        """Feature maps (b, c, h, w) and the views' item embeddings (b, d) → parts (b, 1 + h·w, text).
+        """Feature maps (b, c, h, w) and the views' items (b, d) → parts (b, 1 + cells², text).
 
-        The item is the first part, so that what the cross-modal encoder learns reaches the head.
+        Maps are pooled to `cells` × `cells`. The item is the first part, so that what the
+        cross-modal encoder learns reaches the head.
         """
-        cells = self.of_cells(features.flatten(2).transpose(1, 2)) + self.places
+        pooled = F.adaptive_avg_pool2d(features, self.settings.cells)
+        cells = self.of_cells(pooled.flatten(2).transpose(1, 2)) + self.places
         return torch.cat([self.of_item(items)[:, None], cells], dim=1)
 
-    def together(self, ids: Tensor, mask: Tensor, parts: Tensor) -> Tensor:
-        """Token ids and mask (b, l), parts (b, p, text) → words that saw the image (b, l, text)."""
-        return self.cross(self.text.states(ids, mask), mask, parts)
+    def words(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Token ids and mask (t, l) → the words' states (t, l, text) in the text tower."""
+        return self.text.states(ids, mask)
+
+    def together(self, words: Tensor, mask: Tensor, parts: Tensor) -> Tensor:
+        """Words and mask (b, l), parts (b, p, text) → words that saw the image (b, l, text)."""
+        return self.cross(words, mask, parts)
 
     def match(self, seen: Tensor) -> Tensor:
         """Words that saw an image (b, l, text) → logits (b,) that it shows what they say."""

@@ -1,4 +1,4 @@
-"""What items are learned from: things in photos, with who else shows them and what is said of them."""
+"""What items are learned from: things in photos, who else shows them and what is said of them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from finesight.datasets import ItemSet, View
+from finesight.datasets import CaptionSet, ItemSet, View
 from finesight.datasets.clevr_ds import SceneSet
+from finesight.datasets.item_captions import described as caption_subjects
 from finesight.datasets.item_captions import template_caption
 from finesight.errors import InputError
 from finesight.training.captions import article
@@ -96,6 +97,30 @@ CAPTIONS: Mapping[str, Callable[[View], str]] = {
     "detailed": detailed,
 }
 """The ways to say what an item is, by name."""
+
+
+def from_captions(captions: CaptionSet, items: ItemSet) -> Callable[[View], str | None]:
+    """Say what a caption file says, such as that of a dialogue; None of photos that it leaves out.
+
+    The captions of a photo are of the things that `described` names, in order; where there are
+    fewer, the first is of all of them. Raises InputError where it knows none of the photos.
+    """
+    said: dict[str, list[str]] = {}
+    for owner, caption in zip(captions.owner.tolist(), captions.captions, strict=True):
+        said.setdefault(captions.images[owner], []).append(caption)
+    names = [items.relative(photo) for photo in items.photos]
+    if not any(name in said for name in names):
+        raise InputError(
+            f"{captions.name} captions none of the photos of {items.name} (it names "
+            f"{captions.images[0]}, they are such as {names[0]}): name the captions of this set"
+        )
+
+    def say(view: View) -> str | None:
+        texts = said.get(items.relative(view.photo), [])
+        place = caption_subjects(view.photo).index(view.thing)
+        return texts[place if place < len(texts) else 0] if texts else None
+
+    return say
 
 
 def _sentence(*words: str) -> str:

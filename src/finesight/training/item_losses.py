@@ -71,7 +71,7 @@ def corners(boxes: Tensor) -> Tensor:
 def giou(found: Tensor, wanted: Tensor) -> Tensor:
     """Generalised intersection over union (n,) of boxes (n, 4) xyxy (Rezatofighi et al. 2019).
 
-        GIoU = |A ∩ B| / |A ∪ B| − |C \\ (A ∪ B)| / |C|,    C the smallest box around both
+    GIoU = |A ∩ B| / |A ∪ B| − |C without (A ∪ B)| / |C|,    C the smallest box around both
     """
 
     def area(boxes: Tensor) -> Tensor:
@@ -134,7 +134,7 @@ class ArcFace(nn.Module):
         self.margin, self.scale = margin, scale
 
     def forward(self, items: Tensor, identities: Tensor) -> Tensor:
-        """Item embeddings (b, e), of length 1, and the number (b,) of each one's identity → loss."""
+        """Item embeddings (b, e), of length 1, and each one's identity by number (b,) → loss."""
         cosines = items @ F.normalize(self.weight, dim=1).T
         rows = torch.arange(len(items), device=items.device)
         own = cosines[rows, identities].clamp(-1 + 1e-6, 1 - 1e-6)

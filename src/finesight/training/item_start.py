@@ -39,11 +39,9 @@ def begin_network(encoder: Encoder, bundle: Path, tokenizer: Tokenizer, seed: in
     torch.manual_seed(seed)
     side = encoder.preprocessing.side
     features = encoder.encode_spatial(np.zeros((1, side, side, 3), np.uint8))
-    _, height, width, channels = features.shape
     settings = ItemSettings(
         width=encoder.width,
-        channels=channels,
-        cells=height * width,
+        channels=features.shape[-1],
         vocabulary=tokenizer.get_vocab_size(),
         longest_text=LONGEST_TEXT,
     )
@@ -65,7 +63,7 @@ def begin_tower(bundle: Path) -> ImageTower:
         )
     tower = ImageTower(small_clip_settings(bundle))
     tower.load_state_dict(_part(bundle, "image."))
-    return tower.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+    return tower.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def small_clip_settings(bundle: Path) -> SmallClipSettings:

@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from finesight.datasets import View
+from finesight.encoders.preprocessing import Preprocessing
 from finesight.errors import DataError
 from finesight.images import decode_image
 from finesight.training.crops import cut
@@ -95,6 +97,15 @@ def _part(image: Image.Image, photo: Example) -> Part:
         scale = np.tile(np.array(shrunk.size) / np.array(part.size), 2)
         return Part(shrunk, (box - [left, top, left, top]) * scale)
     return Part(part, box - [left, top, left, top])
+
+
+def box_crops(views: Sequence[View], preprocessing: Preprocessing) -> NDArray[np.uint8]:
+    """Cut each item's box out of its photo, as a region is looked at: (n, side, side, 3)."""
+    crops = np.empty((len(views), preprocessing.side, preprocessing.side, 3), np.uint8)
+    for place, view in enumerate(views):
+        image = decode_image(view.photo.path.read_bytes())
+        crops[place] = preprocessing.cut(image, np.array([view.thing.box], np.float32))[0]
+    return crops
 
 
 class ViewSampler:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -105,7 +104,7 @@ class Words:
         known = {each: number for number, each in enumerate(dict.fromkeys(captions))}
         self.groups = torch.tensor([known[each] for each in captions])
         self.there = np.array([each is not None for each in captions], bool)
-        self.hidden_id = int(tokenizer.token_to_id(UNKNOWN))
+        self.hidden_id: int = tokenizer.get_vocab()[UNKNOWN]
         self._fixed = torch.tensor([tokenizer.token_to_id(each) for each in (PAD, BEGIN, END)])
 
     def fixed(self, ids: Tensor) -> Tensor:
@@ -125,7 +124,7 @@ class Learned:
     words: Words
 
     @staticmethod
-    def of(examples: Sequence[Example], tokenizer: Tokenizer) -> "Learned":
+    def of(examples: Sequence[Example], tokenizer: Tokenizer) -> Learned:
         """Number the identities and read the captions of some examples."""
         numbers = numbered(examples)
         known: dict[Hashable | None, int] = {None: -1, **numbers}
@@ -149,7 +148,7 @@ class Learned:
 
 @dataclass(frozen=True)
 class Held:
-    """Crops (n, side, side, 3) to validate on; score: of their item embeddings, higher is better."""
+    """Crops (n, side, side, 3) to validate on; score: of their items (n, d), higher is better."""
 
     crops: UInt8
     score: Callable[[Float32], float]
@@ -261,8 +260,10 @@ class _Run:
         self.network.train()
         for group in self.optimizer.param_groups:
             group["lr"] = group["highest"] * self.recipe.share_at(step)
-        found = item_losses(self.network, self.arcface, self.learned, looked, numbers, self.recipe, step)
-        total = sum((self.recipe.losses[name] * loss for name, loss in found.items()), start=torch.zeros(()))
+        found = item_losses(
+            self.network, self.arcface, self.learned, looked, numbers, self.recipe, step
+        )
+        total = torch.stack([self.recipe.losses[name] * loss for name, loss in found.items()]).sum()
         self.optimizer.zero_grad()
         total.backward()
         nn.utils.clip_grad_norm_(self.parts.parameters(), 5.0)
@@ -316,9 +317,12 @@ def item_losses(
     if looked.features is None or not recipe.needs(OF_PAIRS):
         return found
     parts = network.parts(looked.features[said], network.head(looked.whole[said]))
-    seen = network.together(ids, mask, parts)
+    states = network.words(ids, mask)
+    seen = network.together(states, mask, parts)
     if "itm" in recipe.losses:
-        found["itm"] = _itm(network, seen, ids, mask, parts, scores, groups, generator)
+        texts, images = _harder(scores, groups, generator)
+        others = network.together(states[texts], mask[texts], parts[images])
+        found["itm"] = itm(network.match(seen), network.match(others))
     if "box" in recipe.losses and bool(looked.loose[said].any()):
         loose = looked.loose[said]
         x0, y0, x1, y1 = looked.boxes[said][loose].T
@@ -326,26 +330,18 @@ def item_losses(
         found["box"] = box_loss(network.find(seen[loose]), wanted)
     if "mlm" in recipe.losses:
         shown, hidden = mask_words(ids, words.fixed(ids), words.hidden_id, generator)
-        found["mlm"] = mlm(network.guess(network.together(shown, mask, parts)), ids, hidden)
+        blanks = network.together(network.words(shown, mask), mask, parts)
+        found["mlm"] = mlm(network.guess(blanks), ids, hidden)
     return found
 
 
-def _itm(
-    network: ItemNetwork,
-    seen: Tensor,
-    ids: Tensor,
-    mask: Tensor,
-    parts: Tensor,
-    scores: Tensor,
-    groups: Tensor,
-    generator: torch.Generator,
-) -> Tensor:
-    """Ask of each object with another's caption, and of each caption with another's object."""
+def _harder(scores: Tensor, groups: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Draw pairs that do not belong together: each object with another's caption, and the reverse.
+
+    Returns the numbers (n,) of the captions and of the objects.
+    """
     texts = hard_negatives(scores, groups, generator)
     images = hard_negatives(scores.T, groups, generator)
     there = texts >= 0
-    own = torch.arange(len(ids))[there]
-    columns = torch.cat([texts[there], own])
-    rows = torch.cat([own, images[there]])
-    others = network.together(ids[columns], mask[columns], parts[rows])
-    return itm(network.match(seen), network.match(others))
+    own = torch.arange(len(scores))[there]
+    return torch.cat([texts[there], own]), torch.cat([own, images[there]])
