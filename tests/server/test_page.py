@@ -3,10 +3,12 @@
 import os
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from conftest import COLORS
+from item_heads import color_items
 from PIL import Image
 
 from finesight.collection.progress import PROGRESS
@@ -212,6 +214,54 @@ def test_the_large_view_says_why_and_searches_on(page, served):
     part = answered.value.request.post_data_json["parts"][-1]
     assert part["weight"] == -1
     assert part["box"] == pytest.approx([0.2, 0.2, 0.5, 0.5], abs=0.02)
+
+
+def test_a_model_without_items_offers_none(page, served):
+    page.goto(served.url)
+    drag(page, cards(page).first.locator(".frame"), (0.6, 0.62, 0.72, 0.78))
+    expect(page.locator("#bubble .primary")).to_be_visible()
+    expect(page.locator("#very")).to_be_hidden()
+
+
+class TestItems:
+    """Where the model tells one thing from others of its kind."""
+
+    @pytest.fixture
+    def color_model(self, color_model, tmp_path):
+        return replace(color_model, directory=color_items(tmp_path / "bundle"))
+
+    def test_a_marked_part_is_searched_for_as_this_very_thing(self, page, served):
+        served.search(text="red")  # the model is loaded
+        page.goto(served.url)
+        red = cards(page).filter(has_text="red.png")
+        drag(page, red.locator(".frame"), (0.6, 0.62, 0.72, 0.78))
+        expect(page.locator("#very")).to_be_visible()
+        assert serious(page) == []
+        with page.expect_response("**/search") as answered:
+            page.click("#very")
+        asked = answered.value.request.post_data_json
+        assert asked["item"] is True and len(asked["parts"]) == 1 and answered.value.status == 200
+        expect(cards(page).first).to_contain_text("red")
+        expect(page.locator("#detail")).to_be_disabled()
+        assert "item=1" in page.url
+
+        # The address is the search; the label of the part takes it back.
+        page.reload()
+        very = page.locator(".chip .very")
+        expect(very).to_have_attribute("aria-pressed", "true")
+        assert serious(page) == []
+        with page.expect_response("**/search") as answered:
+            very.click()
+        assert "item" not in answered.value.request.post_data_json
+        expect(very).to_have_attribute("aria-pressed", "false")
+
+        # With a text beside it, it is a query of several parts.
+        with page.expect_response("**/search"):
+            very.click()
+        with page.expect_response("**/search") as answered:
+            page.fill("#text", "blue")
+        assert "item" not in answered.value.request.post_data_json
+        expect(very).to_have_count(0)
 
 
 def test_nothing_found_nothing_there_and_no_server(page, served, tmp_path):

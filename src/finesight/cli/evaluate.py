@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from finesight.cli.evaluate_captions import evaluate_captions
+from finesight.cli.evaluate_items import evaluate_items
 from finesight.cli.options import JsonOption, ModelOption
 from finesight.cli.output import progress_bar
 
@@ -41,14 +42,20 @@ def evaluate(
         ),
     ] = False,
     protocol: Annotated[
-        str, typer.Option(help="What is asked for: classes, or captions (images and sentences).")
+        str,
+        typer.Option(
+            help="What is asked for: classes, captions (images and sentences), or items (the same "
+            "thing in a shop's photo)."
+        ),
     ] = "classes",
     split: Annotated[
         str | None, typer.Option(help="Captions: the split of Karpathy's file; else test.")
     ] = None,
     regions: Annotated[
         str | None,
-        typer.Option(help="Captions: where to look, as in `finesight index`; else as the model."),
+        typer.Option(
+            help="Captions, items: where to look, as in `finesight index`; else as the model."
+        ),
     ] = None,
     pool: Annotated[
         Path | None, typer.Option(help="Captions: file names of a larger pool (Flickr30K-FG).")
@@ -56,12 +63,19 @@ def evaluate(
     judgements: Annotated[
         Path | None, typer.Option(help="Captions: the folder with ECCV Caption's and CxC's files.")
     ] = None,
+    matched_only: Annotated[
+        bool,
+        typer.Option("--matched-only", help="Items: leave out those without a shop photo."),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Print class-prompt Recall@k, overall and by object size, beside the paper's numbers.
 
     With --protocol captions: recall of images and sentences in both directions, rsum, COCO's
     5 x 1K, mAP@R where more than one answer is true, and hard negatives where there are some.
+
+    With --protocol items: mAP and top-1 to top-20 of users' items among the shop's photos, on true
+    and on detected boxes, for DeepFashion2 and what `finesight render identities` draws.
 
     Examples:
 
@@ -72,16 +86,25 @@ def evaluate(
       finesight evaluate scenes/val --model mini --scale
 
       finesight evaluate dataset_coco.json --protocol captions --images coco --split test
+
+      finesight evaluate deepfashion2/validation --protocol items --model items-model
     """
     from finesight.errors import InputError
 
+    if matched_only and protocol != "items":
+        raise InputError("--matched-only needs --protocol items")
+    if protocol == "items":
+        if scale or verified or any(o is not None for o in (images, split, pool, judgements)):
+            raise InputError("items are evaluated with --model, --regions and --matched-only alone")
+        evaluate_items(dataset, model, regions, matched_only, as_json)
+        return
     if protocol == "captions":
         if scale or verified:
             raise InputError("--scale and --verified are about classes, not captions")
         evaluate_captions(dataset, model, images, split, regions, pool, judgements, as_json)
         return
     if protocol != "classes":
-        raise InputError(f"unknown protocol {protocol!r}: use classes or captions")
+        raise InputError(f"unknown protocol {protocol!r}: use classes, captions or items")
     if any(option is not None for option in (split, regions, pool, judgements)):
         raise InputError("--split, --regions, --pool and --judgements need --protocol captions")
     from finesight.datasets import read_dataset

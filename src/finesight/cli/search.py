@@ -62,6 +62,12 @@ def search(
         typer.Option(help="A matcher of the model that ranks the best anew, such as adapt."),
     ] = None,
     rerank_top: Annotated[int, typer.Option(help="How many of the best it ranks.")] = 100,
+    item: Annotated[
+        bool,
+        typer.Option(
+            "--item", help="Find the very thing that a photo or a box of it shows, not its kind."
+        ),
+    ] = False,
     parts: Annotated[
         str,
         typer.Option(
@@ -116,6 +122,8 @@ def search(
 
       finesight search photo.jpg@0.2,0.1,0.5,0.6
 
+      finesight search photo.jpg@0.2,0.1,0.5,0.6 --item
+
       finesight search --near ~/Pictures/beach.jpg --path "2024/**" --group
 
       finesight search "a red mug to the left of a blue car" --rerank adapt
@@ -143,6 +151,7 @@ def search(
         words=words,
         rerank=rerank,
         rerank_top=rerank_top,
+        item=item,
         parts=parts,
         prompts=prompts,
         min_relevance=min_relevance,

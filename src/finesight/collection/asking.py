@@ -211,6 +211,7 @@ def _normalised(box: Box, size: tuple[int, int], name: str) -> Box:
     x0, y0, x1, y1 = box
     if x1 > width or y1 > height:
         raise InputError(
-            f"{name}: the box reaches out of the image, which has {width} x {height} pixels"
+            f"{name}: the box reaches out of the image, which has {width} x {height} pixels: give "
+            "one inside it"
         )
     return x0 / width, y0 / height, x1 / width, y1 / height

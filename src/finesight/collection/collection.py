@@ -26,6 +26,7 @@ from finesight.collection.describing import rank_described
 from finesight.collection.filtering import condition
 from finesight.collection.fusing import fuse
 from finesight.collection.grouping import search_grouped
+from finesight.collection.item_search import check_item_query, rank_items
 from finesight.collection.judging import judge_file, keep_judged, load_judge, relevant_hits
 from finesight.collection.manifest import (
     FORMAT,
@@ -163,8 +164,10 @@ class Collection:
             if not self.exists:
                 self._create(looked, kept)
             self._bring_up_to_date(kept)
-            if self._settings["regions"] != looked:  # so that later runs go on in this way
-                self._settings = {**self._settings, "regions": looked}
+            # So that later runs go on in this way, and with what the model has besides its encoder.
+            source = {**self._settings["model"], "source": self.model.source}
+            if self._settings["regions"] != looked or self._settings["model"] != source:
+                self._settings = {**self._settings, "regions": looked, "model": source}
                 write_settings(self.directory, self._settings)
             way = Way(self.model, looked, kept, max_pixels, raw)
             with shown_progress(self.directory, progress) as shown:
@@ -334,6 +337,7 @@ class Collection:
         rank_fusion: str = "trusted",
         rerank: str | None = None,
         rerank_top: int = TOP,
+        item: bool = False,
     ) -> list[Hit]:
         """Return the k images that answer a query best, best first.
 
@@ -357,9 +361,14 @@ class Collection:
         (`finesight.queries.enhancement`); rank_fusion: how what they find is merged with what the
         query finds, one of `finesight.rank_fusion.RANK_FUSIONS`. rerank: the model's matcher of
         this name ranks the best `rerank_top` anew for a query of one text; the score is then the
-        matcher's. Raises InputError, with what to do, for whatever cannot be answered.
+        matcher's. item: find the very thing that a photo or a box of it shows, not its kind, with
+        the model's item head. Raises InputError, with what to do, for whatever cannot be answered.
         """
         asked = as_query(query, near)
+        if item:
+            others = {"--words": words, "--rerank": rerank is not None}
+            others |= {"--enhance": bool(descriptions), "a detail below 1": detail < 1}
+            check_item_query(asked, rank_by, others)
         reranking = self._reranking(asked, rerank, rerank_top)
         if k < 1:
             raise InputError(f"ask for at least one hit, got {k}")
@@ -405,6 +414,8 @@ class Collection:
         if min_relevance > 0 and not any(vectors.texts):
             raise InputError("relevance is known of texts alone, and the query has none")
         ranked: Ranked = rank_with_words if words else rank
+        if item:
+            ranked = partial(rank_items, head=self.model.need_item_head())
         if descriptions:
             more = encode_texts(descriptions, self.model.encoder)
             fused = None if space is None else space.queries(more, [True] * len(more))

@@ -4,7 +4,7 @@ A query is an item in a user's photo, the gallery is items in the shop's; releva
 same identity. DeepFashion2 defines top-k (Ge et al., CVPR 2019, 5.4); mAP is the usual one.
 """
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,11 +77,25 @@ def rank_items(
     Raises InputError for shapes that do not fit, for scores that are not numbers, without a query,
     and for a query whose identity has no gallery image.
     """
+    return rank_photos(scores, queries, [(identity,) for identity in gallery], detected)
+
+
+def rank_photos(
+    scores: Float32,
+    queries: Sequence[Hashable],
+    gallery: Sequence[Collection[Hashable]],
+    detected: np.ndarray | None = None,
+) -> ItemRanks:
+    """Return where the photos that show each query's identity stand, as `rank_items` does.
+
+    gallery: of each photo, the identities that it shows; the others as in `rank_items`.
+    """
     scores = np.asarray(scores)
     _check(scores, queries, gallery, detected)
     owned: dict[Hashable, list[int]] = {}
-    for place, identity in enumerate(gallery):
-        owned.setdefault(identity, []).append(place)
+    for place, identities in enumerate(gallery):
+        for shown in set(identities):
+            owned.setdefault(shown, []).append(place)
     precision, first = np.zeros(len(queries)), np.zeros(len(queries), np.int64)
     for row, identity in enumerate(queries):
         if identity not in owned:
@@ -156,7 +170,7 @@ def _ranks(score: np.ndarray, own: np.ndarray) -> np.ndarray:
 def _check(
     scores: np.ndarray,
     queries: Sequence[Hashable],
-    gallery: Sequence[Hashable],
+    gallery: Sequence[Collection[Hashable]],
     detected: np.ndarray | None,
 ) -> None:
     """Raise InputError for what does not fit."""

@@ -4,10 +4,12 @@ import hashlib
 import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from finesight.encoders import Encoder
 from finesight.encoders.dense import DenseTower, open_tower
+from finesight.encoders.item_head import ItemHead
 from finesight.encoders.objects import ObjectFinder
 from finesight.encoders.onnx import PRECISIONS, OnnxEncoder
 from finesight.encoders.sight import Sight
@@ -95,6 +97,21 @@ class Model:
         entry = self.matchers[name]
         files = (entry.file, entry.words, entry.tokenizer)
         return NetworkMatcher(*(self.directory / file for file in files))
+
+    @cached_property
+    def item_head(self) -> ItemHead | None:
+        """What tells one thing from others of its kind, where the model has it."""
+        return None if self.directory is None else ItemHead.open(self.directory)
+
+    def need_item_head(self) -> ItemHead:
+        """Return the item head; raises InputError, with the command that makes one, for none."""
+        if self.item_head is None:
+            raise InputError(
+                f"the model {self.source} does not tell one thing from others of its kind: train "
+                f"that with `finesight train items --model {self.source}`, which writes a model "
+                "that does"
+            )
+        return self.item_head
 
     @property
     def sight(self) -> Sight:

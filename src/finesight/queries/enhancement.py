@@ -9,15 +9,21 @@ import hashlib
 import json
 import os
 import re
-import threading
 import time
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from finesight.errors import InputError, MissingDependencyError
+from finesight.queries.chat import (
+    ChatEndpoint,
+    LateAnswerError,
+    NoAnswerError,
+    check_address,
+    need_httpx,
+    within,
+    without_thoughts,
+)
 
 PROMPT_VERSION = 1
 """Of the two prompts below: descriptions are kept by it, and asked for anew when it rises."""
@@ -34,6 +40,7 @@ CHECK = (
     "numbers, separated by commas, and nothing else."
 )
 
+_LONGER = "(give it longer with --llm-timeout; what it has answered once is kept)"
 _LONGEST = 300  # characters of a description
 _BULLET = re.compile(r"^\s*(?:[-*\u2022]|\d+[.):])\s*")
 
@@ -66,17 +73,19 @@ class LanguageModel:
         A query that was asked before is answered from the disk. Raises InputError for an address
         that is none, MissingDependencyError without httpx.
         """
-        _check_address(self.url)
+        check_address(self.url)
         file = self._file(query)
         if file is not None and (kept := _read(file)) is not None:
             return kept
-        _httpx()
+        need_httpx()
         deadline = time.monotonic() + self.timeout
         try:
-            found = _within(deadline, lambda: self._ask_all(query, deadline))
-        except _NoAnswerError as error:
+            found = within(self.timeout, lambda: self._ask_all(query, deadline))
+        except NoAnswerError as error:
+            late = isinstance(error, LateAnswerError)
+            reason = f"{LateAnswerError(self.timeout)} {_LONGER}" if late else error
             warnings.warn(
-                f"the language model {self.model} at {self.url} {error}: searching as typed",
+                f"the language model {self.model} at {self.url} {reason}: searching as typed",
                 NotEnhancedWarning,
                 stacklevel=2,
             )
@@ -89,7 +98,7 @@ class LanguageModel:
         answer = self._ask(EXPAND.format(count=self.count, query=query), deadline)
         found = _lines(answer, self.count)
         if not found:
-            raise _NoAnswerError("gave no descriptions")
+            raise NoAnswerError("gave no descriptions")
         if not self.check:
             return found
         listed = "\n".join(f"{number}. {text}" for number, text in enumerate(found, 1))
@@ -98,33 +107,10 @@ class LanguageModel:
         return [text for number, text in enumerate(found, 1) if number in numbers]
 
     def _ask(self, prompt: str, deadline: float) -> str:
-        """Return what the model says to a prompt; raises _NoAnswerError."""
-        httpx = _httpx()
-        left = max(deadline - time.monotonic(), 0.01)
-        body = {
-            "model": self.model,
-            "messages": [{"role": "user", "content": prompt}],
-            "temperature": 0.2,
-            "max_tokens": 60 * self.count,
-        }
-        headers = {} if self.key is None else {"Authorization": f"Bearer {self.key}"}
-        try:
-            answer = httpx.post(
-                f"{self.url.rstrip('/')}/chat/completions",
-                json=body,
-                headers=headers,
-                timeout=left,
-            )
-            answer.raise_for_status()
-            return str(answer.json()["choices"][0]["message"]["content"] or "")
-        except httpx.TimeoutException as error:
-            raise _late(self.timeout) from error
-        except httpx.HTTPStatusError as error:
-            raise _NoAnswerError(f"answered {error.response.status_code}") from error
-        except httpx.HTTPError as error:
-            raise _NoAnswerError(f"cannot be reached ({error})") from error
-        except (ValueError, KeyError, IndexError, TypeError) as error:
-            raise _NoAnswerError("answered something that is no chat completion") from error
+        """Return what the model says to a prompt; raises NoAnswerError."""
+        message = {"role": "user", "content": prompt}
+        endpoint = ChatEndpoint(self.url, self.model, self.key)
+        return endpoint.ask([message], deadline - time.monotonic(), 60 * self.count).text
 
     def _file(self, query: str) -> Path | None:
         if self.cache is None:
@@ -134,66 +120,12 @@ class LanguageModel:
         return self.cache / f"{digest[:32]}.json"
 
 
-class _NoAnswerError(Exception):
-    """Why a language model gave nothing that can be used, as the end of a sentence."""
-
-
-def _late(seconds: float) -> _NoAnswerError:
-    return _NoAnswerError(
-        f"did not answer within {seconds:g} s (give it longer with --llm-timeout; what it has "
-        "answered once is kept)"
-    )
-
-
-def _within(deadline: float, work: Callable[[], list[str]]) -> list[str]:
-    """Return what work returns, or raise _NoAnswerError at the deadline.
-
-    A client's own limits hold for each read: an endpoint that trickles would keep them all.
-    """
-    out: list[list[str]] = []
-    failed: list[Exception] = []
-    limit = deadline - time.monotonic()
-
-    def run() -> None:
-        try:
-            out.append(work())
-        except Exception as error:
-            failed.append(error)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(max(limit, 0.0))
-    if failed:
-        raise failed[0]
-    if not out:
-        raise _late(round(limit, 1))
-    return out[0]
-
-
 def _lines(answer: str, count: int) -> list[str]:
     """Return the descriptions of an answer, without numbers, bullets and quotes, each once."""
-    thought = re.sub(r"<think>.*?</think>", "", answer, flags=re.DOTALL)
-    lines = (_BULLET.sub("", line).strip().strip('"').strip() for line in thought.splitlines())
+    said = without_thoughts(answer).splitlines()
+    lines = (_BULLET.sub("", line).strip().strip('"').strip() for line in said)
     kept = [line for line in lines if 0 < len(line) <= _LONGEST and not line.endswith(":")]
     return list(dict.fromkeys(kept))[:count]
-
-
-def _check_address(url: str) -> None:
-    if not re.match(r"https?://[^/\s]+", url):
-        raise InputError(
-            f"{url!r} is no address of a language model: give one such as "
-            "http://localhost:11434/v1 (Ollama's)"
-        )
-
-
-def _httpx() -> Any:
-    try:
-        import httpx
-    except ImportError as error:
-        raise MissingDependencyError(
-            "asking a language model needs httpx: pip install 'finesight[llm]'"
-        ) from error
-    return httpx
 
 
 def _read(file: Path) -> list[str] | None:

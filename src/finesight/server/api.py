@@ -238,6 +238,7 @@ def _status(shelved: Shelved) -> StatusAnswer:
         version=collection.table().version if collection.exists else 0,
         model=_short(facts.get("model")),
         regions=facts.get("regions"),
+        items=shelved.tells_items,
         folders=folders,
         indexing=None if progress is None else Indexing(done=progress.done, total=progress.total),
     )

@@ -52,6 +52,7 @@ class Client:
         detail: float = 1.0,
         parts: str = "auto",
         min_relevance: float = 0.0,
+        item: bool = False,
         **filters: Any,
     ) -> list[Hit]:
         """Return the k images that answer a query best; as `Collection.search`, but for two things.
@@ -73,6 +74,7 @@ class Client:
             "offset": offset,
             "rank_by": rank_by,
             "detail": detail,
+            "item": item,
             "group": group,
             "filters": filters,
         }

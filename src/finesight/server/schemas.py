@@ -133,6 +133,11 @@ class SearchRequest(_Strict):
         "or exact.",
     )
     filters: Filters = Field(default_factory=lambda: Filters.model_validate({}))
+    item: bool = Field(
+        False,
+        description="Find the very thing that one image, or a box of it, shows, not its kind; "
+        "where /status says that the model can.",
+    )
     group: bool = Field(False, description="Let near-duplicates stand behind the best of them.")
     split: Literal["auto", "off"] = Field(
         "auto",
@@ -240,6 +245,7 @@ class StatusAnswer(BaseModel):
     version: int = Field(description="Grows with every change of the images.")
     model: str | None
     regions: str | None
+    items: bool = Field(description="Whether a search for the very thing (`item`) is possible.")
     folders: list[Folder]
     indexing: Indexing | None = Field(description="Null where nobody is indexing.")
 

@@ -55,6 +55,7 @@ def answer(
         offset=request.offset,
         group=request.group,
         detail=request.detail if _is_graded(request) else 1.0,
+        item=request.item,
         parts=request.split,
         min_relevance=request.min_relevance,
     )

@@ -121,6 +121,11 @@ class Shelved:
         """The encoder that all searches share, once one was needed."""
         return self._encoder
 
+    @property
+    def tells_items(self) -> bool:
+        """Whether the model tells one thing from others of its kind, once it is loaded."""
+        return self._model is not None and self._model.item_head is not None
+
     def warm(self) -> None:
         """Load what a first search would wait for."""
         if self.collection().exists:

@@ -4,7 +4,7 @@ import * as api from "./api.js";
 import { drawChips } from "./chips.js";
 import { make } from "./elements.js";
 import { Filters } from "./filters.js";
-import { emptyQuery, fromAddress, isEmpty, request, toAddress } from "./query.js";
+import { asksForItem, emptyQuery, fromAddress, isEmpty, request, toAddress } from "./query.js";
 import { climbed, Grid } from "./results.js";
 import { Indexing } from "./indexing.js";
 import { asPart, images, watchDrops } from "./uploads.js";
@@ -47,6 +47,7 @@ const indexing = new Indexing(at("indexing"), at("progress"), at("indexing-text"
   collection: () => query.collection,
   folders: (list) => filters.folders(list),
   grew: () => refresh({ quiet: true }),
+  told: () => draw(),
   locked: askForToken,
 });
 
@@ -59,7 +60,8 @@ function changed(delay = 0, { push = false } = {}) {
 }
 
 function draw() {
-  drawChips(at("parts"), query, () => changed(0, { push: true }));
+  drawChips(at("parts"), query, () => changed(0, { push: true }), indexing.items);
+  at("detail").disabled = asksForItem(query); // such a search compares parts alone
   if (at("text").value !== query.text) at("text").value = query.text;
   const asked = Boolean(query.text || query.parts.length);
   at("clear").hidden = !asked;
@@ -178,6 +180,7 @@ function say(text, again) {
 
 function addPart(part) {
   if (query.parts.length >= 6) query.parts.shift();
+  query.item = false;
   query.parts.push(part);
   changed(0, { push: true });
   scrollTo({ top: 0, behavior: "instant" });
@@ -206,6 +209,7 @@ function regionDrawn(hit, box, mark, drawer) {
   const bubble = at("bubble");
   (mark.closest("dialog") ?? document.body).append(bubble); // a dialog covers all that is outside
   bubble.hidden = false;
+  at("very").hidden = !indexing.items;
   const spot = mark.getBoundingClientRect();
   const { width, height } = bubble.getBoundingClientRect();
   const top = spot.bottom + height + 12 < innerHeight ? spot.bottom + 8 : Math.max(8, spot.top - height - 8);
@@ -213,12 +217,16 @@ function regionDrawn(hit, box, mark, drawer) {
   bubble.style.top = `${top}px`;
 }
 
-function takeRegion(weight) {
+function takeRegion(weight, { item = false } = {}) {
   const { hit, box } = pending;
   hideBubble();
   viewer.close();
   const rounded = box.map((edge) => Number(edge.toFixed(4)));
-  addPart({ image: hit.id, box: rounded, name: fileName(hit), weight });
+  const part = { image: hit.id, box: rounded, name: fileName(hit), weight };
+  if (!item) return addPart(part);
+  Object.assign(query, { text: "", parts: [part], item: true });
+  changed(0, { push: true });
+  scrollTo({ top: 0, behavior: "instant" });
 }
 
 function hideBubble() {
@@ -294,7 +302,7 @@ function listen() {
   new IntersectionObserver(([entry]) => entry.isIntersecting && more && showMore(), { rootMargin: "600px" }).observe(at("end"));
   at("bubble").addEventListener("click", (event) => {
     const sign = event.target.closest("[data-sign]")?.dataset.sign;
-    if (sign) takeRegion(Number(sign));
+    if (sign) takeRegion(Number(sign), { item: event.target.id === "very" });
   });
   addEventListener("pointerdown", (event) => {
     if (pending && !event.target.closest("#bubble, .mark")) hideBubble();

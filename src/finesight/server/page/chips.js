@@ -2,14 +2,17 @@
 
 import { picture } from "./api.js";
 import { icon, make } from "./elements.js";
+import { showsOneThing } from "./query.js";
 
 const WEIGHTS = [1, 2, 0.5];
 
-export function drawChips(list, query, changed) {
-  list.replaceChildren(...query.parts.map((part, index) => chip(part, index, query, changed)));
+// tellsItems: whether the very thing that a picture shows can be looked for.
+export function drawChips(list, query, changed, tellsItems) {
+  const one = tellsItems && showsOneThing(query);
+  list.replaceChildren(...query.parts.map((part, index) => chip(part, index, query, changed, one)));
 }
 
-function chip(part, index, query, changed) {
+function chip(part, index, query, changed, one) {
   const away = part.weight < 0;
   const name = part.text ?? part.name ?? "picture";
   const strength = Math.abs(part.weight);
@@ -19,6 +22,10 @@ function chip(part, index, query, changed) {
   };
   const flip = () => {
     part.weight = -part.weight;
+    changed();
+  };
+  const meanItem = () => {
+    query.item = !query.item;
     changed();
   };
   const weigh = () => {
@@ -32,6 +39,7 @@ function chip(part, index, query, changed) {
     make("button", { type: "button", class: "sign", onclick: flip, title: away ? "Look for it instead" : "Leave it out instead", "aria-label": `${name}: ${away ? "left out" : "looked for"}, change` }, away ? "−" : "+"),
     thumbnail(part, query),
     part.text ? make("span", { class: "chip-name" }, part.text) : null,
+    one ? make("button", { type: "button", class: "very", onclick: meanItem, "aria-pressed": String(query.item), title: query.item ? "Look for things like it instead" : "Look for this very thing, not its kind" }, "this very thing") : null,
     make("button", { type: "button", class: "weight", onclick: weigh, title: "How much it counts", "aria-label": `${name} counts ${strength} times, change` }, strength === 0.5 ? "½" : `×${strength}`),
     make("button", { type: "button", class: "remove", onclick: remove, "aria-label": `Remove ${name}` }, icon("close")),
   );

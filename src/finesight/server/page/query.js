@@ -4,7 +4,7 @@ const FILTERS = ["folder", "path", "shape", "min_width", "taken_from", "taken_to
 const MAX_PARTS = 8;
 
 export function emptyQuery() {
-  return { text: "", parts: [], detail: 1, filters: {}, group: false, collection: undefined };
+  return { text: "", parts: [], item: false, detail: 1, filters: {}, group: false, collection: undefined };
 }
 
 // "red mug - table - dark chair" is a mug without table and chair; hyphens inside words stay.
@@ -18,6 +18,16 @@ export function isEmpty(query) {
   return !requestParts(query).some((part) => part.weight > 0);
 }
 
+// Whether a query shows one thing, so that this very thing can be looked for instead of its kind.
+export function showsOneThing(query) {
+  const parts = requestParts(query);
+  return parts.length === 1 && !parts[0].text && parts[0].weight > 0;
+}
+
+export function asksForItem(query) {
+  return query.item && showsOneThing(query);
+}
+
 // Returns the JSON of POST /search and the files that it names.
 export function request(query, k, offset) {
   const files = [];
@@ -26,12 +36,14 @@ export function request(query, k, offset) {
     files.push(part.blob);
     return { upload: files.length - 1, weight: part.weight };
   });
+  const item = asksForItem(query);
   const body = {
+    item: item || undefined,
     collection: query.collection,
     parts,
     k,
     offset,
-    detail: query.detail,
+    detail: item ? 1 : query.detail,
     filters: query.filters,
     group: query.group,
     compare: true,
@@ -59,6 +71,7 @@ export function toAddress(query) {
     if (part.text) fields.append("part", `${part.weight};text;${part.text}`);
     else if (part.image) fields.append("part", `${part.weight};image;${part.image};${(part.box ?? []).join(",")};${part.name}`);
   }
+  if (query.item) fields.set("item", "1");
   if (query.detail !== 1) fields.set("detail", String(query.detail));
   for (const name of FILTERS) if (query.filters[name]) fields.set(name, query.filters[name]);
   if (query.group) fields.set("group", "1");
@@ -72,6 +85,7 @@ export function fromAddress(search) {
   const query = emptyQuery();
   query.text = (fields.get("q") ?? "").slice(0, 1000);
   query.parts = fields.getAll("part").map(readPart).filter(Boolean).slice(0, MAX_PARTS);
+  query.item = fields.get("item") === "1";
   const detail = Number(fields.get("detail") ?? 1);
   query.detail = detail >= 0 && detail <= 1 ? detail : 1;
   for (const name of FILTERS) {

@@ -1,0 +1,47 @@
+"""`finesight evaluate --protocol items`: the same thing in another photo."""
+
+import json
+from pathlib import Path
+
+import typer
+
+from finesight.cli.output import progress_bar, say
+
+_SHOWN = 5  # problems of a dataset that are printed
+
+
+def evaluate_items(
+    dataset: Path, model: str | None, regions: str | None, matched_only: bool, as_json: bool
+) -> None:
+    """Look at an item set's photos with a model, and print how well items are found."""
+    from finesight.datasets import ItemSet, read_items
+    from finesight.evaluation import item_retrieval
+    from finesight.models import DEFAULT, load_model
+
+    items: ItemSet = read_items(dataset)
+    report_problems(items.problems)
+    if matched_only:
+        lost = len(items.unmatched())
+        items = items.matched()
+        say(f"{lost} queries without a shop photo are left out")
+    item_retrieval.refuse_unmatched(items)
+    loaded = load_model(model or DEFAULT)
+    if loaded.item_head is None:
+        say(
+            f"{loaded.source} has no item head: these are its encoder's embeddings (train a head "
+            "with `finesight train items`)"
+        )
+    with progress_bar("evaluating", "photos", len(items.photos)) as advance:
+        rows = item_retrieval.evaluate_items(items, loaded, regions, advance)
+    if as_json:
+        typer.echo(json.dumps([row.plain() for row in rows]))
+    else:
+        typer.echo(item_retrieval.format_items(items, rows))
+
+
+def report_problems(problems: tuple[str, ...]) -> None:
+    """Print what was left out of a dataset, the first few with their reasons."""
+    for problem in problems[:_SHOWN]:
+        say(f"left out: {problem}")
+    if len(problems) > _SHOWN:
+        say(f"left out: {len(problems) - _SHOWN} more photos or items")

@@ -1,0 +1,178 @@
+"""Speaks to a language model behind an endpoint of OpenAI's chat completions.
+
+On this machine or elsewhere: Ollama, vLLM, llama.cpp, LM Studio, a hosted one. Images travel inside
+a message, as data URLs.
+"""
+
+import re
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from finesight.errors import InputError, MissingDependencyError
+
+Message = dict[str, Any]
+"""One turn of a conversation: {"role": "user", "content": TEXT, or a list of texts and images}."""
+
+T = TypeVar("T")
+
+_CHARACTERS = 4  # of a token, where an endpoint does not count them
+_LATER = (408, 409, 425, 429)  # statuses besides 5xx after which asking again may help
+
+
+class NoAnswerError(Exception):
+    """Why a model gave nothing that can be used, as the end of a sentence.
+
+    again: whether asking once more may help; wait: the seconds that the endpoint asks for.
+    """
+
+    def __init__(self, reason: str, again: bool = True, wait: float | None = None) -> None:
+        super().__init__(reason)
+        self.again = again
+        self.wait = wait
+
+
+class LateAnswerError(NoAnswerError):
+    """A model was too slow."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"did not answer within {round(seconds, 1):g} s")
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a model said, and the tokens that it cost, as the endpoint counts them or roughly."""
+
+    text: str
+    tokens: int
+
+
+@dataclass(frozen=True)
+class ChatEndpoint:
+    """A model behind an endpoint.
+
+    url: up to /v1, such as http://localhost:11434/v1; model: its name there; key: sent as a bearer
+    token where the endpoint wants one. Raises InputError for an address that is none,
+    MissingDependencyError without httpx.
+    """
+
+    url: str
+    model: str
+    key: str | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        """Refuse what is no address."""
+        check_address(self.url)
+
+    def ask(
+        self,
+        messages: Sequence[Message],
+        seconds: float,
+        max_tokens: int,
+        temperature: float = 0.2,
+    ) -> Reply:
+        """Return what the model says next; raises NoAnswerError, `seconds` later at the latest."""
+        httpx = need_httpx()
+        body = {
+            "model": self.model,
+            "messages": list(messages),
+            "temperature": temperature,
+            "max_tokens": max_tokens,
+        }
+        headers = {} if self.key is None else {"Authorization": f"Bearer {self.key}"}
+        try:
+            answer = httpx.post(
+                f"{self.url.rstrip('/')}/chat/completions",
+                json=body,
+                headers=headers,
+                timeout=max(seconds, 0.01),
+            )
+            answer.raise_for_status()
+            content = answer.json()
+            text = str(content["choices"][0]["message"]["content"] or "")
+            return Reply(text, _tokens(content, messages, text))
+        except httpx.TimeoutException as error:
+            raise LateAnswerError(seconds) from error
+        except httpx.HTTPStatusError as error:
+            raise _refused(error.response) from error
+        except httpx.HTTPError as error:
+            raise NoAnswerError(f"cannot be reached ({error})") from error
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+            raise NoAnswerError("answered something that is no chat completion") from error
+
+
+def within(seconds: float, work: Callable[[], T]) -> T:
+    """Return what work returns, or raise NoAnswerError after so many seconds.
+
+    A client's own limits hold for each read: an endpoint that trickles would keep them all.
+    """
+    out: list[T] = []
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            out.append(work())
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(max(seconds, 0.0))
+    if failed:
+        raise failed[0]
+    if not out:
+        raise LateAnswerError(seconds)
+    return out[0]
+
+
+def without_thoughts(answer: str) -> str:
+    """Return an answer without what a model thinks aloud before it."""
+    return re.sub(r"<think>.*?</think>", "", answer, flags=re.DOTALL).strip()
+
+
+def check_address(url: str) -> None:
+    """Raise InputError for what is no address of an endpoint."""
+    if not re.match(r"https?://[^/\s]+", url):
+        raise InputError(
+            f"{url!r} is no address of a language model: give one such as "
+            "http://localhost:11434/v1 (Ollama's)"
+        )
+
+
+def need_httpx() -> Any:
+    """Return httpx; raises MissingDependencyError, with what to install, without it."""
+    try:
+        import httpx
+    except ImportError as error:
+        raise MissingDependencyError(
+            "asking a language model needs httpx: pip install 'finesight[llm]'"
+        ) from error
+    return httpx
+
+
+def _refused(response: Any) -> NoAnswerError:
+    """Return what a status that is no success means."""
+    status = int(response.status_code)
+    again = status >= 500 or status in _LATER
+    wait = response.headers.get("retry-after", "")
+    return NoAnswerError(
+        f"answered {status}", again, float(wait) if re.fullmatch(r"\d+(\.\d+)?", wait) else None
+    )
+
+
+def _tokens(content: Any, messages: Sequence[Message], text: str) -> int:
+    """Return the tokens of a request and its answer: as told, else by their characters."""
+    usage = content.get("usage") if isinstance(content, dict) else None
+    told = usage.get("total_tokens") if isinstance(usage, dict) else None
+    if isinstance(told, int) and told > 0:
+        return told
+    said = sum(len(part) for message in messages for part in _texts(message["content"]))
+    return (said + len(text)) // _CHARACTERS + 1
+
+
+def _texts(content: Any) -> list[str]:
+    """Return the texts of a message, without its images."""
+    if isinstance(content, str):
+        return [content]
+    return [part["text"] for part in content if part.get("type") == "text"]
