@@ -7,7 +7,6 @@ bundles and what they find are kept, so that an interrupted run goes on.
 """
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Callable
@@ -101,14 +100,11 @@ class Seen:
         every = head(self.boxes)
         count = len(self.users)
         scores = every[:count] @ every.T
-        scores[np.arange(count), np.arange(count)] = -np.inf
         names = [v.identity for v in [*self.users, *self.shops]]
-        found = [
-            rank_items(
-                scores[[i]][:, np.arange(len(names)) != i], [names[i]], names[:i] + names[i + 1 :]
-            )
-            for i in range(count)
-        ]
+        found = []
+        for i, name in enumerate(names[:count]):
+            others = np.delete(np.arange(len(names)), i)
+            found.append(rank_items(scores[i : i + 1, others], [name], [names[o] for o in others]))
         return ItemRanks(
             np.concatenate([each.average_precision for each in found]),
             np.concatenate([each.first for each in found]),
@@ -293,14 +289,10 @@ def gains(found: dict[tuple[str, str], list[Figures]]) -> None:
         ]
         difference = np.mean(pairs, axis=0)
         rng = np.random.default_rng(0)
-        drawn = [
-            difference[rng.integers(len(difference), size=len(difference))].mean()
-            for _ in range(1000)
-        ]
-        low, high = np.percentile(drawn, [2.5, 97.5])
-        rows.append(
-            [name.strip(), tower, f"{difference.mean():+.1f}", f"[{low:+.1f}, {high:+.1f}]"]
-        )
+        samples = rng.integers(len(difference), size=(1000, len(difference)))
+        low, high = np.percentile(difference[samples].mean(axis=1), [2.5, 97.5])
+        interval = f"[{low:+.1f}, {high:+.1f}]"
+        rows.append([name.strip(), tower, f"{difference.mean():+.1f}", interval])
     print_table(["gain over + ArcFace", "tower", "mAP", "95 %"], rows)
 
 
