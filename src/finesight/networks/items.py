@@ -22,6 +22,8 @@ from torch import Tensor, nn
 from finesight.networks.cross_modal import CrossModalEncoder
 from finesight.networks.small_clip import SmallClipSettings, TextTower
 
+HIDDEN = 256  # of the head: thousands of stored regions go through it for a query
+
 
 @dataclass(frozen=True)
 class ItemSettings:
@@ -36,7 +38,7 @@ class ItemSettings:
     channels: int
     vocabulary: int
     cells: int = 4
-    hidden: int = 512
+    hidden: int = HIDDEN
     layers: int = 2
     heads: int = 4
     text: int = 128
