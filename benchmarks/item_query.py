@@ -102,7 +102,7 @@ def write(place: Path, seen: np.ndarray, options: argparse.Namespace) -> None:
             regions /= np.linalg.norm(regions, axis=-1, keepdims=True)
             regions = regions.astype(np.float16)
             numbers = [f"{first + i:016x}" for i in range(count)]
-            boxes = np.tile(np.float32([0, 0, 1, 1]), (options.regions, 1))
+            boxes = np.tile(np.array([0, 0, 1, 1], np.float32), (options.regions, 1))
             columns = {
                 "id": numbers,
                 "path": [f"/shop/{first + i:07d}.jpg" for i in range(count)],

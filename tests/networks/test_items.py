@@ -3,6 +3,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from finesight.networks.cross_modal import CrossModalEncoder  # noqa: E402
+from finesight.networks.item_backbone import TransformerTower  # noqa: E402
 from finesight.networks.items import (  # noqa: E402
     ItemHeadNetwork,
     ItemNetwork,
@@ -23,6 +24,33 @@ def test_inside_the_whole_view_is_what_the_tower_pools():
     with torch.no_grad():
         same = tower.project(pool_inside(features, whole))
         assert torch.allclose(same, tower.pool(features), atol=1e-5)
+
+
+def test_a_vision_transformer_serves_as_tower():
+    transformers = pytest.importorskip("transformers")
+    config = transformers.CLIPVisionConfig(
+        hidden_size=8,
+        intermediate_size=8,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        image_size=24,
+        patch_size=8,
+    )
+    torch.manual_seed(0)
+    vision = transformers.CLIPVisionModel(config).eval()
+    means, deviations = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
+    half = (0.5, 0.5, 0.5)
+    tower = TransformerTower(vision, torch.nn.Linear(8, 5), (half, half), (means, deviations))
+    values = torch.rand(2, 3, 24, 24, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        features = tower.features((values - 0.5) / 0.5)
+        wanted = torch.stack([(values[:, i] - means[i]) / deviations[i] for i in range(3)], dim=1)
+        tokens = vision(pixel_values=wanted).last_hidden_state
+    assert features.shape == (2, 8, 3, 3)
+    # The class token comes first; patches follow row by row.
+    assert torch.allclose(features[:, :, 1, 2], tokens[:, 1 + 5], atol=1e-5)
+    pooled = pool_inside(features, torch.tensor([[0.0, 0.0, 1.0, 1.0]]).expand(2, 4))
+    assert tower.project(pooled).shape == (2, 5)
 
 
 def test_inside_a_box_only_what_is_there_counts():

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from finesight.encoders.base import Encoder
+from finesight.networks.item_backbone import TransformerTower
 from finesight.networks.items import pool_inside
 from finesight.networks.small_clip import ImageTower
 from finesight.training.augmentation import normalise, relight
@@ -21,6 +22,7 @@ from finesight.training.item_views import ViewSampler
 from finesight.types import UInt8
 
 _AT_ONCE = 512  # crops that a learning tower validates in one go
+_WHOLE = torch.tensor([[0.0, 0.0, 1.0, 1.0]])  # the box of a whole view
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ class TunedTower:
     An object is the features pooled inside its box: the whole view where that is the box, about.
     """
 
-    def __init__(self, tower: ImageTower, sampler: ViewSampler) -> None:
+    def __init__(self, tower: ImageTower | TransformerTower, sampler: ViewSampler) -> None:
         self.tower, self.sampler = tower, sampler
 
     @property
@@ -115,12 +117,11 @@ class TunedTower:
         with torch.autocast("cpu", torch.bfloat16):
             features = self.tower.features(pixels)
         features = features.float()
-        everything = boxes.new_tensor([0.0, 0.0, 1.0, 1.0]).expand_as(boxes)
-        own = torch.where(loose[:, None], boxes, everything)
-        regions = self._embedded(features, own)
-        return Looked(regions, self._embedded(features, everything), features, boxes, loose)
+        regions = self._embedded(features, torch.where(loose[:, None], boxes, _WHOLE))
+        return Looked(regions, self._embedded(features, _WHOLE), features, boxes, loose)
 
     def _embedded(self, features: Tensor, boxes: Tensor) -> Tensor:
+        boxes = boxes.expand(len(features), 4)
         return F.normalize(self.tower.project(pool_inside(features, boxes)), dim=-1)
 
     @torch.inference_mode()
@@ -129,7 +130,7 @@ class TunedTower:
         learning = self.tower.training
         self.tower.eval()
         parts = [
-            F.normalize(self.tower(normalise(some)), dim=-1)
+            self._embedded(self.tower.features(normalise(some)), _WHOLE)
             for some in torch.from_numpy(crops).split(_AT_ONCE)
         ]
         self.tower.train(learning)
