@@ -196,9 +196,11 @@ def by_lance(folder: Path, each: int) -> tuple[Find, list[int], int]:
         for _, part in batches(stored, each)
     )
     place = folder / "flat.lance"
+    shutil.rmtree(place, ignore_errors=True)
     reader = pa.RecordBatchReader.from_batches(schema, parts)
     table = lance.write_dataset(reader, str(place), mode="overwrite")
     wanted = TOP * each * (2 if each > 1 else 1)
+    first = np.cumsum([0, *(fragment.count_rows() for fragment in table.get_fragments())])
 
     def find(query: np.ndarray, setting: int) -> np.ndarray:
         nearest = {"column": "vector", "q": query, "k": wanted, "metric": "dot"}
@@ -206,8 +208,7 @@ def by_lance(folder: Path, each: int) -> tuple[Find, list[int], int]:
             columns=["_distance"], nearest=nearest, with_row_address=True
         ).to_table()
         address = rows["_rowaddr"].to_numpy()
-        sizes = np.cumsum([0, *(fragment.count_rows() for fragment in table.get_fragments())])
-        return first_images(sizes[address >> 32] + (address & 0xFFFFFFFF).astype(int), each)
+        return first_images(first[address >> 32] + (address & 0xFFFFFFFF).astype(int), each)
 
     return find, [0], disk_bytes(place)
 

@@ -1,6 +1,7 @@
 """How much of the 166 regions do k vectors keep? Trained and training-free fusions, by k.
 
-python experiments/fusion_vectors.py [--regions cc10] [--seeds 3] [--paper 1] [--quick]
+python experiments/fusion_vectors.py [--regions cc10] [--set test-textured] [--seeds 3] [--paper 1]
+        [--quick]
 
 Everything that knows words knows the 36 classes that may be named; the test scenes have instances
 that training never showed. Columns: the 36 named classes, and their small objects; all classes,
@@ -63,6 +64,7 @@ def main() -> None:
     parser.add_argument("--regions", default="cc10", help="what is fused")
     parser.add_argument("--seeds", type=int, default=3, help="of the clusters trained here")
     parser.add_argument("--paper", type=int, default=1, help="seeds of its fusion; 0: without it")
+    parser.add_argument("--set", default="test-textured", help="what is searched")
     parser.add_argument("--plot", type=Path)
     options = parser.parse_args()
     held = TestSet("val-textured", options)
@@ -91,7 +93,7 @@ def main() -> None:
             _train("paper", network, training, seed, (train, proxies), held, options)
             for seed in range(1 if options.quick else options.paper)
         ]
-    test = TestSet("test-textured", options)
+    test = TestSet(options.set, options)
     print(
         f"\n{test.name}, {test.count} images, {model.name}, {len(train)} training images; fused: "
         f"{options.regions}"

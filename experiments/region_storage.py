@@ -1,28 +1,24 @@
 """What compact regions cost: int8, and leaving out regions that are near to a larger one.
 
-python experiments/region_storage.py [SCENES] [--model mini] [--out docs/results/region_storage.txt]
+python experiments/region_storage.py [--set test-textured] [--regions cc10 normal] [--quick]
+    [--out docs/results/region_storage.txt]
 
-Looks at annotated scenes with the model's own regions, asks for every colour and class that is in
+Takes what a way of looking shows of annotated scenes, asks for every colour and class that is in
 them, and ranks by the best region: first with all regions in float16, then as they are kept.
 R-precision is class-prompt Recall@1 against the annotation; "same ten" the mean share of the first
 ten images that stay; "box" the mean overlap (intersection over union) of the best region's box of
 the first hit with the one before, where the first hit is the same.
 """
 
-import argparse
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from protocol import Queries, TestSet, arguments, recall
 
-from finesight import load_model
 from finesight.collection.storage import Storage, distinct_regions
-from finesight.datasets.clevr_ds import load
-from finesight.images import read_image
-from finesight.looking.crops import look
-from finesight.metrics import class_prompt_recall
-from finesight.regions import parse_regions
+from finesight.looking.schemes import resolve_effort
 from finesight.scoring import cosines, max_over_regions, normalise, to_int8
 from finesight.types import ImageVectors
 
@@ -65,50 +61,49 @@ def overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def main() -> None:
-    """Print one row for each way to keep regions."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("scenes", type=Path, nargs="?", default=Path("data/sample"))
-    parser.add_argument("--model", default="mini")
-    parser.add_argument("--quick", action="store_true", help="40 images")
-    parser.add_argument("--out", type=Path, help="write the table to this file as well")
+    """Print a table for each way of looking, a row for each way to keep its regions."""
+    parser = arguments(__doc__)
+    parser.add_argument("--set", default="test-textured", help="what is searched")
+    parser.add_argument("--regions", nargs="+", default=["cc10", "normal"])
+    parser.add_argument("--out", type=Path, help="write the tables to this file as well")
     options = parser.parse_args()
-    model, scenes = load_model(options.model), load(options.scenes)
-    images = scenes.images[:40] if options.quick else scenes.images
-    scheme = parse_regions(model.regions)
-    seen = [look(read_image(image.path), model.encoder, scheme) for image in images]
-    holds = [{(thing.color, thing.class_name) for thing in image.objects} for image in images]
-    pairs = sorted(set().union(*holds))
-    texts = model.encoder.encode_texts([f"a photo of a {color} {name}" for color, name in pairs])
-    relevant = np.array([[pair in each for each in holds] for pair in pairs])
+    test = TestSet(options.set, options)
+    asked = test.colored()
+    lines = []
+    for regions in options.regions:
+        regions = resolve_effort(regions, test.model.sight)
+        lines += _table(test, regions, asked)
+    text = "\n".join(lines) + "\n"
+    print(text, end="")
+    if options.out:
+        options.out.write_text(text, encoding="utf-8")
 
-    exact, exact_boxes = answers(texts, [as_kept(each, Storage()) for each in seen])
+
+def _table(test: TestSet, regions: str, asked: Queries) -> list[str]:
+    seen = test.seen(regions)
+    exact, exact_boxes = answers(asked.texts, [as_kept(each, Storage()) for each in seen])
     ten = np.argsort(-exact, axis=1, kind="stable")[:, :10]
     lines = [
-        f"{options.scenes}, {len(images)} images, {len(pairs)} queries, {model.name}, "
-        f"{model.regions}",
+        f"{test.name}, {len(seen)} images, {len(asked.texts)} queries, {test.model.name}, "
+        f"{regions}",
         f"{'regions':<22}{'an image':>9}{'bytes':>9}{'R-precision':>13}{'same ten':>10}{'box':>7}",
     ]
     for storage in KEPT:
         kept = [as_kept(each, storage) for each in seen]
-        scores, boxes = answers(texts, kept)
+        scores, boxes = answers(asked.texts, kept)
         now = np.argsort(-scores, axis=1, kind="stable")[:, :10]
         same = np.mean([np.isin(a, b).mean() for a, b in zip(ten, now, strict=True)])
         rows = np.flatnonzero(ten[:, 0] == now[:, 0])
         first = ten[rows, 0]
         box = overlap(exact_boxes[rows, first], boxes[rows, first]).mean()
         count = np.mean([len(regions) for regions, _ in kept])
-        size = count * (kept[0][0].itemsize * texts.shape[1] + 16)
-        everywhere = np.ones_like(relevant)
-        recall = class_prompt_recall(scores, relevant, everywhere, 1)
+        size = count * (kept[0][0].itemsize * asked.texts.shape[1] + 16)
         limit = "all" if storage.distinct is None else f"below {storage.distinct:g}"
         lines.append(
-            f"{storage.kind + ', ' + limit:<22}{count:>9.1f}{size:>9,.0f}{100 * recall:>13.1f}"
-            f"{same:>10.3f}{box:>7.2f}"
+            f"{storage.kind + ', ' + limit:<22}{count:>9.1f}{size:>9,.0f}"
+            f"{recall(asked, scores):>13.1f}{same:>10.3f}{box:>7.2f}"
         )
-    text = "\n".join(lines) + "\n"
-    print(text, end="")
-    if options.out:
-        options.out.write_text(text, encoding="utf-8")
+    return lines
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,7 @@ from finesight.training.items import Held, ItemProgress, ItemRecipe, Learned, tr
 from finesight.types import Float32
 
 ROUNDS = 8  # views that the frozen tower looks at
-OTHERS = 3000  # objects of scenes without pairs, of which the captions are all that is known
+OTHERS = 1500  # objects of scenes without pairs, of which the captions are all that is known
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,8 @@ class Seen:
         )
 
 
+_TOWER = {False: "frozen", True: "learns"}
+
 WAYS = {
     "photos": "whole photo with whole photos",
     "whole": "box with whole photos",
@@ -132,8 +135,20 @@ class Study:
         self.kept: Path = options.kept
         self.training = _part(read_items(options.scenes / options.training), options.images)
         self.validation = read_items(options.scenes / "items-val")
-        self.test = _part(read_items(options.scenes / options.test), options.images)
         self._towers: dict[object, FrozenTower] = {}
+
+    @cached_property
+    def test(self) -> ItemSet:
+        """The set that is measured on."""
+        return _part(read_items(self.options.scenes / self.options.test), self.options.images)
+
+    def rows(self) -> list[tuple[bool, str]]:
+        """Return whether the tower learns, and the name, of the rows that are asked for."""
+        asked = self.options.rows or TRAINED
+        found = [(tuned, row) for tuned in (False, True) for row in (TUNED if tuned else TRAINED)]
+        return [
+            (t, r) for t, r in found if r in asked and (self.options.tower in ("both", _TOWER[t]))
+        ]
 
     def bundle(self, row: str, tuned: bool, seed: int) -> Path:
         """Return a trained bundle, trained now if it is not there yet."""
@@ -142,6 +157,7 @@ class Study:
         name += f"{'-others' if about.others else ''}-{len(self.training.photos)}-{seed}"
         out = self.kept / name
         if not out.exists():
+            print(out.name, file=sys.stderr)
             self._train(about, tuned, seed, out)
         return out
 
@@ -220,17 +236,13 @@ def measure(study: Study, seeds: list[int]) -> dict[tuple[str, str], list[Figure
     found: dict[tuple[str, str], list[Figures]] = {}
     zero = {way: plain.ranks(way, lambda vectors: vectors) for way in WAYS}
     found["-", "zero-shot"] = [zero]
-    for tuned in (False, True):
-        for row in TUNED if tuned else TRAINED:
-            if tuned and study.options.frozen:
-                continue
-            for seed in seeds:
-                print(f"{'tuned' if tuned else 'frozen'} {row} {seed}", file=sys.stderr)
-                model = load_model(str(study.bundle(row, tuned, seed)))
-                seen = study.seen(model) if tuned else plain
-                head = model.need_item_head()
-                figures = {way: seen.ranks(way, head) for way in WAYS}
-                found.setdefault(("learns" if tuned else "frozen", row), []).append(figures)
+    for tuned, row in study.rows():
+        for seed in seeds:
+            model = load_model(str(study.bundle(row, tuned, seed)))
+            seen = study.seen(model) if tuned else plain
+            head = model.need_item_head()
+            figures = {way: seen.ranks(way, head) for way in WAYS}
+            found.setdefault((_TOWER[tuned], row), []).append(figures)
     return found
 
 
@@ -335,14 +347,21 @@ def main() -> None:
     parser.add_argument("--training", default="items-train")
     parser.add_argument("--test", default="items-test", help="items-val while settings are chosen")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--frozen", action="store_true", help="leave the learning tower out")
+    parser.add_argument("--rows", action="append", help="of the table; repeatable; all if not")
+    parser.add_argument("--only-train", action="store_true", help="measure nothing yet")
+    parser.add_argument("--tower", default="both", choices=["both", "frozen", "learns"])
     parser.add_argument("--sheet", type=Path, help="where the picture sheet goes")
     options = parser.parse_args()
     options.images = 160 if options.quick else None
     options.others = 200 if options.quick else OTHERS
     if options.quick:
         options.seeds, options.kept = 1, options.kept / "quick"
-    study = Study(options)
+    study, seeds = Study(options), list(range(options.seeds))
+    if options.only_train:
+        for tuned, row in study.rows():
+            for seed in seeds:
+                study.bundle(row, tuned, seed)
+        return
     users, shops = (study.test.views(source) for source in ("user", "shop"))
     identities = len({view.identity for view in shops})
     print(
@@ -351,14 +370,14 @@ def main() -> None:
         f"{len(study.training.photos)} photos were); {options.model}; seeds: {options.seeds}\n"
     )
     print("mAP, %, by query and gallery: " + "; ".join(f"{k}: {v}" for k, v in WAYS.items()))
-    found = measure(study, list(range(options.seeds)))
+    found = measure(study, seeds)
     table(found)
     print()
     gains(found)
     print()
     by_level(found, study.test.views("user"))
     if options.sheet is not None:
-        best = study.bundle("all", not options.frozen, 0)
+        best = study.bundle("all", options.tower != "frozen", 0)
         sheet(study, best, options.sheet)
 
 

@@ -15,3 +15,7 @@ class DataError(FinesightError):
 
 class MissingDependencyError(FinesightError):
     """A part that has to be installed first; the message names the command."""
+
+
+class ServiceError(FinesightError):
+    """Another program that is asked over the network, and does not do its part."""

@@ -86,7 +86,8 @@ def test_only_the_nearest_images_are_compared_unless_all_are_asked(
     tmp_path, random_model, monkeypatch
 ):
     rng = np.random.default_rng(1)
-    make_table(tmp_path / "c", random_model, rng, images=300)
+    made = make_table(tmp_path / "c", random_model, rng, images=300)
+    regions = sum(map(len, made.values()))
     snapshot = Collection.open(tmp_path / "c", random_model)._latest()
     query = encode_query(parse_query("text:x"), lambda: random_model.encoder, snapshot.dataset)
     seen = []
@@ -97,9 +98,34 @@ def test_only_the_nearest_images_are_compared_unless_all_are_asked(
 
     rank = partial(item_search.rank_items, snapshot, query, 3, head=head)
     rank("regions")
-    few, seen[:] = sum(seen), []
+    assert max(seen[2:]) < 0.8 * regions  # after the query and the fused vectors
+    before, seen[:] = len(seen), []
+    rank("regions")
+    assert len(seen) == before - 1  # the fused vectors are known as items now
+    seen[:] = []
     rank("exact")
-    assert few < 0.8 * sum(seen)
+    assert sum(seen) == regions + 1
+    rank_some = partial(rank, where="path LIKE '%1.png'")
+    assert all(row.path.endswith("1.png") for row in rank_some("regions"))
+
+
+def test_of_many_vectors_candidates_come_by_the_encoder(tmp_path, random_model, monkeypatch):
+    """Their index knows no items; the regions of the candidates are compared as ever."""
+    monkeypatch.setattr("finesight.collection.snapshot.FLAT", 100)
+    rng = np.random.default_rng(1)
+    made = make_table(tmp_path / "c", random_model, rng, images=300)
+    snapshot = Collection.open(tmp_path / "c", random_model)._latest()
+    query = encode_query(parse_query("text:x"), lambda: random_model.encoder, snapshot.dataset)
+    known = []
+
+    def head(embeddings):
+        known.append(len(embeddings))
+        return embeddings
+
+    best = item_search.rank_items(snapshot, query, 3, "regions", head=head)
+    assert len(known) == 2  # the query, and the candidates' regions in one batch
+    scores = slow_scores(head, query.vectors[0], made)
+    assert best[0].score == pytest.approx(max(scores.values()))
 
 
 @pytest.mark.parametrize(

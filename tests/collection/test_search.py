@@ -152,7 +152,7 @@ def test_pages_make_up_the_ranking(collection):
 
 
 def test_candidates_grow_by_doubling():
-    assert [search.candidates(n) for n in (1, 20, 21, 40, 41)] == [200, 200, 400, 400, 800]
+    assert [search.candidates(n) for n in (1, 10, 11, 20, 21)] == [100, 100, 200, 200, 400]
 
 
 def test_near_duplicates_stand_behind_the_best(collection, folder):

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import spotted
+from item_heads import mini_with_items
 
 SAMPLE = Path(__file__).parents[2] / "data" / "sample"
 
@@ -93,6 +94,19 @@ def test_more_like_an_indexed_image(collection):
     assert {line[4].split(" ")[0] for line in lines} == {"whole"}
 
 
+def test_the_very_thing_is_found_with_a_model_that_tells(collection, tmp_path):
+    """The head is of the collection's own encoder: nothing is indexed anew."""
+    model = mini_with_items(tmp_path / "mini")
+    first = sorted(collection.parent.glob("0*.jpg"))[3]
+    typed = ["--item", "--model", model, "--collection", collection, "--json", "-k", 3]
+    hits = json.loads(finesight("search", f"{first}@0.2,0.2,0.6,0.6", *typed).stdout)
+    assert [hit["rank"] for hit in hits] == [1, 2, 3]
+    assert hits[0]["score"] == hits[0]["matches"][0]["score"] >= hits[1]["score"]
+    assert hits[0]["relevance"] is None and len(hits[0]["box_px"]) == 4
+    near = json.loads(finesight("search", "--near", first, *typed).stdout)
+    assert str(first) not in {hit["path"] for hit in near}
+
+
 def test_optimize_and_export(collection, tmp_path):
     queries = tmp_path / "queries.txt"
     queries.write_text("red mug\n\nblue chair\n")
@@ -172,6 +186,12 @@ def test_what_was_skipped(collection):
         (["search", "-", "mug"], 2, "only takes away"),
         (["search", "nowhere.png"], 2, "no image nowhere.png"),
         (["search"], 2, "empty"),
+        (["search", "--near", "{first}", "--item"], 2, "finesight train items --model mini"),
+        (["search", "red mug", "--item"], 2, "give one photo of it"),
+        (["search", "{first}@0,0,9999,9", "--item"], 2, "give one inside it"),
+        (["search", "{first}@0.5,0.5,0.5,0.9", "--item"], 2, "x0 < x1"),
+        (["evaluate", ".", "--protocol", "items"], 2, "not a folder of DeepFashion2"),
+        (["evaluate", ".", "--matched-only"], 2, "needs --protocol items"),
         (["optimize", "--storage", "int4"], 2, "float16 or int8"),
         (["optimize", "--queries", "/nowhere.txt"], 2, "cannot read"),
         (["export-vectors", "x.csv"], 2, ".parquet or .npz"),
@@ -182,6 +202,8 @@ def test_what_was_skipped(collection):
     ],
 )
 def test_errors_are_one_line_and_an_exit_code(collection, arguments, code, message):
+    first = min(collection.parent.glob("0*.jpg"))
+    arguments = [each.replace("{first}", str(first)) for each in arguments]
     result = finesight(*arguments, FINESIGHT_COLLECTION=str(collection))
     assert result.returncode == code
     assert message in result.stderr

@@ -7,6 +7,7 @@ import warnings
 import typer
 
 from finesight.cli import render, train
+from finesight.cli.caption import caption
 from finesight.cli.demo import demo
 from finesight.cli.duplicates import duplicates
 from finesight.cli.evaluate import evaluate
@@ -25,6 +26,8 @@ from finesight.cli.status import status
 from finesight.cli.switch import switch
 from finesight.errors import FinesightError, InputError
 
+_INTERRUPTED = "finesight: interrupted; what was finished is kept, the same command goes on"
+
 app = typer.Typer(
     name="finesight",
     help="Find images by the small things in them.",
@@ -34,6 +37,7 @@ app = typer.Typer(
 )
 for command in (index, search, serve, status, models, export, features, evaluate, stats, demo):
     app.command()(command)
+app.command()(caption)
 for upkeep in (remove, duplicates, switch, optimize, export_vectors):
     app.command()(upkeep)
 app.add_typer(render.app, name="render")
@@ -49,8 +53,12 @@ def main() -> None:
         say(f"finesight: {error}")
         sys.exit(2 if isinstance(error, InputError) else 1)
     except KeyboardInterrupt:
-        say("finesight: interrupted; what was finished is kept, the same command goes on")
+        say(_INTERRUPTED)
         sys.exit(130)
+    except SystemExit as ended:
+        if ended.code == 130:  # newer Typer makes this of an interrupt, without a word
+            say(_INTERRUPTED)
+        raise
     except BrokenPipeError:
         # The reader of a pipe has seen enough; Python must not flush into it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -26,7 +26,7 @@ def nearest_by_fused(
     allowed = None if where is None else allowed_rows(snapshot.dataset, where)
     flat = snapshot.flat
     if flat is not None:
-        return _top(flat, query, count, allowed)[1]
+        return top_of(flat, query, count, allowed)[1]
     indexed = snapshot.indexed
     share = 1.0 if allowed is None else len(allowed) / snapshot.images
     if indexed is None or share * snapshot.vectors <= FLAT:
@@ -47,7 +47,7 @@ def allowed_rows(dataset: lance.LanceDataset, where: str) -> np.ndarray:
     return ids
 
 
-def _top(
+def top_of(
     flat: FlatVectors, query: QueryVectors, count: int, allowed: np.ndarray | None
 ) -> tuple[Float32, np.ndarray]:
     """Return scores and row ids of the `count` best, in no order."""
@@ -72,7 +72,7 @@ def _scan(
     for batch in batches:
         if batch.num_rows == 0:
             continue
-        score, row = _top(FlatVectors.of(batch), query, count, None)
+        score, row = top_of(FlatVectors.of(batch), query, count, None)
         scores, rows = np.concatenate([scores, score]), np.concatenate([rows, row])
         if len(scores) > count:
             best = np.argpartition(-scores, count - 1)[:count]
@@ -89,9 +89,10 @@ def _by_index(
 ) -> np.ndarray:
     """Return the row ids of what comes nearest to the wanted parts, in the index and beside it."""
     wanted = query.for_fused[query.weights > 0]
-    found = np.concatenate([indexed.nearest(each, vectors) for each in wanted])
+    parts = [indexed.nearest(each, vectors) for each in wanted]
     if allowed is not None:
-        found = found[np.isin(found, allowed)]
+        parts = [part[np.isin(part, allowed)] for part in parts]
+    found = np.concatenate([part[:count] for part in parts])
     if len(indexed.rest.counts):
-        found = np.concatenate([found, _top(indexed.rest, query, count, allowed)[1]])
+        found = np.concatenate([found, top_of(indexed.rest, query, count, allowed)[1]])
     return np.unique(found)

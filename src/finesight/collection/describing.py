@@ -3,15 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-import lance
 import numpy as np
-import pyarrow as pa
 
 from finesight.collection.asking import QueryVectors
 from finesight.collection.candidates import nearest_by_fused
 from finesight.collection.judging import relevances
-from finesight.collection.schema import rows_condition
-from finesight.collection.search import Scored, best_of, candidates
+from finesight.collection.search import Chosen, Scored, best_of, candidates
 from finesight.collection.snapshot import Snapshot
 from finesight.rank_fusion import RANK_FUSIONS
 from finesight.types import Float32
@@ -43,9 +40,7 @@ def rank_described(
     texts = [one_text(*each) for each in zip(descriptions, in_fused, strict=True)]
     allowed = _candidates(snapshot, [query, *texts], k, rank_by, where)
     count = snapshot.images
-    rankings = [
-        best_of(snapshot.dataset, each, count, rank_by, allowed) for each in (query, *texts)
-    ]
+    rankings = [best_of(snapshot, each, count, rank_by, allowed) for each in (query, *texts)]
     own = {row.row_id: row for row in rankings[0]}
     ids = sorted(own)
     scores = np.stack([_scores(ranking, ids) for ranking in rankings])
@@ -83,13 +78,13 @@ def _candidates(
     k: int,
     rank_by: str,
     where: str | None,
-) -> str | None:
+) -> Chosen:
     if rank_by not in ("regions", "fused"):
         return where
     near = [nearest_by_fused(snapshot, query, candidates(k), where) for query in queries]
     if any(each is None for each in near):
         return where
-    return rows_condition(np.unique(np.concatenate([each for each in near if each is not None])))
+    return np.unique(np.concatenate([each for each in near if each is not None]))
 
 
 def _scores(ranking: Sequence[Scored], ids: Sequence[int]) -> Float32:
@@ -101,13 +96,8 @@ def _trust(snapshot: Snapshot, query: QueryVectors, best: Sequence[Scored]) -> f
     """Return the relevance of the most relevant of some hits."""
     if snapshot.judge is None or not best:
         return _UNKNOWN
-    found = _regions(snapshot.dataset, [row.row_id for row in best])
-    each = relevances(snapshot.judge, query, found)
+    found = snapshot.rows([row.row_id for row in best], ["regions"])["regions"]
+    each = relevances(snapshot.judge, query, found.combine_chunks())
     wanted = [i for i, weight in enumerate(query.weights) if weight > 0]
     together = [float(np.prod([parts[i] or 0.0 for i in wanted])) for parts in each]
     return max(together)
-
-
-def _regions(dataset: lance.LanceDataset, ids: Sequence[int]) -> pa.ListArray:
-    table = dataset.to_table(columns=["regions"], filter=rows_condition(ids))
-    return table["regions"].combine_chunks()

@@ -1,20 +1,20 @@
 """Finds the very thing that a photo shows, not its kind: candidates first, then item embeddings.
 
-The images whose fused vectors come nearest to the query's region are candidates. Of these, each
+The images whose fused vectors come nearest to the query are candidates. Of these, each
 stored region goes through the model's item head, and an image scores by the best cosine of its
 regions with the query there (local re-scoring: global vectors alone see whole photos).
 """
 
 import heapq
-from collections.abc import Iterator
+from dataclasses import replace
 
-import pyarrow as pa
+import numpy as np
 
 from finesight.collection.asking import QueryVectors
-from finesight.collection.candidates import nearest_by_fused
-from finesight.collection.schema import rows_condition, unpack
-from finesight.collection.search import Scored
-from finesight.collection.snapshot import Snapshot
+from finesight.collection.candidates import allowed_rows, nearest_by_fused, top_of
+from finesight.collection.schema import unpack
+from finesight.collection.search import Chosen, Scored, read_rows
+from finesight.collection.snapshot import FlatVectors, Snapshot
 from finesight.encoders.item_head import ItemHead
 from finesight.errors import InputError
 from finesight.scoring import max_over_regions
@@ -24,7 +24,6 @@ CANDIDATES = 200
 """Images whose regions are compared, at least; and so many times the hits asked for:"""
 
 _MORE = 10
-_BATCH = 512  # images whose regions go through the head at a time: what bounds the memory
 
 
 def check_item_query(query: Query, rank_by: str, others: dict[str, bool]) -> None:
@@ -62,24 +61,51 @@ def rank_items(
     "exact" to compare the regions of all images. Score and cosine are those of item embeddings.
     """
     wanted = k + len(query.left_out)
-    near = None
+    item, count = head(query.vectors)[0], _candidates(wanted)
+    chosen: Chosen = where
     if rank_by == "regions":
-        near = nearest_by_fused(snapshot, query, _candidates(wanted), where)
-    item = head(query.vectors)[0]
+        near = _nearest(snapshot, replace(query, vectors=item[None]), query, count, where, head)
+        chosen = where if near is None else near
     best: list[Scored] = []
-    for batch in _batches(snapshot, where if near is None else rows_condition(near)):
+    for batch, row_ids in read_rows(snapshot, ["regions"], chosen):
         regions, counts = unpack(batch["regions"])
         scores, which = max_over_regions(head(regions) @ item, counts)
+        few = np.arange(len(scores))
+        if len(scores) > wanted:  # equals of the last one may come first by their path
+            few = np.flatnonzero(scores >= np.partition(scores, -wanted)[-wanted])
+        paths = [facts["path"] for facts in snapshot.facts(row_ids[few])]
         rows = zip(
-            scores.tolist(),
-            batch["path"].to_pylist(),
-            batch["_rowid"].to_pylist(),
-            which.tolist(),
-            strict=True,
+            scores[few].tolist(), paths, row_ids[few].tolist(), which[few].tolist(), strict=True
         )
         found = [Scored(score, path, id_, (score,), (i,)) for score, path, id_, i in rows]
         best = heapq.nsmallest(wanted, [*best, *found], key=lambda row: (-row.score, row.path))
     return [row for row in best if row.path not in query.left_out][:k]
+
+
+def _nearest(
+    snapshot: Snapshot,
+    items: QueryVectors,
+    query: QueryVectors,
+    count: int,
+    where: str | None,
+    head: ItemHead,
+) -> np.ndarray | None:
+    """Return the row ids of about `count` candidates; None to take all.
+
+    items: the query as an item embedding. Fused vectors that are few are compared as items, which
+    finds many more of the true images (docs/results/item_candidates.txt); of many, their index
+    knows the encoder's embeddings alone.
+    """
+    few = query.fused is None and snapshot.has_fused and snapshot.images > count
+    flat = snapshot.flat if few else None
+    if flat is None:
+        return nearest_by_fused(snapshot, query, count, where)
+
+    def make() -> FlatVectors:
+        return replace(flat, vectors=head(flat.vectors).astype(np.float16))
+
+    allowed = None if where is None else allowed_rows(snapshot.dataset, where)
+    return top_of(snapshot.kept(head, make), items, count, allowed)[1]
 
 
 def _candidates(wanted: int) -> int:
@@ -88,10 +114,3 @@ def _candidates(wanted: int) -> int:
     while count < _MORE * wanted:
         count *= 2
     return count
-
-
-def _batches(snapshot: Snapshot, where: str | None) -> Iterator[pa.RecordBatch]:
-    batches = snapshot.dataset.to_batches(
-        columns=["path", "regions"], filter=where, with_row_id=True, batch_size=_BATCH
-    )
-    return (batch for batch in batches if batch.num_rows)

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import lance
 import numpy as np
 import pyarrow as pa
 
-from finesight.collection.schema import rows_condition, unpack
+from finesight.collection.schema import unpack
+from finesight.collection.snapshot import Snapshot
 from finesight.errors import InputError
 from finesight.matching import NetworkMatcher
 from finesight.types import Float32, Query
@@ -26,16 +26,14 @@ class Reranking:
     sentence: str
     top: int = TOP
 
-    def scores(self, dataset: lance.LanceDataset, row_ids: Sequence[int]) -> dict[int, float]:
+    def scores(self, snapshot: Snapshot, row_ids: Sequence[int]) -> dict[int, float]:
         """Return the matcher's score of each row, by its id."""
         found: dict[int, float] = {}
         for start in range(0, len(row_ids), _AT_ONCE):
             some = row_ids[start : start + _AT_ONCE]
-            table = dataset.to_table(
-                columns=["regions"], filter=rows_condition(some), with_row_id=True
-            )
-            scores = self.matcher.scores(_regions(table["regions"].chunks), [self.sentence])
-            found |= dict(zip(table["_rowid"].to_pylist(), scores[:, 0].tolist(), strict=True))
+            regions = _regions(snapshot.rows(some, ["regions"])["regions"].chunks)
+            scores = self.matcher.scores(regions, [self.sentence])
+            found |= dict(zip(some, scores[:, 0].tolist(), strict=True))
         return found
 
 

@@ -1,11 +1,10 @@
 """Ranks the rows of a table for one query, batch by batch."""
 
 import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import lance
 import numpy as np
 import pyarrow as pa
 
@@ -13,7 +12,7 @@ from finesight.collection.asking import QueryVectors
 from finesight.collection.candidates import nearest_by_fused
 from finesight.collection.judging import judged, relevances
 from finesight.collection.reranking import Reranking
-from finesight.collection.schema import rows_condition, unpack_stored, unpack_whole
+from finesight.collection.schema import unpack_stored, unpack_whole
 from finesight.collection.snapshot import Snapshot
 from finesight.collection.together import together
 from finesight.collection.words import find_words
@@ -21,9 +20,12 @@ from finesight.scoring import cosines, max_over_regions, mean_over_regions, reci
 from finesight.types import WHOLE, Box, Float32, Hit, Match, Why
 
 # Images whose regions are scored: at least so many, and so many times the hits asked for.
-_CANDIDATES = 200
+_CANDIDATES = 100  # what they lose: experiments/candidates.py
 _MORE = 10
 _BATCH = 512  # rows scored at a time: what bounds the memory of a search
+
+Chosen = str | np.ndarray | None
+"""Images to be scored: those that meet a condition in SQL, those of row ids (n,), or all."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ def rank(
     """Return the k best images, best first; arguments as `search_table`."""
     wanted = k + len(query.left_out)
     chosen = _chosen(snapshot, query, candidates(wanted), rank_by, where)
-    best = best_of(snapshot.dataset, query, wanted, rank_by, chosen)
+    best = best_of(snapshot, query, wanted, rank_by, chosen)
     return [row for row in best if row.path not in query.left_out][:k]
 
 
@@ -90,7 +92,7 @@ def rank_anew(
     The score is the matcher's; the other arguments are those of `rank`.
     """
     best = ranked(snapshot, query, max(k, reranking.top), rank_by, where)
-    scores = reranking.scores(snapshot.dataset, [row.row_id for row in best])
+    scores = reranking.scores(snapshot, [row.row_id for row in best])
     return sorted((replace(row, score=scores[row.row_id]) for row in best), key=_order)[:k]
 
 
@@ -105,9 +107,9 @@ def rank_with_words(
     count = candidates(k)
     named = find_words(snapshot.dataset, query.text, count, where)
     chosen = _chosen(snapshot, query, count, rank_by, where)
-    seen = best_of(snapshot.dataset, query, count, rank_by, chosen)
-    missing = {row_id for row_id, _ in named} - {row.row_id for row in seen}
-    seen += best_of(snapshot.dataset, query, len(named), rank_by, rows_condition(missing))
+    seen = best_of(snapshot, query, count, rank_by, chosen)
+    missing = sorted({row_id for row_id, _ in named} - {row.row_id for row in seen})
+    seen += best_of(snapshot, query, len(named), rank_by, np.array(missing, np.uint64))
     seen = sorted((row for row in seen if row.path not in query.left_out), key=_order)
     by_content = [row.row_id for row in seen]
     known = set(by_content)
@@ -127,17 +129,17 @@ def _order(row: Scored) -> tuple[float, str]:
 
 def _chosen(
     snapshot: Snapshot, query: QueryVectors, count: int, rank_by: str, where: str | None
-) -> str | None:
-    """Return the condition that images to be scored meet: among all, or those that come nearest."""
+) -> Chosen:
+    """Return the images to be scored: all that meet a condition, or those that come nearest."""
     near = None
     if rank_by in ("regions", "fused"):
         near = nearest_by_fused(snapshot, query, count, where)
     if near is None:
         return where
-    rows = near.tolist()
     if rank_by == "regions" and query.detail < 1:  # fused vectors find regions, not wholes
-        rows += [row.row_id for row in best_of(snapshot.dataset, query, count, "whole", where)]
-    return rows_condition(rows)
+        wholes = [row.row_id for row in best_of(snapshot, query, count, "whole", where)]
+        near = np.union1d(near, np.array(wholes, np.uint64))
+    return near
 
 
 def candidates(wanted: int) -> int:
@@ -152,22 +154,14 @@ def candidates(wanted: int) -> int:
 
 
 def best_of(
-    dataset: lance.LanceDataset, query: QueryVectors, k: int, rank_by: str, where: str | None
+    snapshot: Snapshot, query: QueryVectors, k: int, rank_by: str, chosen: Chosen
 ) -> list[Scored]:
-    """Return the k best of the images that meet a condition, best first."""
+    """Return the k best of the chosen images, best first."""
     column = {"whole": "whole", "fused": "fused"}.get(rank_by, "regions")
     all_parts = query.together is not None and column == "regions"
-    columns = ["path", column, *(["boxes"] if all_parts else [])]
+    columns = [column, *(["boxes"] if all_parts else [])]
     best: list[Scored] = []
-    batches = dataset.to_batches(
-        columns=columns,
-        filter=where,
-        with_row_id=True,
-        batch_size=_BATCH,
-    )
-    for batch in batches:
-        if batch.num_rows == 0:
-            continue
+    for batch, row_ids in read_rows(snapshot, columns, chosen):
         if all_parts:
             score, found, regions = _together(batch, query)
         else:
@@ -176,13 +170,36 @@ def best_of(
         few = np.arange(len(score))
         if len(score) > k:  # equals of the last one may come first by their path
             few = np.flatnonzero(score >= np.partition(score, -k)[-k])
-        names, ids = batch["path"].take(few).to_pylist(), batch["_rowid"].take(few).to_pylist()
         rows = [
-            Scored(float(score[i]), name, id_, tuple(found[:, i].tolist()), tuple(which))
-            for i, name, id_, which in zip(few, names, ids, regions[:, few].T.tolist(), strict=True)
+            Scored(*each)
+            for each in zip(
+                score[few].tolist(),
+                [facts["path"] for facts in snapshot.facts(row_ids[few])],
+                row_ids[few].tolist(),
+                map(tuple, found[:, few].T.tolist()),
+                map(tuple, regions[:, few].T.tolist()),
+                strict=True,
+            )
         ]
         best = heapq.nsmallest(k, [*best, *rows], key=_order)
     return best
+
+
+def read_rows(
+    snapshot: Snapshot, columns: Sequence[str], chosen: Chosen
+) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:
+    """Yield rows with their row ids, some at a time and never none."""
+    if isinstance(chosen, np.ndarray):
+        for start in range(0, len(chosen), _BATCH):
+            some = chosen[start : start + _BATCH]
+            yield snapshot.rows(some, columns).combine_chunks().to_batches()[0], some
+        return
+    batches = snapshot.dataset.to_batches(
+        columns=list(columns), filter=chosen, with_row_id=True, batch_size=_BATCH
+    )
+    for batch in batches:
+        if batch.num_rows:
+            yield batch, batch["_rowid"].to_numpy()
 
 
 def _scores(column: pa.Array, query: QueryVectors, rank_by: str) -> tuple[Float32, np.ndarray]:
@@ -237,34 +254,38 @@ def as_hits(
         return []
     with_boxes = rank_by not in ("whole", "fused")
     judge = snapshot.judge if any(query.texts) else None
-    columns = ["id", "path", "width", "height", *(["boxes"] if with_boxes else [])]
-    columns += [] if judge is None else ["regions"]
-    table = snapshot.dataset.to_table(
-        columns=columns, filter=rows_condition(row.row_id for row in best)
-    )
-    places = {path: i for i, path in enumerate(table["path"].to_pylist())}
+    columns = (["boxes"] if with_boxes else []) + ([] if judge is None else ["regions"])
+    rows = [row.row_id for row in best]
+    seen = snapshot.rows(rows, columns) if columns else pa.table({})
     hits = []
-    for rank_, found in enumerate(best, offset + 1):
-        place = places[found.path]
+    for place, (found, facts) in enumerate(zip(best, snapshot.facts(rows), strict=True)):
         boxes = [WHOLE] * len(found.regions)
         if with_boxes:
-            seen = table["boxes"][place]
-            boxes = [_box(seen[i].as_py()) if i else WHOLE for i in found.regions]
+            own = seen["boxes"][place]
+            boxes = [_box(own[i].as_py()) if i else WHOLE for i in found.regions]
         matches = tuple(
             Match(*each)
             for each in zip(query.names, query.weights.tolist(), found.cosines, boxes, strict=True)
         )
         first = max(matches, key=lambda match: match.weight * match.score)
         why: Why = "words" if found.by_words else _why(rank_by, first.box)
-        id_, width, height = (table[name][place].as_py() for name in ("id", "width", "height"))
-        path = Path(found.path)
         hits.append(
-            Hit(rank_, found.score, path, first.box, id_, width, height, why, first.part, matches)
+            Hit(
+                offset + 1 + place,
+                found.score,
+                Path(found.path),
+                first.box,
+                facts["id"],
+                facts["width"],
+                facts["height"],
+                why,
+                first.part,
+                matches,
+            )
         )
     if judge is None:
         return hits
-    rows = [places[found.path] for found in best]
-    return judged(hits, relevances(judge, query, table["regions"].combine_chunks().take(rows)))
+    return judged(hits, relevances(judge, query, seen["regions"].combine_chunks()))
 
 
 def _why(rank_by: str, box: Box) -> Why:

@@ -1,9 +1,11 @@
 """One version of a table, with what searches keep in memory of it."""
 
 import threading
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any, TypeVar
 
 import lance
 import numpy as np
@@ -12,16 +14,18 @@ import pyarrow as pa
 from finesight.collection.judging import Judge
 from finesight.collection.schema import rows_condition, unpack_stored
 from finesight.collection.vector_index import (
-    Keys,
+    Owners,
     asked_of,
     image_keys,
     index_path,
-    indexed_pairs,
     nearest,
     open_index,
+    owners,
 )
 from finesight.scoring import cosines
 from finesight.types import Float32
+
+T = TypeVar("T")
 
 FLAT = 50_000
 """So many fused vectors are held in memory and scanned; of more, an index is asked."""
@@ -64,18 +68,18 @@ class FlatVectors:
 class IndexedVectors:
     """The fused vectors behind Lance's index, and those that it lacks.
 
-    vectors: the table of them; keys: of all images that have vectors there; rest: those of the
-    others, which a search scans; asked: how many partitions a search looks into.
+    vectors: the table of them; owners: whose they are; rest: those of the images that have none
+    there, which a search scans; asked: how many partitions a search looks into.
     """
 
     vectors: lance.LanceDataset
-    keys: Keys
+    owners: Owners
     rest: FlatVectors
     asked: int
 
     def nearest(self, query: Float32, count: int) -> np.ndarray:
-        """Return the row ids of the images of the `count` nearest vectors, roughly."""
-        return self.keys.rows_of(nearest(self.vectors, query, count, self.asked))
+        """Return the row ids of the images of the `count` nearest vectors, roughly, in order."""
+        return self.owners.of(nearest(self.vectors, query, count, self.asked))
 
 
 class Snapshot:
@@ -93,6 +97,8 @@ class Snapshot:
         self.made_of = made_of
         self.judge = judge
         self._lock = threading.Lock()
+        self._making = threading.Lock()
+        self._made: dict[Hashable, Any] = {}
 
     @property
     def is_latest(self) -> bool:
@@ -115,6 +121,33 @@ class Snapshot:
         first = self.dataset.to_table(columns=["fused"], limit=1)
         return self.images * (len(first["fused"][0]) if first.num_rows else 0)
 
+    def rows(self, row_ids: Sequence[int] | np.ndarray, columns: Sequence[str]) -> pa.Table:
+        """Read some images' rows, by their row ids and in the order of these.
+
+        Rows that are taken by their places come in half the time of those that meet a condition.
+        """
+        return self.dataset.take(self._places(row_ids).tolist(), columns=list(columns))
+
+    def facts(self, row_ids: Sequence[int] | np.ndarray) -> list[dict[str, Any]]:
+        """Return id, path, width and height of some images, in the order of their row ids."""
+        places = self._places(row_ids)
+        with self._lock:
+            facts = self._facts
+        return facts.take(pa.array(places)).to_pylist()
+
+    def _places(self, row_ids: Sequence[int] | np.ndarray) -> np.ndarray:
+        with self._lock:
+            ids, order = self._row_ids
+        return order[np.searchsorted(ids, np.asarray(row_ids, np.uint64), sorter=order)]
+
+    def kept(self, key: Hashable, make: Callable[[], T]) -> T:
+        """Return what was made of this version before under a key, or make it now."""
+        with self._making:
+            if key not in self._made:
+                self._made[key] = make()
+            found: T = self._made[key]
+            return found
+
     @property
     def flat(self) -> FlatVectors | None:
         """The fused vectors in memory, read once; None where they are too many."""
@@ -130,6 +163,17 @@ class Snapshot:
             return self._indexed
 
     @cached_property
+    def _row_ids(self) -> tuple[np.ndarray, np.ndarray]:
+        ids = self.dataset.to_table(columns=[], with_row_id=True)["_rowid"].to_numpy()
+        return ids, np.argsort(ids, kind="stable")
+
+    @cached_property
+    def _facts(self) -> pa.RecordBatch:
+        # Held in memory: each column that is read from disk costs a search half a millisecond.
+        found = self.dataset.to_table(columns=["id", "path", "width", "height"]).combine_chunks()
+        return pa.RecordBatch.from_struct_array(found.to_struct_array().combine_chunks())
+
+    @cached_property
     def _flat(self) -> FlatVectors:
         return FlatVectors.of(self.dataset.to_table(columns=["fused"], with_row_id=True))
 
@@ -138,12 +182,10 @@ class Snapshot:
         vectors = open_index(index_path(Path(self.dataset.uri)), self.made_of)
         if vectors is None:
             return None
-        keys = image_keys(self.dataset)
-        known = np.isin(keys.pairs(), indexed_pairs(vectors))
-        lacking = keys.row_ids[~known]
+        whose, lacking = owners(vectors, image_keys(self.dataset))
         if len(lacking) * (self.vectors // max(self.images, 1)) > FLAT:
             return None
         rest = self.dataset.to_table(
             columns=["fused"], filter=rows_condition(lacking), with_row_id=True
         )
-        return IndexedVectors(vectors, keys.only(known), FlatVectors.of(rest), asked_of(vectors))
+        return IndexedVectors(vectors, whose, FlatVectors.of(rest), asked_of(vectors))

@@ -22,7 +22,7 @@ from finesight.scoring import cosines
 from finesight.types import Float32
 
 _K = 10  # recall is of the ten best
-_SHARES = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
+_SHARES = (0.01, 0.02, 0.05, 0.1, 0.12, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.75, 1.0)
 _BATCH = 512
 _TEXTS = 200
 _MOST = 20 * 2**30  # bytes of regions that are read to measure the recall of the whole search
@@ -91,9 +91,9 @@ def _try(
     found, times = [], []
     for query in queries:
         start = time.perf_counter()
-        pairs = nearest(indexed.vectors, query, count, asked)
+        rows = nearest(indexed.vectors, query, count, asked)
         times.append(time.perf_counter() - start)
-        found.append(np.concatenate([indexed.keys.rows_of(pairs), indexed.rest.row_ids]))
+        found.append(np.concatenate([indexed.owners.of(rows), indexed.rest.row_ids]))
     return Setting(asked, recall(found, exact), round(1000 * float(np.median(times)), 2))
 
 

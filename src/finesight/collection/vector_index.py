@@ -38,19 +38,36 @@ class Keys:
         """Return id and stamp of each image as one value (n,)."""
         return _pairs(self.ids, self.stamps)
 
-    def only(self, chosen: np.ndarray) -> "Keys":
-        """Return the keys of some images, chosen by a mask (n,)."""
-        return Keys(self.ids[chosen], self.stamps[chosen], self.row_ids[chosen])
-
-    def rows_of(self, pairs: np.ndarray) -> np.ndarray:
-        """Return the row ids of the images of pairs; those that are no longer there are left out.
+    def places(self, pairs: np.ndarray) -> np.ndarray:
+        """Return where the images of pairs (m,) are among these; -1 for those that are not there.
 
         The keys have to be sorted by id.
         """
-        place = np.searchsorted(self.ids, pairs["id"])
-        place[place == len(self.ids)] = 0
+        if not len(self.ids):
+            return np.full(len(pairs), -1)
+        place = np.minimum(np.searchsorted(self.ids, pairs["id"]), len(self.ids) - 1)
         same = (self.ids[place] == pairs["id"]) & (self.stamps[place] == pairs["stamp"])
-        return np.unique(self.row_ids[place[same]])
+        return np.where(same, place, -1)
+
+
+@dataclass(frozen=True)
+class Owners:
+    """Whose the vectors of an index are.
+
+    vectors: their row ids (m,), ascending; images: the row ids of their images (m,); known: which
+    of them are still as they were (m,) bool.
+    """
+
+    vectors: np.ndarray
+    images: np.ndarray
+    known: np.ndarray
+
+    def of(self, vectors: np.ndarray) -> np.ndarray:
+        """Return the row ids of the images of vectors, by these' row ids, once each, in order."""
+        place = np.searchsorted(self.vectors, vectors)
+        images = self.images[place[self.known[place]]]
+        _, first = np.unique(images, return_index=True)
+        return images[np.sort(first)]
 
 
 def index_path(table: Path) -> Path:
@@ -190,10 +207,26 @@ def asked_of(vectors: lance.LanceDataset) -> int:
     return int(tuned) if tuned else max(1, round(_ASKED * partitions_of(vectors.count_rows())))
 
 
+def owners(vectors: lance.LanceDataset, images: Keys) -> tuple[Owners, np.ndarray]:
+    """Return whose the vectors are, and the row ids of the images that have none."""
+    there = vectors.to_table(columns=["image", "stamp"], with_row_id=True)
+    row_ids = there["_rowid"].to_numpy()
+    order = np.argsort(row_ids, kind="stable")
+    pairs = _pairs(there["image"].to_numpy(), there["stamp"].to_numpy())[order]
+    places = images.places(pairs)
+    known = places >= 0
+    lacking = np.ones(len(images.ids), bool)
+    lacking[places[known]] = False
+    found = np.where(known, images.row_ids[places], 0) if len(images.ids) else places
+    return Owners(row_ids[order], found, known), images.row_ids[lacking]
+
+
 def nearest(vectors: lance.LanceDataset, query: Float32, count: int, asked: int) -> np.ndarray:
-    """Return id and stamp (c,) of the images of the `count` nearest vectors, roughly."""
+    """Return the row ids (c,) of the `count` nearest vectors, roughly, nearest first."""
     found = vectors.to_table(
-        columns=["image", "stamp", "_distance"],
+        columns=["_distance"],  # whatever else is read costs a search a millisecond
         nearest={"column": "vector", "q": query, "k": count, "nprobes": asked},
+        with_row_id=True,
     )
-    return _pairs(found["image"].to_numpy(), found["stamp"].to_numpy())
+    rows: np.ndarray = found["_rowid"].to_numpy()
+    return rows

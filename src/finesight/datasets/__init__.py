@@ -24,6 +24,7 @@ __all__ = [
     "Thing",
     "View",
     "is_annotated",
+    "is_items",
     "read_dataset",
     "read_items",
 ]
@@ -49,6 +50,11 @@ def read_dataset(source: Path, images: Path | None = None) -> LabelledSet:
     if unity_perception.is_perception(source):
         return unity_perception.load(source)
     return clevr_ds.load(source)
+
+
+def is_items(source: Path) -> bool:
+    """Whether a folder holds shop and user photos that `read_items` reads."""
+    return deepfashion2.is_deepfashion2(source)
 
 
 def read_items(source: Path) -> ItemSet:

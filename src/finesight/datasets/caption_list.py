@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from finesight.datasets.json_files import read_json
+from finesight.datasets.json_files import read_json, read_json_lines
 from finesight.datasets.records import CaptionSet
 from finesight.errors import DataError
 
@@ -17,6 +17,11 @@ from finesight.errors import DataError
 def load(path: Path) -> CaptionSet:
     """Read a list; raises InputError or DataError as `parse` does."""
     return parse(read_json(path), path)
+
+
+def load_lines(path: Path) -> CaptionSet:
+    """Read a list with an entry a line, as `finesight caption` writes it; raises as `load` does."""
+    return parse(read_json_lines(path), path)
 
 
 def parse(content: Any, path: Path) -> CaptionSet:

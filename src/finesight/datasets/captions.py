@@ -25,8 +25,9 @@ def read_captions(
     """Read the images and captions of a dataset.
 
     source: a folder of `finesight render scenes` or of SCAN's features, or a JSON file: Karpathy's,
-    an evaluation list, or captions by image (Flickr30K-FG). split: where the source has several,
-    else "test"; restval, per_image: see `karpathy.parse`; pool: see `fine_grained.parse`.
+    an evaluation list, captions by image (Flickr30K-FG), or what `finesight caption` wrote
+    (.jsonl). split: where the source has several, else "test"; restval, per_image: see
+    `karpathy.parse`; pool: see `fine_grained.parse`.
     Raises InputError or DataError, which say what does not fit.
     """
     if not source.exists():
@@ -36,6 +37,9 @@ def read_captions(
             return precomputed.load(source, split or "test").captions
         _refuse(source, split, pool)
         return clevr_captions.load(source)
+    if source.suffix == ".jsonl":
+        _refuse(source, split, pool)
+        return caption_list.load_lines(source)
     content = read_json(source)
     if isinstance(content, dict) and isinstance(content.get("images"), list):
         _refuse(source, None, pool)

@@ -1,0 +1,106 @@
+"""How many candidates by fused vectors the search for the very thing needs.
+
+    python experiments/item_candidates.py --head mini-items --out docs/results/item_candidates.txt
+
+`finesight search PHOTO@BOX --item` takes the images whose fused vectors come nearest to the box and
+compares item embeddings of their regions. Queries are the users' true boxes of a set of items; the
+gallery is its shop photos among scenes. Printed is how many of the true shop photos are among so
+many candidates, and the mAP of both stages beside that of all regions of all images: what the first
+stage loses. Candidates come by the encoder's embeddings, as in the program, or by the item head's
+of the fused vectors, which would have to be kept beside them.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from protocol import TestSet, arguments, features
+
+from finesight.datasets import read_items
+from finesight.encoders.item_head import ItemHead
+from finesight.evaluation.items import rank_items
+from finesight.images import read_image
+from finesight.looking.crops import look_at
+from finesight.scoring import max_over_regions
+from finesight.types import Float32, ImageVectors
+
+AMONG = ("train-textured", "train-plain")
+REGIONS = "objects384x12"
+CANDIDATES = (50, 100, 200, 400, 800)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = arguments(__doc__)
+    parser.add_argument("--items", default="items-val", help="a standard set of items")
+    parser.add_argument("--head", type=Path, help="a bundle of the model with an item head")
+    parser.add_argument("--out", type=Path, help="write the table to this file as well")
+    options = parser.parse_args()
+    test = TestSet(AMONG[0], options)
+    model = test.model
+    items = read_items(options.scenes / options.items).matched()
+    shop, users = items.views("shop"), items.views("user")
+    if options.quick:
+        users = users[::4]
+    own = features(options.items, REGIONS, options, model)
+    place = {name: i for i, name in enumerate(own.ids)}
+    seen: list[ImageVectors] = [own[place[items.relative(view.photo)]] for view in shop]
+    for name in AMONG:
+        seen += list(features(name, REGIONS, options, model))
+    names = [view.identity for view in shop] + [None] * (len(seen) - len(shop))
+    asked = [view.identity for view in users]
+    boxes = [np.array([view.thing.box], np.float32) for view in users]
+    queries = np.concatenate(
+        [
+            look_at(read_image(view.photo.path), model.encoder, box).embeddings
+            for view, box in zip(users, boxes, strict=True)
+        ]
+    )
+    head = None if options.head is None else ItemHead.open(options.head)
+    embed = head or (lambda vectors: vectors)
+    fused = [model.fuse(each) for each in seen]
+    exact = best(embed(queries), [embed(each.embeddings) for each in seen])
+    near = {
+        "by the encoder": best(queries, fused),
+        "by the head": best(embed(queries), [embed(each) for each in fused]),
+    }
+    true = np.array([[name == identity for name in names] for identity in asked])
+    lines = [
+        f"{len(users)} boxes of {items.name}, {len(seen):,} images, {len(shop)} the shop's; "
+        f"{model.name}, {'an item head' if head else 'no item head: its embeddings'}",
+        f"{'candidates':>12}" + "".join(f"{name + ': there':>24}{'mAP':>8}" for name in near),
+    ]
+    for count in CANDIDATES:
+        line = f"{count:>12}"
+        for scores in near.values():
+            order = np.argsort(-scores, axis=1, kind="stable")[:, :count]
+            among = np.zeros_like(true)
+            np.put_along_axis(among, order, True, axis=1)
+            there = 100 * (true & among).sum() / true.sum()
+            line += f"{there:>24.1f}{mean_precision(exact, among, asked, names):>8.1f}"
+        lines.append(line)
+    everything = mean_precision(exact, np.ones_like(true), asked, names)
+    lines.append(f"{'all':>12}{100.0:>24.1f}{everything:>8.1f}")
+    text = "\n".join(lines) + "\n"
+    print(text, end="")
+    if options.out:
+        options.out.write_text(text)
+
+
+def best(queries: Float32, parts: list[Float32]) -> Float32:
+    """Return the best cosine of each image's vectors with each query (q, n)."""
+    counts = np.array([len(part) for part in parts])
+    found = queries @ np.concatenate(parts).T
+    return np.stack([max_over_regions(each, counts)[0] for each in found])
+
+
+def mean_precision(
+    scores: Float32, among: np.ndarray, asked: list[object], names: list[object]
+) -> float:
+    """Return the mAP in percent where only candidates are found; the others are never."""
+    limited = np.where(among, scores, np.float32(-np.inf))
+    ranks = rank_items(limited, asked, names)
+    return 100 * ranks.metrics()["mAP"]
+
+
+if __name__ == "__main__":
+    main()

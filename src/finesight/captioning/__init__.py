@@ -1,0 +1,1 @@
+"""Writes captions of images: two models talk about each, one asks and one sees."""

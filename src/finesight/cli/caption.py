@@ -1,0 +1,214 @@
+"""`finesight caption`: captions of images, from annotations or by a dialogue of two models."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from finesight.cli.output import progress_bar, say
+
+if TYPE_CHECKING:
+    from finesight.captioning.budget import Spending
+    from finesight.captioning.dialogue import Dialogue
+    from finesight.captioning.running import Job
+
+_SHOWN = 5  # images without a caption whose reasons are printed
+
+
+def caption(
+    dataset: Annotated[
+        Path,
+        typer.Argument(
+            help="DeepFashion2, what `finesight render` wrote, a JSON file of COCO, or a folder of "
+            "images."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="The file to write: a JSON line an image.")],
+    template: Annotated[
+        bool,
+        typer.Option("--template", help="From annotated viewpoint, occlusion, scale and zoom-in."),
+    ] = False,
+    asker: Annotated[
+        str | None,
+        typer.Option(
+            envvar="FINESIGHT_LLM",
+            help="The address of a language model that asks and sums up; it is sent no image.",
+        ),
+    ] = None,
+    asker_model: Annotated[
+        str, typer.Option(envvar="FINESIGHT_LLM_MODEL", help="Its name there.")
+    ] = "llama3.2",
+    answerer: Annotated[
+        str | None,
+        typer.Option(
+            envvar="FINESIGHT_VQA",
+            help="The address of a model that sees the images and answers; the asker's if none.",
+        ),
+    ] = None,
+    answerer_model: Annotated[
+        str, typer.Option(envvar="FINESIGHT_VQA_MODEL", help="Its name there.")
+    ] = "llama3.2-vision",
+    items: Annotated[
+        bool,
+        typer.Option("--items", help="Describe each annotated item, not the photo as a whole."),
+    ] = False,
+    images: Annotated[
+        Path | None, typer.Option(help="The folder of the images that a JSON file names.")
+    ] = None,
+    questions: Annotated[int, typer.Option(help="Asked about an image, at most.")] = 6,
+    max_requests: Annotated[int | None, typer.Option(help="Of this run, at most.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Of this run, at most.")] = None,
+    max_seconds: Annotated[float | None, typer.Option(help="Of this run, at most.")] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds for one answer.")] = 60.0,
+    retries: Annotated[int, typer.Option(min=0, help="Of a request that failed.")] = 3,
+    at_once: Annotated[int, typer.Option(min=1, help="Images described at a time.")] = 1,
+    side: Annotated[
+        int, typer.Option(min=32, help="Pixels of an image's longer side as it is sent.")
+    ] = 768,
+) -> None:
+    """Write captions that training and `finesight index` read.
+
+    With --template from annotations; else a language model asks questions, a model that sees
+    answers, and the first sums up. Both speak OpenAI's chat completions; keys are taken from
+    $FINESIGHT_LLM_KEY and $FINESIGHT_VQA_KEY. A run that was interrupted or whose budget was spent
+    goes on when the same command is given again.
+
+    Examples:
+
+      finesight caption deepfashion2/train --template --out captions.jsonl
+
+      finesight caption photos --out captions.jsonl --asker http://localhost:11434/v1 --questions 4
+    """
+    from finesight.errors import InputError
+
+    if template:
+        if items or asker_given(asker, answerer):
+            raise InputError("--template asks no model: leave --items, --asker and --answerer out")
+        _write_template(dataset, out)
+        return
+    if asker is None:
+        raise InputError(
+            "say how to caption: --template, from annotations, or --asker URL (and --answerer URL) "
+            "for a dialogue of models, such as http://localhost:11434/v1 (Ollama's)"
+        )
+    from finesight.captioning.budget import Budget, Spending
+    from finesight.captioning.dialogue import PROMPT_VERSION
+    from finesight.captioning.journal import Journal
+    from finesight.captioning.running import describe_all
+
+    spending = Spending(Budget(max_requests, max_tokens, max_seconds))
+    models = ((asker, asker_model), (answerer or asker, answerer_model))
+    dialogue = _dialogue(models, spending, questions, timeout, retries, side)
+    jobs = _jobs(dataset, images, items)
+    made_by = {
+        "asker": asker_model,
+        "answerer": answerer_model,
+        "questions": questions,
+        "side": side,
+        "prompts": PROMPT_VERSION,
+    }
+    bar = progress_bar("describing", "images", len(jobs))
+    with Journal.open(out, made_by) as journal, bar as advance:
+        report = describe_all(jobs, dialogue, journal, at_once, advance)
+    for reason in report.failed[:_SHOWN]:
+        say(f"no caption: {reason}")
+    if len(report.failed) > _SHOWN:
+        say(f"no caption: {len(report.failed) - _SHOWN} more images")
+    done = report.described + report.known
+    say(
+        f"{done} of {len(jobs)} captions in {out} ({report.described} new; {spending.requests:,} "
+        f"requests, about {spending.tokens:,} tokens)"
+    )
+    if report.stopped:
+        say(f"stopped: {report.stopped}; the same command goes on")
+    elif report.failed:
+        say("the same command tries what has no caption again")
+
+
+def asker_given(*urls: str | None) -> bool:
+    """Whether an address was given on the command line, and not by the environment alone."""
+    known = {os.environ.get("FINESIGHT_LLM"), os.environ.get("FINESIGHT_VQA")}
+    return any(url is not None and url not in known for url in urls)
+
+
+def _write_template(dataset: Path, out: Path) -> None:
+    from finesight.captioning.journal import Journal
+    from finesight.cli.evaluate_items import report_problems
+    from finesight.datasets import read_items
+    from finesight.datasets.item_captions import TEMPLATE, template_captions
+
+    read = read_items(dataset)
+    report_problems(read.problems)
+    found = template_captions(read)
+    said: dict[str, list[str]] = {name: [] for name in found.images}
+    for text, owner in zip(found.captions, found.owner, strict=True):
+        said[found.images[owner]].append(text)
+    with Journal.open(out, {"template": TEMPLATE}) as journal:
+        for name, captions in said.items():
+            if (name, None) not in journal.done:
+                journal.finished((name, None), captions)
+    say(f"{len(said)} images with {len(found.captions)} captions in {out}")
+
+
+def _dialogue(
+    models: tuple[tuple[str, str], tuple[str, str]],
+    spending: "Spending",
+    questions: int,
+    timeout: float,
+    retries: int,
+    side: int,
+) -> "Dialogue":
+    from finesight.captioning.dialogue import Dialogue
+    from finesight.captioning.speaker import Speaker
+    from finesight.queries.chat import ChatEndpoint, need_httpx
+
+    need_httpx()
+    key = os.environ.get("FINESIGHT_LLM_KEY")
+    # A key is never sent to another address than the one that it was given for.
+    same = models[0][0] == models[1][0]
+    keys = (key, os.environ.get("FINESIGHT_VQA_KEY") or (key if same else None))
+    asker, answerer = (
+        Speaker(role, ChatEndpoint(url, model, key), spending, timeout, retries)
+        for role, (url, model), key in zip(("asker", "answerer"), models, keys, strict=True)
+    )
+    return Dialogue(asker, answerer, questions, side)
+
+
+def _jobs(dataset: Path, images: Path | None, of_items: bool) -> "list[Job]":
+    """Return what is to be described: the images of a dataset or a folder, or the items in them."""
+    from finesight.captioning.running import Job
+    from finesight.cli.evaluate_items import report_problems
+    from finesight.datasets import is_annotated, is_items, read_dataset, read_items
+    from finesight.datasets.item_captions import described
+    from finesight.errors import InputError
+
+    if not dataset.exists():
+        raise InputError(f"{dataset} does not exist")
+    if is_items(dataset):
+        read = read_items(dataset)
+        report_problems(read.problems)
+        named = [(photo, read.relative(photo)) for photo in read.photos]
+        if not of_items:
+            return [Job(photo.path, name) for photo, name in named]
+        return [
+            Job(photo.path, name, thing.box) for photo, name in named for thing in described(photo)
+        ]
+    if of_items:
+        raise InputError(f"{dataset} has no annotated items: leave --items out")
+    if is_annotated(dataset):
+        paths = [image.path for image in read_dataset(dataset, images).images]
+    else:
+        from finesight.collection.walking import find_images
+
+        paths = [found.path for found in find_images([dataset]).images]
+    root = images or (dataset if dataset.is_dir() else dataset.parent)
+    return [Job(path, _below(path, root)) for path in paths]
+
+
+def _below(path: Path, root: Path) -> str:
+    """Return the name of a file below a folder; elsewhere, with its own folder."""
+    for known in (root, root.absolute(), root.resolve()):
+        if path.is_relative_to(known):
+            return path.relative_to(known).as_posix()
+    return f"{path.parent.name}/{path.name}"
