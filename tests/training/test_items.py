@@ -7,9 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
+from typer.testing import CliRunner
 
 torch = pytest.importorskip("torch")
 
+from finesight.cli.train import app  # noqa: E402
 from finesight.datasets import read_items  # noqa: E402
 from finesight.datasets.records import CaptionSet  # noqa: E402
 from finesight.encoders.item_head import ItemHead  # noqa: E402
@@ -150,7 +152,7 @@ def test_views_are_the_same_whenever_they_are_asked_for(found):
     two = sampler.views([5, 3], 7)
     assert (one.pixels[2] == two.pixels[0]).all() and (one.boxes[0] == two.boxes[1]).all()
     assert (sampler.views([3], 8).pixels[0] != one.pixels[0]).any()
-    many = sampler.views(list(range(len(found))) * 1, 1)
+    many = sampler.views(range(len(found)), 1)
     assert many.boxes.min() >= 0 and many.boxes.max() <= 1
     assert (many.boxes[:, 2:] > many.boxes[:, :2]).all()
     assert 0 < many.loose.sum() < len(found)
@@ -256,3 +258,39 @@ def test_a_bundle_without_weights_cannot_learn(mini, tmp_path):
     tokenizer = caption_tokenizer(bundle, ["a zebra"])
     assert tokenizer.token_to_id("zebra") is not None and tokenizer.token_to_id("mug") is None
     assert begin_network(mini.encoder, bundle, tokenizer, 0).settings.width == 128
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, ["items", *map(str, arguments)])
+
+
+def test_the_command_goes_from_photos_to_a_bundle(folder, tmp_path):
+    out = tmp_path / "model"
+    result = run(
+        folder, "--validation", folder, "--out", out, "--losses", "arcface,itc", "--captions",
+        "detailed", "--steps", 4, "--batch", 8, "--json",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    said = json.loads(result.stdout)
+    assert said["onnx_cosine"] > 0.9999 and 0 <= said["validation"] <= 1
+    assert load_model(str(out)).item_head is not None
+    manifest = json.loads((out / "finesight.json").read_text())
+    about = manifest["provenance"]["items"]
+    assert about["settings"]["losses"] == {"arcface": 1.0, "itc": 1.0}
+    assert about["photos"] == 18
+    assert not list(tmp_path.glob("*.checkpoint*"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--losses", "arcface,triplet"], "unknown losses triplet"),
+        (["--captions", "poems"], "unknown captions 'poems'"),
+        (["--model", "nowhere"], "unknown model 'nowhere'"),
+    ],
+)
+def test_what_is_wrong_with_the_command_is_said(folder, tmp_path, arguments, said):
+    result = run(folder, "--validation", folder, "--out", tmp_path / "model", *arguments)
+    assert isinstance(result.exception, InputError)
+    assert said in str(result.exception)
+    assert not (tmp_path / "model").exists()
