@@ -32,11 +32,18 @@ from finesight.training.item_export import put_items_into_bundle, write_tuned_bu
 from finesight.training.item_start import begin_network, begin_tower, caption_tokenizer
 from finesight.training.item_towers import FrozenTower, TunedTower
 from finesight.training.item_views import ViewSampler, box_crops, keep_parts
-from finesight.training.items import Held, ItemProgress, ItemRecipe, Learned, train_items
+from finesight.training.items import (
+    OF_PAIRS,
+    Held,
+    ItemProgress,
+    ItemRecipe,
+    Learned,
+    train_items,
+)
 from finesight.types import Float32
 
 ROUNDS = 8  # views that the frozen tower looks at
-OTHERS = 1500  # objects of scenes without pairs, of which the captions are all that is known
+OTHERS = 3000  # objects of scenes without pairs, of which the captions are all that is known
 
 
 @dataclass(frozen=True)
@@ -53,17 +60,23 @@ TRAINED = {
     "captions alone": Ingredients(("itc", "itm")),
     "+ ArcFace + captions": Ingredients(("arcface", "itc", "itm")),
     "  captions by the template": Ingredients(("arcface", "itc", "itm"), "template"),
-    "  captions of more objects": Ingredients(("arcface", "itc", "itm"), others=True),
+    "  captions of more objects": Ingredients(("arcface", "itc"), others=True),
     "+ ArcFace + boxes": Ingredients(("arcface", "box")),
     "all": Ingredients(("arcface", "itc", "itm", "box")),
 }
 """Every trained row, on top of regions."""
 
-TUNED = ("+ ArcFace", "+ ArcFace + captions", "+ ArcFace + boxes", "all")
+TUNED = (
+    "+ ArcFace",
+    "+ ArcFace + captions",
+    "  captions of more objects",
+    "+ ArcFace + boxes",
+    "all",
+)
 """The rows that are trained with a learning tower too."""
 
 FROZEN = ItemRecipe(steps=150, batch=192, rate=1e-3, validate_every=15, patience=4)
-LEARNING = ItemRecipe(steps=240, batch=192, rate=1e-3, tower_rate=5e-4, patience=4)
+LEARNING = ItemRecipe(steps=240, batch=192, rate=1e-3, tower_rate=5e-4, validate_every=20)
 
 
 class Seen:
@@ -135,7 +148,7 @@ class Study:
         self.kept: Path = options.kept
         self.training = _part(read_items(options.scenes / options.training), options.images)
         self.validation = read_items(options.scenes / "items-val")
-        self._towers: dict[object, FrozenTower] = {}
+        self._towers: dict[tuple[bool, bool], FrozenTower] = {}
 
     @cached_property
     def test(self) -> ItemSet:
@@ -168,6 +181,8 @@ class Study:
             found += described(scenes)[: self.options.others]
         recipe = LEARNING if tuned else FROZEN
         recipe = replace(recipe, losses=dict.fromkeys(about.losses, 1.0), seed=seed)
+        if about.others:
+            recipe = replace(recipe, untold=0.5)
         if self.options.quick:
             recipe = replace(recipe, steps=30, validate_every=10)
         tokenizer = caption_tokenizer(self.directory, [str(each.caption) for each in found])
@@ -179,12 +194,14 @@ class Study:
         if learns is not None:
             tower: TunedTower | FrozenTower = TunedTower(learns, sampler)
         else:
-            if about.others not in self._towers:
+            maps = recipe.needs(OF_PAIRS) or not about.others
+            if (about.others, maps) not in self._towers:
                 rounds = 2 if self.options.quick else ROUNDS
                 first = ViewSampler(parts, sampler.side, 0)
-                self._towers[about.others] = FrozenTower(self.model.encoder, first, rounds, True)
+                tower = FrozenTower(self.model.encoder, first, rounds, maps)
+                self._towers[about.others, maps] = tower
                 print(f"looked: {time.monotonic() - started:.0f} s", file=sys.stderr)
-            tower = self._towers[about.others]
+            tower = self._towers[about.others, maps]
         started = time.monotonic()
         learned = Learned.of(found, tokenizer)
         kept = out.with_name(out.name + ".checkpoint")
