@@ -79,16 +79,29 @@ FROZEN = ItemRecipe(steps=150, batch=192, rate=1e-3, validate_every=15, patience
 LEARNING = ItemRecipe(steps=120, batch=192, rate=1e-3, tower_rate=5e-4, validate_every=20)
 
 
+def _boxes_and_wholes(views: list[View], model: Model, kept: Path) -> tuple[Float32, Float32]:
+    """Return the embeddings (n, d) of the items' boxes and of their photos, once computed."""
+    if not kept.exists():
+        wholes = [replace(v, thing=replace(v.thing, box=(0.0, 0.0, 1.0, 1.0))) for v in views]
+        crops = [box_crops(each, model.encoder.preprocessing) for each in (views, wholes)]
+        boxes, whole = (model.encoder.encode_images(each) for each in crops)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(kept, boxes=boxes, whole=whole)
+    found = np.load(kept)
+    return found["boxes"], found["whole"]
+
+
 class Seen:
     """What an encoder sees of a set: whole photos, the items' boxes, the shop photos' regions."""
 
     def __init__(self, items: ItemSet, model: Model, regions: str, features: Path) -> None:
         self.users, self.shops = items.views("user"), items.views("shop")
-        views = [*self.users, *self.shops]
-        self.boxes = model.encoder.encode_images(box_crops(views, model.encoder.preprocessing))
-        wholes = [replace(v, thing=replace(v.thing, box=(0.0, 0.0, 1.0, 1.0))) for v in views]
-        self.whole = model.encoder.encode_images(box_crops(wholes, model.encoder.preprocessing))
-        out = features / model.fingerprint / f"{items.name}-{len(self.shops)}-shop-{regions}"
+        folder = features / model.fingerprint
+        name = f"{items.name}-{len(self.shops)}-shop"
+        self.boxes, self.whole = _boxes_and_wholes(
+            [*self.users, *self.shops], model, folder / f"{name}-boxes.npz"
+        )
+        out = folder / f"{name}-{regions}"
         photos = [
             LabelledImage(v.photo.path, v.photo.width, v.photo.height, ()) for v in self.shops
         ]
