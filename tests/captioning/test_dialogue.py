@@ -304,6 +304,7 @@ def test_images_are_made_small_before_they_travel():
     [
         (read_question, "<think>What?</think>Is it red?", "Is it red?"),
         (read_question, "I have no idea", None),
+        (read_question, "<think>Is it red? Or", None),
         (read_question, "why " * 200 + "?", None),
         (read_answer, "It is\n red.", "It is red."),
         (read_answer, "12345 %%%% 33", None),

@@ -125,7 +125,7 @@ def test_of_many_vectors_candidates_come_by_the_encoder(tmp_path, random_model, 
     best = item_search.rank_items(snapshot, query, 3, "regions", head=head)
     assert len(known) == 2  # the query, and the candidates' regions in one batch
     scores = slow_scores(head, query.vectors[0], made)
-    assert best[0].score == pytest.approx(max(scores.values()))
+    assert best[0].score == pytest.approx(max(scores.values()), abs=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 import json
 from dataclasses import replace
 
+import filelock
 import numpy as np
 import pytest
 
@@ -196,6 +197,16 @@ def test_other_settings_are_refused(tmp_path, drawn):
     render.render_set(tmp_path, SMALL, 1)
     with pytest.raises(InputError, match="seed"):
         render.render_set(tmp_path, replace(SMALL, seed=1), 1)
+
+
+def test_two_runs_do_not_draw_into_one_folder(tmp_path, drawn):
+    with (
+        filelock.FileLock(tmp_path / ".lock"),
+        pytest.raises(InputError, match="another run is rendering"),
+    ):
+        render.render_set(tmp_path, SMALL, 1)
+    assert not drawn
+    assert render.render_set(tmp_path, SMALL, 1) == 1
 
 
 def test_reading_what_is_damaged(tmp_path, drawn):

@@ -263,6 +263,19 @@ class TestItems:
         assert "item" not in answered.value.request.post_data_json
         expect(very).to_have_count(0)
 
+    def test_a_dropped_picture_is_this_very_thing(self, page, served, tmp_path):
+        Image.new("RGB", (90, 60), COLORS["green"]).save(tmp_path / "green thing.png")
+        served.search(text="red")
+        page.goto(served.url)
+        with page.expect_response("**/search"):
+            page.set_input_files("#file", tmp_path / "green thing.png")
+        with page.expect_response("**/search") as answered:
+            page.click(".chip .very")
+        assert answered.value.status == 200
+        assert "item=1" in page.url
+        expect(page.locator(".chip .very")).to_have_attribute("aria-pressed", "true")
+        expect(cards(page).first).to_contain_text("green")
+
 
 def test_nothing_found_nothing_there_and_no_server(page, served, tmp_path):
     page.goto(f"{served.url}/?path=nowhere")

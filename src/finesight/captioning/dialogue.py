@@ -35,7 +35,7 @@ SUM_UP = (
 )
 
 _QUESTION, _ANSWERED, _CAPTION = 300, 600, 600  # characters, at most
-_TOKENS = 160
+_TOKENS = 1024  # at most: some models think aloud before their sentence
 _DONE = re.compile(r"\bDONE\b")
 _LEAD = re.compile(r"^(?:caption|summary|description)\s*:\s*", re.IGNORECASE)
 

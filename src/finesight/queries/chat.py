@@ -127,8 +127,8 @@ def within(seconds: float, work: Callable[[], T]) -> T:
 
 
 def without_thoughts(answer: str) -> str:
-    """Return an answer without what a model thinks aloud before it."""
-    return re.sub(r"<think>.*?</think>", "", answer, flags=re.DOTALL).strip()
+    """Return an answer without what a model thinks aloud before it, to the end or not."""
+    return re.sub(r"<think>.*?(?:</think>|\Z)", "", answer, flags=re.DOTALL).strip()
 
 
 def check_address(url: str) -> None:

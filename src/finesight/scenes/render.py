@@ -22,6 +22,7 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
+import filelock
 import numpy as np
 
 from finesight.datasets import clevr_ds
@@ -48,19 +49,24 @@ def render_set(
     """Render images 0 .. images - 1 of a recipe into a folder; return how many were new.
 
     progress: called with the number of finished images. Raises InputError where the folder holds
-    another set or cannot be written to, MissingDependencyError without Blender.
+    another set, is rendered into by another run or cannot be written to, MissingDependencyError
+    without Blender.
     """
     if images < 1:
         raise InputError(f"render at least 1 image, got {images}")
     draw = find_blender()
     try:
-        lines = _begin(out, _settings(recipe))
-        missing = [i for i in range(images) if i not in lines]
-        progress(images - len(missing))
-        for done, (record, job) in enumerate(_jobs(recipe, missing), images - len(missing) + 1):
-            lines[record["index"]] = _render_one(out, record, job, draw)
-            progress(done)
-        _finish(out, recipe, lines)
+        out.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(out / ".lock", timeout=0):
+            lines = _begin(out, _settings(recipe))
+            missing = [i for i in range(images) if i not in lines]
+            progress(images - len(missing))
+            for done, (record, job) in enumerate(_jobs(recipe, missing), images - len(missing) + 1):
+                lines[record["index"]] = _render_one(out, record, job, draw)
+                progress(done)
+            _finish(out, recipe, lines)
+    except filelock.Timeout as error:
+        raise InputError(f"another run is rendering into {out}: wait until it has ended") from error
     except OSError as error:
         raise InputError(f"cannot write to {out}: {error.strerror or error}") from error
     return len(missing)
