@@ -42,7 +42,7 @@ from finesight.training.items import (
 )
 from finesight.types import Float32
 
-ROUNDS = 8  # views that the frozen tower looks at
+ROUNDS = 5  # views that the frozen tower looks at
 OTHERS = 3000  # objects of scenes without pairs, of which the captions are all that is known
 
 
@@ -75,7 +75,7 @@ TUNED = (
 )
 """The rows that are trained with a learning tower too."""
 
-FROZEN = ItemRecipe(steps=150, batch=192, rate=1e-3, validate_every=15, patience=4)
+FROZEN = ItemRecipe(steps=90, batch=192, rate=1e-3, validate_every=15)
 LEARNING = ItemRecipe(steps=120, batch=192, rate=1e-3, tower_rate=5e-4, validate_every=20)
 
 
@@ -398,8 +398,8 @@ def main() -> None:
         options.seeds, options.kept = 1, options.kept / "quick"
     study, seeds = Study(options), list(range(options.seeds))
     if options.only_train:
-        for tuned, row in study.rows():
-            for seed in seeds:
+        for seed in seeds:
+            for tuned, row in study.rows():
                 study.bundle(row, tuned, seed)
         return
     users, shops = (study.test.views(source) for source in ("user", "shop"))

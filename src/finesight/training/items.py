@@ -48,8 +48,9 @@ class ItemRecipe:
 
     losses: their weights, by name; rate, tower_rate: the highest learning rates of what begins
     from nothing, and of towers that were trained before; untold: the share of a batch whose things
-    have a caption and no identity, where there are such; patience: validations without a better
-    one before it stops.
+    have a caption and no identity, where there are such; pairs: how many things of a batch the
+    cross-modal encoder sees, at most, as it costs more than all else; patience: validations without
+    a better one before it stops.
     """
 
     losses: Mapping[str, float] = field(default_factory=lambda: {"arcface": 1.0})
@@ -60,6 +61,7 @@ class ItemRecipe:
     warm_up: int = 20
     weight_decay: float = 0.02
     untold: float = 0.25
+    pairs: int = 64
     validate_every: int = 30
     patience: int = 6
     seed: int = 0
@@ -316,6 +318,14 @@ def item_losses(
         found["itc"] = itc(scores, groups)
     if looked.features is None or not recipe.needs(OF_PAIRS):
         return found
+    few = torch.randperm(len(said), generator=generator)[: recipe.pairs]
+    said, ids, mask, groups, scores = (
+        said[few],
+        ids[few],
+        mask[few],
+        groups[few],
+        scores[few][:, few],
+    )
     parts = network.parts(looked.features[said], network.head(looked.whole[said]))
     states = network.words(ids, mask)
     seen = network.together(states, mask, parts)
