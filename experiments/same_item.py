@@ -40,7 +40,7 @@ from finesight.training.items import (
     Learned,
     train_items,
 )
-from finesight.types import Float32
+from finesight.types import WHOLE, Float32
 
 ROUNDS = 5  # views that the frozen tower looks at
 OTHERS = 3000  # objects of scenes without pairs, of which the captions are all that is known
@@ -79,16 +79,28 @@ FROZEN = ItemRecipe(steps=90, batch=192, rate=1e-3, validate_every=15)
 LEARNING = ItemRecipe(steps=120, batch=192, rate=1e-3, tower_rate=5e-4, validate_every=20)
 
 
-def _boxes_and_wholes(views: list[View], model: Model, kept: Path) -> tuple[Float32, Float32]:
-    """Return the embeddings (n, d) of the items' boxes and of their photos, once computed."""
+def _encoded(views: list[View], model: Model, kept: Path) -> Float32:
+    """Return the embeddings (n, d) of the views' boxes, once computed."""
     if not kept.exists():
-        wholes = [replace(v, thing=replace(v.thing, box=(0.0, 0.0, 1.0, 1.0))) for v in views]
-        crops = [box_crops(each, model.encoder.preprocessing) for each in (views, wholes)]
-        boxes, whole = (model.encoder.encode_images(each) for each in crops)
+        found = model.encoder.encode_images(box_crops(views, model.encoder.preprocessing))
         kept.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(kept, boxes=boxes, whole=whole)
-    found = np.load(kept)
-    return found["boxes"], found["whole"]
+        np.save(kept, found)
+    seen: Float32 = np.load(kept)
+    return seen
+
+
+def _part_of(view: View, part: tuple[float, float, float, float]) -> View:
+    """Return a view of a part of an item's box, given by shares of the box."""
+    x0, y0, x1, y1 = view.thing.box
+    low, sides = np.array([x0, y0]), np.array([x1 - x0, y1 - y0])
+    left, top = low + sides * part[:2]
+    right, bottom = low + sides * part[2:]
+    box = (float(left), float(top), float(right), float(bottom))
+    return replace(view, thing=replace(view.thing, box=box))
+
+
+def _whole(view: View) -> View:
+    return replace(view, thing=replace(view.thing, box=WHOLE))
 
 
 class Seen:
@@ -98,9 +110,11 @@ class Seen:
         self.users, self.shops = items.views("user"), items.views("shop")
         folder = features / model.fingerprint
         name = f"{items.name}-{len(self.shops)}-shop"
-        self.boxes, self.whole = _boxes_and_wholes(
-            [*self.users, *self.shops], model, folder / f"{name}-boxes.npz"
-        )
+        views = [*self.users, *self.shops]
+        self.boxes = _encoded(views, model, folder / f"{name}-boxes.npy")
+        self.whole = _encoded([_whole(v) for v in views], model, folder / f"{name}-wholes.npy")
+        parts = [_part_of(view, part) for view in self.shops for part in _NINE]
+        self.parts = _encoded(parts, model, folder / f"{name}-parts.npy")
         out = folder / f"{name}-{regions}"
         photos = [
             LabelledImage(v.photo.path, v.photo.width, v.photo.height, ()) for v in self.shops
@@ -113,16 +127,22 @@ class Seen:
         """Rank the shop's photos for each user's item; way: see WAYS."""
         count = len(self.users)
         queries = head((self.whole if way == "photos" else self.boxes)[:count])
-        if way in ("regions", "parts"):
-            score = _SCORES[way]
-            regions = head(self.regions)
-            scores = np.stack([score(q @ regions.T, self.counts) for q in queries])
+        if way in _SCORES:
+            score, (parts, counts) = _SCORES[way], self._local(way)
+            local = head(parts)
+            scores = np.stack([score(q @ local.T, counts) for q in queries])
         elif way == "users":  # the gallery has other users' photos of the items as well
             return self._among_users(head)
         else:
             scores = queries @ head((self.boxes if way == "boxes" else self.whole)[count:]).T
         asked, sold = ([v.identity for v in each] for each in (self.users, self.shops))
         return rank_items(scores, asked, sold)
+
+    def _local(self, way: str) -> tuple[Float32, np.ndarray]:
+        """Return what of the shop's photos is compared, and how many vectors each photo has."""
+        if way != "parts":
+            return self.regions, self.counts
+        return self.parts, np.full(len(self.shops), len(_NINE))
 
     def _among_users(self, head: Callable[[Float32], Float32]) -> ItemRanks:
         every = head(self.boxes)
@@ -141,12 +161,17 @@ class Seen:
 
 _TOWER = {False: "frozen", True: "learns"}
 
-PARTS = 8  # regions of a photo whose mean cosine counts; chosen on items-val
-REGIONS = "cc5"  # of the shop's photos; chosen on items-val
+REGIONS = "cc5"  # of the shop's photos
+BEST_REGIONS, BEST_PARTS = 8, 5  # whose mean cosine counts: like REGIONS, chosen on items-val
+
+_NEAR, _FAR = (0.0, 0.6), (0.4, 1.0)
+_NINE = [(x[0], y[0], x[1], y[1]) for x in ((0, 1), _NEAR, _FAR) for y in ((0, 1), _NEAR, _FAR)]
+"""The item's box, its halves and its quarters, of .6 of a side each."""
 
 _SCORES: dict[str, Callable[[Float32, np.ndarray], Float32]] = {
     "regions": lambda scores, counts: max_over_regions(scores, counts)[0],
-    "parts": lambda scores, counts: mean_of_best_regions(scores, counts, PARTS),
+    "best": lambda scores, counts: mean_of_best_regions(scores, counts, BEST_REGIONS),
+    "parts": lambda scores, counts: mean_of_best_regions(scores, counts, BEST_PARTS),
 }
 
 WAYS = {
@@ -154,10 +179,11 @@ WAYS = {
     "whole": "box with whole photos",
     "boxes": "box with boxes",
     "regions": "box with the best region",
-    "parts": f"box with the best {PARTS} regions",
+    "best": f"box with the best {BEST_REGIONS} regions",
+    "parts": f"box with the best {BEST_PARTS} of nine parts of the box",
     "users": "box with boxes, of users too",
 }
-"""Query and gallery by name; "parts" is what `finesight search --item` compares."""
+"""Query and gallery by name; "regions" is what `finesight search --item` compares."""
 
 
 class Study:
@@ -353,12 +379,13 @@ def sheet(study: Study, bundle: Path, out: Path, count: int = 12) -> None:
     model = load_model(str(bundle))
     seen = study.seen(model)
     head = model.need_item_head()
-    queries, regions = head(seen.boxes[: len(seen.users)]), head(seen.regions)
+    queries, parts = head(seen.boxes[: len(seen.users)]), head(seen.parts)
+    counts = np.full(len(seen.shops), len(_NINE))
     side, rows = 120, np.linspace(0, len(seen.users) - 1, count).astype(int)
     page = Image.new("RGB", (6 * side + 20, count * side), "white")
     for line, number in enumerate(rows):
         view = seen.users[int(number)]
-        scores = _SCORES["parts"](queries[number] @ regions.T, seen.counts)
+        scores = _SCORES["parts"](queries[number] @ parts.T, counts)
         page.paste(_tile(view, side, (255, 200, 0)), (0, line * side))
         for place, shop in enumerate(np.argsort(-scores, kind="stable")[:5]):
             right = seen.shops[shop].identity == view.identity
