@@ -417,7 +417,7 @@ def main() -> None:
     parser.add_argument("--rows", action="append", help="of the table; repeatable; all if not")
     parser.add_argument("--only-train", action="store_true", help="measure nothing yet")
     parser.add_argument("--tower", default="both", choices=["both", "frozen", "learns"])
-    parser.add_argument("--sheet", type=Path, help="where the picture sheet goes")
+    parser.add_argument("--sheet", type=Path, help="where the picture sheet of the last row goes")
     options = parser.parse_args()
     options.images = 160 if options.quick else None
     options.others = 200 if options.quick else OTHERS
@@ -444,8 +444,8 @@ def main() -> None:
     print()
     by_level(found, study.test.views("user"))
     if options.sheet is not None:
-        best = study.bundle("all", options.tower != "frozen", 0)
-        sheet(study, best, options.sheet)
+        tuned, row = study.rows()[-1]
+        sheet(study, study.bundle(row, tuned, 0), options.sheet)
 
 
 if __name__ == "__main__":
