@@ -112,7 +112,7 @@ def test_what_was_finished_survives_an_interrupt(folder, models, tmp_path):
             assert running.poll() is None
         time.sleep(0.3)
         running.send_signal(signal.SIGINT)
-        said = running.communicate(timeout=20)[1]
+        said = running.communicate(timeout=200)[1]
     assert running.returncode == 130 and "what was finished is kept" in said
     assert len(out.read_text().splitlines()) == 1
     with talking(models) as (url, _):

@@ -252,7 +252,8 @@ def as_hits(
     """
     if not best:
         return []
-    with_boxes = rank_by not in ("whole", "fused")
+    # The first region is the whole image: where all are, no box has to be read.
+    with_boxes = rank_by not in ("whole", "fused") and any(any(row.regions) for row in best)
     judge = snapshot.judge if any(query.texts) else None
     columns = (["boxes"] if with_boxes else []) + ([] if judge is None else ["regions"])
     rows = [row.row_id for row in best]
