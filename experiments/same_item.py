@@ -371,7 +371,8 @@ def gains(found: dict[tuple[str, str], list[Figures]]) -> None:
         low, high = np.percentile(difference[samples].mean(axis=1), [2.5, 97.5])
         interval = f"[{low:+.1f}, {high:+.1f}]"
         rows.append([name.strip(), tower, f"{difference.mean():+.1f}", interval])
-    print_table(["gain over + ArcFace", "tower", "mAP", "95 %"], rows)
+    if rows:
+        print_table(["gain over + ArcFace", "tower", "mAP", "95 %"], rows)
 
 
 def sheet(study: Study, bundle: Path, out: Path, count: int = 12) -> None:
