@@ -4,6 +4,7 @@ import pytest
 from finesight.scoring import (
     cosines,
     max_over_regions,
+    mean_of_best_regions,
     mean_over_regions,
     normalise,
     reciprocal_ranks,
@@ -68,3 +69,17 @@ def test_int8_keeps_the_direction_of_vectors_of_any_length():
 def test_reciprocal_ranks_by_hand():
     found = reciprocal_ranks([["a", "b"], ["b", "c"], []], constant=1)
     assert found == {"a": 1 / 2, "b": 1 / 3 + 1 / 2, "c": 1 / 3}
+
+
+def test_mean_of_the_best_regions_is_the_slow_one():
+    rng = np.random.default_rng(4)
+    counts = np.array([1, 5, 3, 8, 2])
+    scores = rng.normal(size=counts.sum()).astype(np.float32)
+    ends = np.cumsum(counts)
+    for best in (1, 3, 20):
+        slow = [
+            np.mean(sorted(scores[end - count : end], reverse=True)[:best])
+            for end, count in zip(ends, counts, strict=True)
+        ]
+        assert np.allclose(mean_of_best_regions(scores, counts, best), slow, atol=1e-6)
+    assert (mean_of_best_regions(scores, counts, 1) == max_over_regions(scores, counts)[0]).all()

@@ -75,6 +75,23 @@ def max_over_regions(scores: Float32, counts: np.ndarray) -> tuple[Float32, np.n
     return best, is_best[first] - starts
 
 
+def mean_of_best_regions(scores: Float32, counts: np.ndarray, best: int) -> Float32:
+    """Return the mean of each image's `best` highest scores (n,), of all where there are fewer.
+
+    scores: (sum of counts,), of the regions of n images one after another; counts: (n,), each at
+    least 1.
+
+    >>> mean_of_best_regions(np.array([1, 5, 3, 2], np.float32), np.array([3, 1]), 2).tolist()
+    [4.0, 2.0]
+    """
+    owner = np.repeat(np.arange(len(counts)), counts)
+    order = np.lexsort((-scores, owner))  # image by image, best first
+    place = np.arange(len(scores)) - np.repeat(np.cumsum(counts) - counts, counts)
+    kept = place < best
+    sums = np.bincount(owner[kept], scores[order][kept], len(counts))
+    return (sums / np.minimum(counts, best)).astype(np.float32)
+
+
 def mean_over_regions(scores: Float32, counts: np.ndarray) -> Float32:
     """Return each image's mean score over its regions (n,); arguments as `max_over_regions`."""
     sums = np.add.reduceat(scores, np.cumsum(counts) - counts)

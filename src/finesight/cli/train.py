@@ -14,6 +14,7 @@ import typer
 
 from finesight.cli.options import JsonOption
 from finesight.cli.train_fusion import fusion
+from finesight.cli.train_items import items
 from finesight.cli.train_matcher import matcher
 from finesight.cli.train_objectness import objectness
 from finesight.errors import MissingDependencyError
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
 
 QUICK_STEPS = 120
 
-app = typer.Typer(no_args_is_help=True, help="Train encoders, fusions, matchers and objectness.")
+app = typer.Typer(
+    no_args_is_help=True, help="Train encoders, fusions, matchers, items and objectness."
+)
 
 
 @app.callback()
@@ -36,6 +39,7 @@ def train() -> None:
 
 app.command()(fusion)
 app.command()(matcher)
+app.command()(items)
 app.command()(objectness)
 
 

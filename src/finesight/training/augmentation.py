@@ -14,7 +14,13 @@ def normalise(pixels: Tensor) -> Tensor:
 
 
 def augment(pixels: Tensor, generator: torch.Generator) -> Tensor:
-    """Mirror, relight, tint and roughen crops (b, 3, side, side) that `normalise` returned.
+    """Mirror, relight, tint and roughen crops (b, 3, side, side) that `normalise` returned."""
+    mirrored = torch.rand(len(pixels), 1, 1, 1, generator=generator) < 0.5
+    return relight(torch.where(mirrored, pixels.flip(3), pixels), generator)
+
+
+def relight(pixels: Tensor, generator: torch.Generator) -> Tensor:
+    """Change light and tint of crops that `normalise` returned, and roughen them.
 
     Tints stay far below the distance of two named colours.
     """
@@ -23,8 +29,6 @@ def augment(pixels: Tensor, generator: torch.Generator) -> Tensor:
     def uniform(low: float, high: float, *shape: int) -> Tensor:
         return torch.rand(count, *shape, generator=generator) * (high - low) + low
 
-    mirrored = uniform(0, 1, 1, 1, 1) < 0.5
-    pixels = torch.where(mirrored, pixels.flip(3), pixels)
     light = uniform(0.85, 1.18, 1, 1, 1) * uniform(0.96, 1.04, 3, 1, 1)
     values = (pixels * STD + MEAN) * light + uniform(-0.04, 0.04, 1, 1, 1)
     noise = torch.randn(pixels.shape, generator=generator) * uniform(0, 0.02, 1, 1, 1)
