@@ -20,8 +20,8 @@ from protocol import CACHE, arguments, print_table
 
 from finesight import load_model
 from finesight.datasets import ItemSet, View, clevr_ds, read_items
-from finesight.datasets.item_records import LEVELS
 from finesight.datasets.records import LabelledImage
+from finesight.evaluation.item_retrieval import by_level
 from finesight.evaluation.items import ItemRanks, item_metrics, rank_items
 from finesight.images import read_image
 from finesight.models import Model
@@ -333,18 +333,12 @@ def _spread(values: list[float]) -> str:
     return f"{mean:.1f}" if len(values) < 2 else f"{mean:.1f} ± {np.std(values, ddof=1):.1f}"
 
 
-def by_level(found: dict[tuple[str, str], list[Figures]], users: list[View]) -> None:
+def print_levels(found: dict[tuple[str, str], list[Figures]], users: list[View]) -> None:
     """Print mAP of "box with parts" by what makes an item hard to find."""
-    subsets = {"all": np.ones(len(users), bool)}
-    for level, names in LEVELS.items():
-        for number, name in names.items():
-            of = np.array([view.thing.levels.get(level) == number for view in users])
-            if of.any():
-                subsets[f"{level} {name}"] = of
     chosen = {key: figures for key, figures in found.items() if not key[1].startswith("  ")}
     first = [f"{name} ({tower})" if tower != "-" else name for tower, name in chosen]
     rows: list[list[object]] = []
-    for subset, of in subsets.items():
+    for subset, of in by_level(users).items():
         cells = [
             float(np.mean([100 * each["parts"].average_precision[of].mean() for each in figures]))
             for figures in chosen.values()
@@ -443,7 +437,7 @@ def main() -> None:
     print()
     gains(found)
     print()
-    by_level(found, study.test.views("user"))
+    print_levels(found, study.test.views("user"))
     if options.sheet is not None:
         tuned, row = study.rows()[-1]
         sheet(study, study.bundle(row, tuned, 0), options.sheet)

@@ -5,30 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from item_heads import write_head
 
 from finesight.encoders.item_head import ITEM_HEAD, ItemHead
 from finesight.errors import DataError
-
-onnx = pytest.importorskip("onnx")
-
-
-def write_head(path: Path, weights: np.ndarray) -> None:
-    """Write a head that multiplies with weights (d, e) and normalises."""
-    helper, kind = onnx.helper, onnx.TensorProto.FLOAT
-    width, items = weights.shape
-    graph = helper.make_graph(
-        [
-            helper.make_node("MatMul", ["regions", "weights"], ["mixed"]),
-            helper.make_node("LpNormalization", ["mixed"], ["items"], axis=-1, p=2),
-        ],
-        "head",
-        [helper.make_tensor_value_info("regions", kind, ["n", width])],
-        [helper.make_tensor_value_info("items", kind, ["n", items])],
-        [onnx.numpy_helper.from_array(weights.astype(np.float32), "weights")],
-    )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-    onnx.save(model, path)
 
 
 @pytest.fixture

@@ -226,16 +226,21 @@ def _joined(parts: Sequence[ItemRanks]) -> ItemRanks:
     return ItemRanks(precision, np.concatenate([part.first for part in parts]))
 
 
-def _rows(
-    method: str, embedding: str, users: Sequence[View], ranks: ItemRanks, detected: np.ndarray
-) -> list[ItemRow]:
-    """Return the rows of all queries, and of those of every level that is annotated."""
+def by_level(users: Sequence[View]) -> dict[str, np.ndarray]:
+    """Return which items (n,) are of each level that is annotated, by its name, after "all"."""
     subsets = {"all": np.ones(len(users), bool)}
     for level, names in LEVELS.items():
         for number, name in names.items():
             of = np.array([view.thing.levels.get(level) == number for view in users])
             if of.any():
                 subsets[f"{level} {name}"] = of
+    return subsets
+
+
+def _rows(
+    method: str, embedding: str, users: Sequence[View], ranks: ItemRanks, detected: np.ndarray
+) -> list[ItemRow]:
+    """Return the rows of all queries, and of those of every level that is annotated."""
     return [
         ItemRow(
             method,
@@ -245,7 +250,7 @@ def _rows(
             float(detected[of].mean()),
             ranks.only(of).metrics(KS),
         )
-        for subset, of in subsets.items()
+        for subset, of in by_level(users).items()
     ]
 
 
