@@ -26,7 +26,7 @@ from finesight.models import Model
 
 SETS = ("train-textured", "train-plain")
 CROPS = 16  # of each image
-EPOCHS = 4
+EPOCHS = 12
 BATCH = 128
 RATE = 1.5e-3
 SIDE, PATCH, WIDTH, LAYERS, HEADS = 64, 8, 160, 6, 4
