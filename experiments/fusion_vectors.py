@@ -1,7 +1,7 @@
 """How much of the 166 regions do k vectors keep? Trained and training-free fusions, by k.
 
 python experiments/fusion_vectors.py [--regions cc10] [--set test-textured] [--seeds 3] [--paper 1]
-        [--quick]
+        [--no-intervals] [--quick]
 
 Everything that knows words knows the 36 classes that may be named; the test scenes have instances
 that training never showed. Columns: the 36 named classes, and their small objects; all classes,
@@ -65,6 +65,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, help="of the clusters trained here")
     parser.add_argument("--paper", type=int, default=1, help="seeds of its fusion; 0: without it")
     parser.add_argument("--set", default="test-textured", help="what is searched")
+    parser.add_argument("--no-intervals", action="store_true", help="the table alone: minutes less")
     parser.add_argument("--plot", type=Path)
     options = parser.parse_args()
     held = TestSet("val-textured", options)
@@ -218,7 +219,8 @@ def _report(test: TestSet, trained: dict[str, list[FusionNetwork]]) -> dict:
         table.append(cells)
     print_table(["", *queries], table)
     salient = ["salient"] if test.options.regions != "cc10" else []
-    _differences(queries, values, [*trained, f"{test.model.name}'s clusters", *salient])
+    if not test.options.no_intervals:
+        _differences(queries, values, [*trained, f"{test.model.name}'s clusters", *salient])
     return curves
 
 
