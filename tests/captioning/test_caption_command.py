@@ -102,17 +102,19 @@ def test_a_folder_of_images_becomes_a_collection_with_captions(folder, models, c
 def test_what_was_finished_survives_an_interrupt(folder, models, tmp_path):
     out = tmp_path / "a.jsonl"
     with talking(models, before=lambda n: time.sleep(60) if n > 8 else None) as (url, _):
-        running = subprocess.Popen(
-            command(folder, "--out", out, "--asker", url, *NAMES),
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        while not (out.exists() and out.read_text()):
-            time.sleep(0.05)
-            assert running.poll() is None
-        time.sleep(0.3)
-        running.send_signal(signal.SIGINT)
-        said = running.communicate(timeout=200)[1]
+        # What runs in the background of a script ignores ^C, and so would all that it starts.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        arguments = command(folder, "--out", out, "--asker", url, *NAMES)
+        with subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True) as running:
+            try:
+                while not (out.exists() and out.read_text()):
+                    time.sleep(0.05)
+                    assert running.poll() is None
+                time.sleep(0.3)
+                running.send_signal(signal.SIGINT)
+                said = running.communicate(timeout=200)[1]
+            finally:
+                running.kill()
     assert running.returncode == 130 and "what was finished is kept" in said
     assert len(out.read_text().splitlines()) == 1
     with talking(models) as (url, _):
