@@ -136,9 +136,13 @@ def export_graph(
             )
     finally:
         logger.setLevel(level)
-    graph = onnx.load(path, load_external_data=False).graph
-    if any(weight.external_data for weight in graph.initializer):
+    model = onnx.load(path, load_external_data=False)
+    if any(weight.external_data for weight in model.graph.initializer):
         raise FinesightError(f"{path} was written without its weights: update torch and onnxscript")
+    # The exporter notes where in the source each operator comes from, with this machine's paths.
+    for node in model.graph.node:
+        del node.metadata_props[:]
+    onnx.save(model, path)
 
 
 def export_regions(module: nn.Module, inputs: dict[str, torch.Tensor], path: Path) -> None:
