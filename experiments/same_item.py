@@ -27,7 +27,7 @@ from finesight.images import read_image
 from finesight.models import Model
 from finesight.scoring import max_over_regions, mean_of_best_regions
 from finesight.training.features import write_features
-from finesight.training.item_examples import CAPTIONS, described, examples
+from finesight.training.item_examples import CAPTIONS, examples, scene_objects
 from finesight.training.item_export import put_items_into_bundle, write_tuned_bundle
 from finesight.training.item_start import begin_network, begin_tower, caption_tokenizer
 from finesight.training.item_towers import FrozenTower, TunedTower
@@ -43,16 +43,19 @@ from finesight.training.items import (
 from finesight.types import WHOLE, Float32
 
 ROUNDS = 5  # views that the frozen tower looks at
-OTHERS = 3000  # objects of scenes without pairs, of which the captions are all that is known
 
 
 @dataclass(frozen=True)
 class Ingredients:
-    """What a row is trained with: losses, what the captions say, and further captioned objects."""
+    """What a row is trained with: losses, and what the captions say.
+
+    others: what is known of the objects of scenes, of which few are seen twice: "", "captions" or
+    "identities" (and captions).
+    """
 
     losses: tuple[str, ...]
     captions: str = "detailed"
-    others: bool = False
+    others: str = ""
 
 
 TRAINED = {
@@ -60,23 +63,36 @@ TRAINED = {
     "captions alone": Ingredients(("itc", "itm")),
     "+ ArcFace + captions": Ingredients(("arcface", "itc", "itm")),
     "  captions by the template": Ingredients(("arcface", "itc", "itm"), "template"),
-    "  captions of more objects": Ingredients(("arcface", "itc"), others=True),
+    "  captions of more objects": Ingredients(("arcface", "itc"), others="captions"),
     "+ ArcFace + boxes": Ingredients(("arcface", "box")),
     "all": Ingredients(("arcface", "itc", "itm", "box")),
+    "+ ArcFace, more items": Ingredients(("arcface",), others="identities"),
+    "all, more items": Ingredients(("arcface", "itc", "itm", "box"), others="identities"),
 }
 """Every trained row, on top of regions."""
 
 TUNED = (
     "+ ArcFace",
     "+ ArcFace + captions",
-    "  captions of more objects",
     "+ ArcFace + boxes",
     "all",
+    "+ ArcFace, more items",
+    "all, more items",
 )
 """The rows that are trained with a learning tower too."""
 
-FROZEN = ItemRecipe(steps=90, batch=192, rate=1e-3, validate_every=15)
-LEARNING = ItemRecipe(steps=120, batch=192, rate=1e-3, tower_rate=5e-4, validate_every=20)
+SCENES = ("train-textured", "train-plain", "objects-textured", "objects-plain")
+"""Of the further objects: sets with the training's instances, none of which is tested on."""
+
+_FEW = ItemRecipe(steps=90, batch=192, rate=1e-3, validate_every=15)
+_LEARNING = ItemRecipe(steps=120, batch=192, rate=1e-3, tower_rate=5e-4, validate_every=20)
+RECIPES = {
+    (False, False): _FEW,
+    (False, True): replace(_FEW, steps=300, validate_every=50),
+    (True, False): _LEARNING,
+    (True, True): replace(_LEARNING, steps=600, validate_every=50),
+}
+"""By whether the tower learns, and whether there are more items than the pairs'."""
 
 
 def _encoded(views: list[View], model: Model, kept: Path) -> Float32:
@@ -197,7 +213,7 @@ class Study:
         self.kept: Path = options.kept
         self.training = _part(read_items(options.scenes / options.training), options.images)
         self.validation = read_items(options.scenes / "items-val")
-        self._towers: dict[tuple[bool, bool], FrozenTower] = {}
+        self._towers: dict[tuple[str, bool], FrozenTower] = {}
 
     @cached_property
     def test(self) -> ItemSet:
@@ -216,7 +232,7 @@ class Study:
         """Return a trained bundle, trained now if it is not there yet."""
         about = TRAINED[row]
         name = f"{'tuned' if tuned else 'frozen'}-{'-'.join(about.losses)}-{about.captions}"
-        name += f"{'-others' if about.others else ''}-{len(self.training.photos)}-{seed}"
+        name += f"{'-' if about.others else ''}{about.others}-{len(self.training.photos)}-{seed}"
         out = self.kept / name
         if not out.exists():
             print(out.name, file=sys.stderr)
@@ -225,13 +241,11 @@ class Study:
 
     def _train(self, about: Ingredients, tuned: bool, seed: int, out: Path) -> None:
         found = examples(self.training, CAPTIONS[about.captions])
-        if about.others:
-            scenes = clevr_ds.load(self.options.scenes / "train-textured")
-            found += described(scenes)[: self.options.others]
-        recipe = LEARNING if tuned else FROZEN
-        recipe = replace(recipe, losses=dict.fromkeys(about.losses, 1.0), seed=seed)
-        if about.others:
-            recipe = replace(recipe, untold=0.5)
+        for name in SCENES if about.others else ():
+            scenes = clevr_ds.load(self.options.scenes / name)
+            found += scene_objects(scenes, about.others == "identities")[: self.options.others]
+        recipe = RECIPES[tuned, about.others == "identities"]
+        recipe = replace(recipe, losses=dict.fromkeys(about.losses, 1.0), seed=seed, untold=0.5)
         if self.options.quick:
             recipe = replace(recipe, steps=30, validate_every=10)
         tokenizer = caption_tokenizer(self.directory, [str(each.caption) for each in found])
@@ -415,7 +429,7 @@ def main() -> None:
     parser.add_argument("--sheet", type=Path, help="where the picture sheet of the last row goes")
     options = parser.parse_args()
     options.images = 160 if options.quick else None
-    options.others = 200 if options.quick else OTHERS
+    options.others = 200 if options.quick else None
     if options.quick:
         options.seeds, options.kept = 1, options.kept / "quick"
     study, seeds = Study(options), list(range(options.seeds))

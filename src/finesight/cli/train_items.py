@@ -52,6 +52,12 @@ def items(
             help="Rendered scenes whose objects teach words alone, beside the items; repeatable."
         ),
     ] = None,
+    identified: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Rendered scenes whose objects are items too, most of them seen once; repeatable."
+        ),
+    ] = None,
     tune: Annotated[
         bool, typer.Option(help="Train the vision tower too; collections are then indexed anew.")
     ] = False,
@@ -76,8 +82,10 @@ def items(
       --captions detailed --tune --out mini-items-tuned
     """
     _need_torch()
+    from finesight.datasets import clevr_ds
     from finesight.models import load_model
     from finesight.models.bundle import MANIFEST
+    from finesight.training.item_examples import scene_objects
     from finesight.training.items import ItemRecipe
 
     started = time.monotonic()
@@ -90,7 +98,10 @@ def items(
     recipe = ItemRecipe(
         losses=dict.fromkeys(names, 1.0), steps=steps, batch=batch, rate=rate, seed=seed
     )
-    found = _examples(datasets, described or [], captions)
+    found = _examples(datasets, captions)
+    for scenes, known in ((described, False), (identified, True)):
+        for place in scenes or []:
+            found += scene_objects(clevr_ds.load(place), known)
     held = _held(validation, loaded)
     provenance = {
         "command": shlex.join(["finesight", *sys.argv[1:]]),
@@ -122,9 +133,9 @@ def _need_torch() -> None:
         ) from error
 
 
-def _examples(datasets: list[Path], described: list[Path], captions: str) -> list[Example]:
+def _examples(datasets: list[Path], captions: str) -> list[Example]:
     """Read the photos to learn from, with what is said of them."""
-    from finesight.datasets import clevr_ds, read_items
+    from finesight.datasets import read_items
     from finesight.training import item_examples
 
     found: list[Example] = []
@@ -137,8 +148,6 @@ def _examples(datasets: list[Path], described: list[Path], captions: str) -> lis
             f"{', '.join(map(str, datasets))}: no photo shows an item that others show too (its "
             "style is 0 everywhere): name a set with pairs"
         )
-    for place in described:
-        found += item_examples.described(clevr_ds.load(place))
     return found
 
 

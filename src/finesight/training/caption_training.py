@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from finesight.training.caption_losses import contrastive, free_pairs, hardest_share, triplet
 from finesight.training.caption_pairs import CaptionPairs
-from finesight.training.checkpoints import load_checkpoint, save_checkpoint
+from finesight.training.rounds import train_rounds
 
 OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
@@ -108,62 +108,78 @@ def train_pairs(
     validate: scores the model as it is; about: what else a checkpoint belongs to. A run that was
     interrupted goes on after the last whole epoch, as if it had never stopped.
     """
-    settings = asdict(recipe) | {"captions": len(pairs)} | (about or {})
-    parameters = [each for each in model.module.parameters() if each.requires_grad]
-    optimizer = OPTIMIZERS[recipe.optimizer](parameters, lr=recipe.rate)  # type: ignore[call-arg]
-    best_score, best, since, start = -math.inf, _weights(model.module), 0, 0
-    if checkpoint is not None and (state := load_checkpoint(checkpoint, settings)) is not None:
-        model.module.load_state_dict(state["network"])
-        optimizer.load_state_dict(state["optimizer"])
-        best_score, best, since, start = (
-            state[key] for key in ("best_score", "best", "since", "epoch")
-        )
-    for epoch in range(start, recipe.epochs):
-        if since >= recipe.patience:
-            break
-        loss = _epoch(model, pairs, recipe, optimizer, epoch)
+    run = _Run(model, pairs, recipe)
+
+    def validated() -> float:
         model.module.eval()
-        score = validate()
-        since += 1
-        if score > best_score:
-            best_score, best, since = score, _weights(model.module), 0
-        if checkpoint is not None:
-            kept = {"epoch": epoch + 1, "best": best, "best_score": best_score, "since": since}
-            now = {"network": _weights(model.module), "optimizer": optimizer.state_dict()}
-            save_checkpoint(checkpoint, settings, now | kept)
-        report(PairProgress(epoch + 1, loss, score))
-    model.module.load_state_dict(best)
+        return validate()
+
+    def told(epochs: int, loss: float | None, score: float) -> None:
+        report(PairProgress(epochs, math.nan if loss is None else loss, score))
+
+    best_score = train_rounds(
+        run,
+        run.epoch,
+        validated,
+        recipe.epochs,
+        recipe.patience,
+        settings=asdict(recipe) | {"captions": len(pairs)} | (about or {}),
+        checkpoint=checkpoint,
+        report=told,
+        begin=False,
+    )
     model.module.eval()
     return best_score
 
 
-def _epoch(
-    model: PairModel,
-    pairs: CaptionPairs,
-    recipe: Recipe,
-    optimizer: torch.optim.Optimizer,
-    epoch: int,
-) -> float:
-    """Go once through all captions in an order that follows from seed and epoch."""
-    order = np.random.default_rng([recipe.seed, epoch]).permutation(len(pairs))
-    torch.manual_seed(1000 * recipe.seed + epoch)  # of the dropout
-    batches = np.array_split(order, math.ceil(len(order) / recipe.batch))
-    model.module.train()
-    total = 0.0
-    for place, captions in enumerate(batches):
-        step = epoch * len(batches) + place
-        for group in optimizer.param_groups:
-            group["lr"] = recipe.rate_at(step, recipe.epochs * len(batches))
-        scores = model.scores(pairs.owner[captions].tolist(), captions.tolist())
-        images, texts = (torch.from_numpy(of[captions]) for of in (pairs.owner, pairs.wording))
-        free = free_pairs(images, texts).to(scores.device)
-        loss = _loss(scores, free, recipe, step)
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.module.parameters(), recipe.clip)
-        optimizer.step()
-        total += loss.item()
-    return total / len(batches)
+class _Run:
+    """The parts of one training run and its single epoch."""
+
+    def __init__(self, model: PairModel, pairs: CaptionPairs, recipe: Recipe) -> None:
+        self.model, self.pairs, self.recipe = model, pairs, recipe
+        learns = [each for each in model.module.parameters() if each.requires_grad]
+        make = OPTIMIZERS[recipe.optimizer]
+        self.optimizer = make(learns, lr=recipe.rate)  # type: ignore[call-arg]
+
+    def epoch(self, epoch: int) -> float:
+        """Go once through all captions in an order that follows from seed and epoch."""
+        model, pairs, recipe = self.model, self.pairs, self.recipe
+        order = np.random.default_rng([recipe.seed, epoch]).permutation(len(pairs))
+        torch.manual_seed(1000 * recipe.seed + epoch)  # of the dropout
+        batches = np.array_split(order, math.ceil(len(order) / recipe.batch))
+        model.module.train()
+        total = 0.0
+        for place, captions in enumerate(batches):
+            step = epoch * len(batches) + place
+            for group in self.optimizer.param_groups:
+                group["lr"] = recipe.rate_at(step, recipe.epochs * len(batches))
+            scores = model.scores(pairs.owner[captions].tolist(), captions.tolist())
+            images, texts = (torch.from_numpy(of[captions]) for of in (pairs.owner, pairs.wording))
+            free = free_pairs(images, texts).to(scores.device)
+            loss = _loss(scores, free, recipe, step)
+            self.optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.module.parameters(), recipe.clip)
+            self.optimizer.step()
+            total += loss.item()
+        return total / len(batches)
+
+    def weights(self) -> dict[str, Tensor]:
+        """Return a copy of the module's parameters."""
+        return copy.deepcopy(self.model.module.state_dict())
+
+    def load(self, weights: dict[str, Tensor]) -> None:
+        """Take parameters over."""
+        self.model.module.load_state_dict(weights)
+
+    def state(self) -> dict[str, Any]:
+        """Return what `restore` needs."""
+        return {"network": self.weights(), "optimizer": self.optimizer.state_dict()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over a saved state."""
+        self.load(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
 
 
 def _loss(scores: Tensor, free: Tensor, recipe: Recipe, step: int) -> Tensor:
@@ -171,7 +187,3 @@ def _loss(scores: Tensor, free: Tensor, recipe: Recipe, step: int) -> Tensor:
         return contrastive(scores, free)
     share = hardest_share(step) if recipe.loss == "adapt" else 1.0
     return triplet(scores, free, share, recipe.margin)
-
-
-def _weights(module: nn.Module) -> dict[str, Tensor]:
-    return copy.deepcopy(module.state_dict())

@@ -19,7 +19,6 @@ from finesight.networks.fusion import (
     SalientClusters,
     build_fusion,
 )
-from finesight.training.checkpoints import load_checkpoint, save_checkpoint
 from finesight.training.features import FeatureCache
 from finesight.training.fusion_losses import (
     TARGET_LOSSES,
@@ -28,6 +27,7 @@ from finesight.training.fusion_losses import (
     global_meaning,
 )
 from finesight.training.proxies import Proxies
+from finesight.training.rounds import train_rounds
 
 
 @dataclass(frozen=True)
@@ -82,30 +82,25 @@ def train_fusion(
     run = _Run(cache, network, settings, proxies, device)
     about = asdict(settings) | asdict(network) | {"images": len(cache), **_about(cache)}
     about["vectors"] = [network.vectors, *settings.vectors]
-    best_score, best, since, start = -math.inf, run.weights(), 0, 0
-    if checkpoint is not None and (state := load_checkpoint(checkpoint, about)) is not None:
-        run.restore(state)
-        best_score, best, since, start = (
-            state[key] for key in ("best_score", "best", "since", "epoch")
-        )
-    if start == 0:  # what training begins with may already be the best
+
+    def validated() -> float:
         run.network.eval()
-        best_score = validate(run.network)
-        report(FusionProgress(0, math.nan, best_score))
-    for epoch in range(start, settings.epochs):
-        if since >= settings.patience:
-            break
-        loss = run.epoch(epoch)
-        run.network.eval()
-        score = validate(run.network)
-        since += 1
-        if score > best_score:
-            best_score, best, since = score, run.weights(), 0
-        if checkpoint is not None:
-            kept = {"epoch": epoch + 1, "best": best, "best_score": best_score, "since": since}
-            save_checkpoint(checkpoint, about, run.state() | kept)
-        report(FusionProgress(epoch + 1, loss, score))
-    run.network.load_state_dict(best)
+        return validate(run.network)
+
+    def told(epochs: int, loss: float | None, score: float) -> None:
+        report(FusionProgress(epochs, math.nan if loss is None else loss, score))
+
+    best_score = train_rounds(
+        run,
+        run.epoch,
+        validated,
+        settings.epochs,
+        settings.patience,
+        settings=about,
+        checkpoint=checkpoint,
+        report=told,
+        begin=True,
+    )
     return run.network.eval(), best_score
 
 
@@ -182,13 +177,17 @@ class _Run:
         """A copy of the network's parameters."""
         return copy.deepcopy(self.network.state_dict())
 
+    def load(self, weights: dict[str, Tensor]) -> None:
+        """Take parameters over."""
+        self.network.load_state_dict(weights)
+
     def state(self) -> dict[str, Any]:
         """What `restore` needs to go on after an epoch."""
         return {"network": self.weights(), "optimizer": self.optimizer.state_dict()}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take over a saved state."""
-        self.network.load_state_dict(state["network"])
+        self.load(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
 
 

@@ -49,8 +49,12 @@ def examples(items: ItemSet, say: Callable[[View], str | None]) -> list[Example]
     ]
 
 
-def described(scenes: SceneSet) -> list[Example]:
-    """Return the objects of rendered scenes with detailed captions and without identities."""
+def scene_objects(scenes: SceneSet, identified: bool) -> list[Example]:
+    """Return the objects of rendered scenes with detailed captions.
+
+    identified: with their identities, which are those of rendered items (a scene's instances are
+    none that a set of another split has); else they teach words alone.
+    """
     return [
         Example(
             image.path,
@@ -58,7 +62,7 @@ def described(scenes: SceneSet) -> list[Example]:
             image.height,
             thing.box,
             "other",
-            None,
+            (thing.class_name, thing.instance, thing.color, thing.material) if identified else None,
             _sentence(thing.material, thing.color, thing.class_name),
         )
         for image in scenes.images

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,6 @@ from torch import Tensor, nn
 
 from finesight.errors import InputError
 from finesight.networks.items import ItemNetwork
-from finesight.training.checkpoints import load_checkpoint, save_checkpoint
 from finesight.training.item_examples import Example, numbered
 from finesight.training.item_losses import (
     ArcFace,
@@ -29,6 +28,7 @@ from finesight.training.item_losses import (
 )
 from finesight.training.item_towers import Looked, Tower
 from finesight.training.matcher import tokens
+from finesight.training.rounds import train_rounds
 from finesight.training.vocabulary import BEGIN, END, PAD, UNKNOWN
 from finesight.types import Float32, UInt8
 
@@ -172,7 +172,6 @@ def train_items(
     Returns that validation's score. about: what else a checkpoint belongs to. A run that was
     interrupted goes on after its last validation as if it had never stopped.
     """
-    settings = asdict(recipe) | {"examples": len(learned.identities)} | dict(about or {})
     run = _Run(network, tower, learned, recipe)
     frozen = tower.regions(held.crops) if tower.module is None else None
 
@@ -182,32 +181,21 @@ def train_items(
         with torch.inference_mode():
             return held.score(network.head(regions).numpy())
 
-    best, best_score, since, start = run.weights(), validate(), 0, 0
-    report(ItemProgress(0, {}, best_score))
-    if checkpoint is not None and (state := load_checkpoint(checkpoint, settings)) is not None:
-        run.restore(state["run"])
-        best, best_score, since, start = (
-            state[key] for key in ("best", "best_score", "since", "step")
-        )
-    totals: dict[str, list[float]] = {}
-    for step, looked, numbers in run.looks(start):
-        for name, value in run.step(step, looked, numbers).items():
-            totals.setdefault(name, []).append(value)
-        done = step + 1
-        if done % recipe.validate_every and done < recipe.steps:
-            continue
-        score = validate()
-        since += 1
-        if score > best_score:
-            best, best_score, since = run.weights(), score, 0
-        report(ItemProgress(done, {n: float(np.mean(v)) for n, v in totals.items()}, score))
-        totals = {}
-        if checkpoint is not None:
-            kept = {"best": best, "best_score": best_score, "since": since, "step": done}
-            save_checkpoint(checkpoint, settings, {"run": run.state(), **kept})
-        if since >= recipe.patience:
-            break
-    run.load(best)
+    def told(rounds: int, losses: dict[str, float] | None, score: float) -> None:
+        done = min(rounds * recipe.validate_every, recipe.steps)
+        report(ItemProgress(done, losses or {}, score))
+
+    best_score = train_rounds(
+        run,
+        run.round,
+        validate,
+        math.ceil(recipe.steps / recipe.validate_every),
+        recipe.patience,
+        settings=asdict(recipe) | {"examples": len(learned.identities)} | dict(about or {}),
+        checkpoint=checkpoint,
+        report=told,
+        begin=True,
+    )
     network.eval()
     if tower.module is not None:
         tower.module.eval()
@@ -249,19 +237,24 @@ class _Run:
             weights.index_add_(0, owners, self.network.head(looked.regions))
         return nn.functional.normalize(weights, dim=1)
 
-    def looks(self, start: int) -> Iterator[tuple[int, Looked, np.ndarray]]:
-        """Yield the steps from `start` on, each with what the tower sees in it."""
-        for step in range(start, self.recipe.steps):
-            numbers = self.learned.batch(self.recipe, step)
-            if self.tower.module is not None:
-                self.tower.module.train()
-            yield step, self.tower.look(numbers, step + 1, self.recipe.seed, self.maps), numbers
+    def round(self, number: int) -> dict[str, float]:
+        """Make the updates up to the next validation; return the losses' means, by name."""
+        every = self.recipe.validate_every
+        totals: dict[str, list[float]] = {}
+        for step in range(number * every, min((number + 1) * every, self.recipe.steps)):
+            for name, value in self._step(step).items():
+                totals.setdefault(name, []).append(value)
+        return {name: float(np.mean(values)) for name, values in totals.items()}
 
-    def step(self, step: int, looked: Looked, numbers: np.ndarray) -> dict[str, float]:
+    def _step(self, step: int) -> dict[str, float]:
         """Make one update; return the losses, by name."""
         self.network.train()
+        if self.tower.module is not None:
+            self.tower.module.train()
         for group in self.optimizer.param_groups:
             group["lr"] = group["highest"] * self.recipe.share_at(step)
+        numbers = self.learned.batch(self.recipe, step)
+        looked = self.tower.look(numbers, step + 1, self.recipe.seed, self.maps)
         found = item_losses(
             self.network, self.arcface, self.learned, looked, numbers, self.recipe, step
         )
