@@ -20,7 +20,7 @@ from finesight.encoders.item_head import ItemHead
 from finesight.evaluation.items import rank_items
 from finesight.images import read_image
 from finesight.looking.crops import look_at
-from finesight.scoring import max_over_regions
+from finesight.scoring import ITEM_SHARPNESS, max_over_regions, soft_max_over_regions
 from finesight.types import Float32, ImageVectors
 
 AMONG = ("train-textured", "train-plain")
@@ -58,7 +58,10 @@ def main() -> None:
     head = None if options.head is None else ItemHead.open(options.head)
     embed = head or (lambda vectors: vectors)
     fused = [model.fuse(each) for each in seen]
-    exact = best(embed(queries), [embed(each.embeddings) for each in seen])
+    regions = [embed(each.embeddings) for each in seen]
+    counts = np.array([len(each) for each in regions])
+    found = embed(queries) @ np.concatenate(regions).T
+    exact = np.stack([soft_max_over_regions(each, counts, ITEM_SHARPNESS) for each in found])
     near = {
         "by the encoder": best(queries, fused),
         "by the head": best(embed(queries), [embed(each) for each in fused]),

@@ -1,13 +1,15 @@
+import math
+
 import numpy as np
 import pytest
 
 from finesight.scoring import (
     cosines,
     max_over_regions,
-    mean_of_best_regions,
     mean_over_regions,
     normalise,
     reciprocal_ranks,
+    soft_max_over_regions,
     to_int8,
 )
 
@@ -71,15 +73,21 @@ def test_reciprocal_ranks_by_hand():
     assert found == {"a": 1 / 2, "b": 1 / 3 + 1 / 2, "c": 1 / 3}
 
 
-def test_mean_of_the_best_regions_is_the_slow_one():
+def test_soft_maximum_is_the_slow_one_and_between_its_bounds():
     rng = np.random.default_rng(4)
     counts = np.array([1, 5, 3, 8, 2])
     scores = rng.normal(size=counts.sum()).astype(np.float32)
     ends = np.cumsum(counts)
-    for best in (1, 3, 20):
+    highest = max_over_regions(scores, counts)[0]
+    for sharpness in (1, 20, 5000):
+        found = soft_max_over_regions(scores, counts, sharpness)
         slow = [
-            np.mean(sorted(scores[end - count : end], reverse=True)[:best])
-            for end, count in zip(ends, counts, strict=True)
+            math.log(sum(math.exp(sharpness * (s - top)) for s in scores[end - count : end]))
+            / sharpness
+            + top
+            for end, count, top in zip(ends, counts, highest.tolist(), strict=True)
         ]
-        assert np.allclose(mean_of_best_regions(scores, counts, best), slow, atol=1e-6)
-    assert (mean_of_best_regions(scores, counts, 1) == max_over_regions(scores, counts)[0]).all()
+        assert np.allclose(found, slow, atol=1e-6)
+        assert (found >= highest).all()
+        assert (found <= highest + np.log(counts) / sharpness + 1e-6).all()
+    assert np.allclose(found, highest, atol=1e-3)

@@ -1,8 +1,8 @@
 """Finds the very thing that a photo shows, not its kind: candidates first, then item embeddings.
 
 The images whose fused vectors come nearest to the query are candidates. Of these, each
-stored region goes through the model's item head, and an image scores by the best cosine of its
-regions with the query there (local re-scoring: global vectors alone see whole photos).
+stored region goes through the model's item head, and an image scores by the soft maximum of its
+regions' cosines with the query there (local re-scoring: global vectors alone see whole photos).
 """
 
 import heapq
@@ -17,7 +17,7 @@ from finesight.collection.search import Chosen, Scored, read_rows
 from finesight.collection.snapshot import FlatVectors, Snapshot
 from finesight.encoders.item_head import ItemHead
 from finesight.errors import InputError
-from finesight.scoring import max_over_regions
+from finesight.scoring import ITEM_SHARPNESS, max_over_regions, soft_max_over_regions
 from finesight.types import Query
 
 CANDIDATES = 200
@@ -58,7 +58,8 @@ def rank_items(
     """Return the k images that show the query's thing most likely, best first; ties go by path.
 
     The arguments are those of `search.rank`, of a query of one image; rank_by: "regions", or
-    "exact" to compare the regions of all images. Score and cosine are those of item embeddings.
+    "exact" to compare the regions of all images. The cosine is the best region's, of item
+    embeddings; the score is the soft maximum over regions, a little more.
     """
     wanted = k + len(query.left_out)
     item, count = head(query.vectors)[0], _candidates(wanted)
@@ -69,16 +70,19 @@ def rank_items(
     best: list[Scored] = []
     for batch, row_ids in read_rows(snapshot, ["regions"], chosen):
         regions, counts = unpack(batch["regions"])
-        scores, which = max_over_regions(head(regions) @ item, counts)
+        found = head(regions) @ item
+        cosines, which = max_over_regions(found, counts)
+        scores = soft_max_over_regions(found, counts, ITEM_SHARPNESS)
         few = np.arange(len(scores))
         if len(scores) > wanted:  # equals of the last one may come first by their path
             few = np.flatnonzero(scores >= np.partition(scores, -wanted)[-wanted])
         paths = [facts["path"] for facts in snapshot.facts(row_ids[few])]
-        rows = zip(
-            scores[few].tolist(), paths, row_ids[few].tolist(), which[few].tolist(), strict=True
-        )
-        found = [Scored(score, path, id_, (score,), (i,)) for score, path, id_, i in rows]
-        best = heapq.nsmallest(wanted, [*best, *found], key=lambda row: (-row.score, row.path))
+        columns = [each[few].tolist() for each in (scores, row_ids, cosines, which)]
+        rows = [
+            Scored(score, path, row_id, (cosine,), (region,))
+            for path, score, row_id, cosine, region in zip(paths, *columns, strict=True)
+        ]
+        best = heapq.nsmallest(wanted, [*best, *rows], key=lambda row: (-row.score, row.path))
     return [row for row in best if row.path not in query.left_out][:k]
 
 

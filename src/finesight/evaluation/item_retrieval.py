@@ -23,7 +23,7 @@ from finesight.looking.objects import suppress
 from finesight.looking.schemes import Glimpse, Looking, Place, parse_looking
 from finesight.looking.ways import ObjectLooking
 from finesight.models import Model
-from finesight.scoring import max_over_regions
+from finesight.scoring import ITEM_SHARPNESS, soft_max_over_regions
 from finesight.types import WHOLE, Float32, UInt8
 
 METHODS = {
@@ -184,7 +184,9 @@ def _ranks(
 
         def score(block: slice) -> Float32:
             found = queries[block] @ regions.T
-            return np.stack([max_over_regions(each, counts)[0] for each in found])
+            return np.stack(
+                [soft_max_over_regions(each, counts, ITEM_SHARPNESS) for each in found]
+            )
     else:
         gallery, there = _embeddings(kind, shop, seen)
         gallery = embed(gallery)
