@@ -29,7 +29,7 @@ from finesight.collection.schema import lists, table_schema
 from finesight.collection.snapshot import Snapshot
 from finesight.collection.upkeep import keep_fast
 from finesight.encoders.item_head import ITEM_HEAD, ItemHead
-from finesight.images import read_image
+from finesight.images import Picture, read_image
 from finesight.looking.schemes import parse_looking
 from finesight.models import Model
 
@@ -82,7 +82,7 @@ def look(model: Model, photos: list[Path]) -> np.ndarray:
     looking = parse_looking(model.regions, model.sight)
     found = []
     for photo in photos:
-        glimpse, crops = looking.glimpse(read_image(photo), model.encoder.preprocessing)
+        glimpse, crops = looking.glimpse(Picture(read_image(photo)), model.encoder.preprocessing)
         found.append(glimpse.complete(model.encoder.encode_images(crops)).embeddings)
     return np.concatenate(found)
 

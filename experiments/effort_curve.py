@@ -20,7 +20,7 @@ from PIL import Image
 from protocol import TestSet, arguments, bootstrap, interval, print_table, recall, scores
 
 from finesight.fusion import salient_clusters
-from finesight.images import read_image
+from finesight.images import Picture, read_image
 from finesight.looking.schemes import (
     EFFORTS,
     OF_OBJECTS,
@@ -95,7 +95,7 @@ def _ways(test: TestSet, only: list[str] | None) -> dict[str, Look]:
 
     def way(name: str) -> Look:
         looking = parse_looking(name, model.sight)
-        return lambda image: look_by(image, model.encoder, looking)
+        return lambda image: look_by(Picture(image), model.encoder, looking)
 
     names = (*COVERS, *OF_WINDOWS.values(), *SMALL_CROPS, *OBJECTS, *DENSE)
     chosen = names if only is None else ("full", REFERENCE, *only)

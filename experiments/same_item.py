@@ -24,8 +24,9 @@ from finesight.datasets.records import LabelledImage
 from finesight.evaluation.item_retrieval import by_level
 from finesight.evaluation.items import ItemRanks, item_metrics, rank_items
 from finesight.images import read_image
+from finesight.looking.schemes import resolve_effort
 from finesight.models import Model
-from finesight.scoring import max_over_regions, mean_of_best_regions
+from finesight.scoring import ITEM_SHARPNESS, soft_max_over_regions
 from finesight.training.features import write_features
 from finesight.training.item_examples import CAPTIONS, examples, scene_objects
 from finesight.training.item_export import put_items_into_bundle, write_tuned_bundle
@@ -131,7 +132,7 @@ class Seen:
         self.whole = _encoded([_whole(v) for v in views], model, folder / f"{name}-wholes.npy")
         parts = [_part_of(view, part) for view in self.shops for part in _NINE]
         self.parts = _encoded(parts, model, folder / f"{name}-parts.npy")
-        out = folder / f"{name}-{regions}"
+        out = folder / f"{name}-{resolve_effort(regions, model.sight)}"
         photos = [
             LabelledImage(v.photo.path, v.photo.width, v.photo.height, ()) for v in self.shops
         ]
@@ -143,10 +144,8 @@ class Seen:
         """Rank the shop's photos for each user's item; way: see WAYS."""
         count = len(self.users)
         queries = head((self.whole if way == "photos" else self.boxes)[:count])
-        if way in _SCORES:
-            score, (parts, counts) = _SCORES[way], self._local(way)
-            local = head(parts)
-            scores = np.stack([score(q @ local.T, counts) for q in queries])
+        if way in _SHARPNESS:
+            scores = self.local(way, queries, head)
         elif way == "users":  # the gallery has other users' photos of the items as well
             return self._among_users(head)
         else:
@@ -154,11 +153,13 @@ class Seen:
         asked, sold = ([v.identity for v in each] for each in (self.users, self.shops))
         return rank_items(scores, asked, sold)
 
-    def _local(self, way: str) -> tuple[Float32, np.ndarray]:
-        """Return what of the shop's photos is compared, and how many vectors each photo has."""
-        if way != "parts":
-            return self.regions, self.counts
-        return self.parts, np.full(len(self.shops), len(_NINE))
+    def local(self, way: str, queries: Float32, head: Callable[[Float32], Float32]) -> Float32:
+        """Score the shop's photos (q, s) by all that is kept of each: its regions, or parts."""
+        kept, counts = self.regions, self.counts
+        if way == "parts":
+            kept, counts = self.parts, np.full(len(self.shops), len(_NINE))
+        found = queries @ head(kept).T
+        return np.stack([soft_max_over_regions(each, counts, _SHARPNESS[way]) for each in found])
 
     def _among_users(self, head: Callable[[Float32], Float32]) -> ItemRanks:
         every = head(self.boxes)
@@ -177,29 +178,25 @@ class Seen:
 
 _TOWER = {False: "frozen", True: "learns"}
 
-REGIONS = "cc5"  # of the shop's photos
-BEST_REGIONS, BEST_PARTS = 8, 5  # whose mean cosine counts: like REGIONS, chosen on items-val
+REGIONS = "normal"  # of the shop's photos
+PARTS_SHARPNESS = 15.0  # chosen on items-val
 
 _NEAR, _FAR = (0.0, 0.6), (0.4, 1.0)
 _NINE = [(x[0], y[0], x[1], y[1]) for x in ((0, 1), _NEAR, _FAR) for y in ((0, 1), _NEAR, _FAR)]
 """The item's box, its halves and its quarters, of .6 of a side each."""
 
-_SCORES: dict[str, Callable[[Float32, np.ndarray], Float32]] = {
-    "regions": lambda scores, counts: max_over_regions(scores, counts)[0],
-    "best": lambda scores, counts: mean_of_best_regions(scores, counts, BEST_REGIONS),
-    "parts": lambda scores, counts: mean_of_best_regions(scores, counts, BEST_PARTS),
-}
+_SHARPNESS = {"regions": ITEM_SHARPNESS, "parts": PARTS_SHARPNESS}
 
 WAYS = {
     "photos": "whole photo with whole photos",
     "whole": "box with whole photos",
     "boxes": "box with boxes",
-    "regions": "box with the best region",
-    "best": f"box with the best {BEST_REGIONS} regions",
-    "parts": f"box with the best {BEST_PARTS} of nine parts of the box",
+    "regions": "box with photos' regions",
+    "parts": "box with nine parts of boxes",
     "users": "box with boxes, of users too",
 }
-"""Query and gallery by name; "regions" is what `finesight search --item` compares."""
+"""Query and gallery by name, scores over regions and parts by soft maximum; "regions" is what
+`finesight search --item` compares."""
 
 
 class Study:
@@ -388,15 +385,13 @@ def sheet(study: Study, bundle: Path, out: Path, count: int = 12) -> None:
     model = load_model(str(bundle))
     seen = study.seen(model)
     head = model.need_item_head()
-    queries, parts = head(seen.boxes[: len(seen.users)]), head(seen.parts)
-    counts = np.full(len(seen.shops), len(_NINE))
+    scores = seen.local("parts", head(seen.boxes[: len(seen.users)]), head)
     side, rows = 120, np.linspace(0, len(seen.users) - 1, count).astype(int)
     page = Image.new("RGB", (6 * side + 20, count * side), "white")
     for line, number in enumerate(rows):
         view = seen.users[int(number)]
-        scores = _SCORES["parts"](queries[number] @ parts.T, counts)
         page.paste(_tile(view, side, (255, 200, 0)), (0, line * side))
-        for place, shop in enumerate(np.argsort(-scores, kind="stable")[:5]):
+        for place, shop in enumerate(np.argsort(-scores[number], kind="stable")[:5]):
             right = seen.shops[shop].identity == view.identity
             tile = _tile(seen.shops[shop], side, (0, 170, 60) if right else None)
             page.paste(tile, (side + 20 + place * side, line * side))

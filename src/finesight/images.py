@@ -15,6 +15,7 @@ from PIL import Image, UnidentifiedImageError
 
 from finesight.archives import ArchiveError, read_member
 from finesight.errors import DataError
+from finesight.types import WHOLE, Box
 
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".tif", ".tiff", ".bmp", ".ppm"}
@@ -50,6 +51,25 @@ _header_lock = threading.Lock()
 
 class ImageError(DataError):
     """A file that is not a readable image; the message is the reason, without the path."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Decoded RGB pixels, and what is known of the file that they are from.
+
+    file_size: width and height of the file, where it was decoded smaller; box: the part of the file
+    that the pixels show.
+    """
+
+    image: Image.Image
+    file_size: tuple[int, int] | None = None
+    path: Path | None = None
+    box: Box = WHOLE
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the file, or of the part of it that is shown."""
+        return self.file_size or self.image.size
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from finesight.cli.app import app
 from finesight.encoders.onnx_detector import MODEL, padded_square
 from finesight.errors import DataError, InputError
+from finesight.images import Picture
 from finesight.looking.detector import load_detector, parse_detector
 from finesight.training.detector_export import export_detector
 
@@ -45,7 +46,7 @@ def image():
 
 def test_owlv2_finds_by_words_what_transformers_finds(owlv2, image):
     directory, model = owlv2
-    found = load_detector(str(directory), ("red mug", "car")).detect(image, image.size, None)
+    found = load_detector(str(directory), ("red mug", "car")).detect(Picture(image))
     pixels = transformers.Owlv2ImageProcessorPil.from_pretrained(directory)
     tokens = transformers.AutoTokenizer.from_pretrained(directory)(
         ["red mug", "car"], padding="max_length", max_length=16, return_tensors="pt"
@@ -75,8 +76,8 @@ def test_owlv2s_input_is_what_transformers_makes(owlv2, image):
 
 
 def test_without_words_owlv2_ranks_by_objectness_and_onnx_does_the_same(owlv2, exported, image):
-    here = load_detector(str(owlv2[0])).detect(image, image.size, None)
-    there = load_detector(str(exported)).detect(image, image.size, None)
+    here = load_detector(str(owlv2[0])).detect(Picture(image))
+    there = load_detector(str(exported)).detect(Picture(image))
     assert here.boxes.shape == (16, 4)
     assert there.boxes == pytest.approx(here.boxes, abs=1e-3)
     assert there.likely == pytest.approx(here.likely, abs=1e-3)
@@ -85,7 +86,7 @@ def test_without_words_owlv2_ranks_by_objectness_and_onnx_does_the_same(owlv2, e
 
 def test_grounding_dino_finds_what_transformers_finds(grounding_dino, image):
     directory, model = grounding_dino
-    found = load_detector(str(directory), ("red mug",)).detect(image, image.size, None)
+    found = load_detector(str(directory), ("red mug",)).detect(Picture(image))
     processor = transformers.AutoProcessor.from_pretrained(directory)
     given = processor(images=image, text="red mug.", return_tensors="pt")
     with torch.inference_mode():
@@ -96,13 +97,13 @@ def test_grounding_dino_finds_what_transformers_finds(grounding_dino, image):
     boxes = np.clip(theirs["boxes"].numpy(), 0, 1)
     assert found.likely == pytest.approx(theirs["scores"].numpy(), abs=1e-5)
     assert found.boxes == pytest.approx(boxes, abs=1e-5)
-    other = load_detector(str(directory)).detect(image, image.size, None)
+    other = load_detector(str(directory)).detect(Picture(image))
     assert not np.allclose(other.likely, found.likely)  # it reads
 
 
 def test_regions_of_a_detector(exported, image):
     looking = parse_detector(f"detect:{exported},most=5,overlap=0.3")
-    windows = looking.windows(image)
+    windows = looking.windows(Picture(image))
     assert windows[0].tolist() == [0, 0, 1, 1]
     assert 2 <= len(windows) <= 6
     assert ((windows >= 0) & (windows <= 1)).all()

@@ -6,6 +6,7 @@ from PIL import Image
 
 from finesight.encoders import Preprocessing
 from finesight.encoders.sight import Sight
+from finesight.images import Picture
 from finesight.looking.closer import DESCENTS
 from finesight.looking.schemes import look_by, parse_looking
 
@@ -31,7 +32,7 @@ def test_it_costs_what_it_says_and_looks_where_something_is(cost):
     image = Image.new("RGB", (300, 200), (90, 90, 90))
     image.paste((255, 0, 0), (210, 120, 230, 136))
     looking = parse_looking(f"closer{cost}", Sight(encoder))
-    seen = look_by(image, encoder, looking)
+    seen = look_by(Picture(image), encoder, looking)
     assert len(seen.boxes) == len(seen.embeddings) == cost == looking.passes(300, 200)
     assert seen.boxes[0].tolist() == [0, 0, 1, 1]
     assert len(np.unique(seen.boxes, axis=0)) == cost
@@ -50,5 +51,5 @@ def test_it_costs_what_it_says_and_looks_where_something_is(cost):
 def test_the_same_image_is_looked_at_in_the_same_way():
     image = Image.new("RGB", (64, 64), (10, 20, 30))
     looking = parse_looking("closer16", Sight(Redness()))
-    first, again = (look_by(image, Redness(), looking) for _ in range(2))
+    first, again = (look_by(Picture(image), Redness(), looking) for _ in range(2))
     assert np.array_equal(first.boxes, again.boxes)

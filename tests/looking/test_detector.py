@@ -11,9 +11,9 @@ from finesight.collection import Collection
 from finesight.datasets import clevr_ds
 from finesight.encoders.objects import Guesses
 from finesight.errors import DataError, InputError
-from finesight.images import ImageError
+from finesight.images import ImageError, Picture
 from finesight.looking.detector import Request, keep, load_detector, parse_detector
-from finesight.looking.schemes import Place, parse_looking, resolve_effort
+from finesight.looking.schemes import parse_looking, resolve_effort
 from finesight.looking.tiles import look_in_tiles
 from finesight.regions import square_around
 
@@ -46,7 +46,7 @@ def picture(path, size=(200, 100)):
 
 def boxes_of(name, path, size=(200, 100)):
     """The windows of an image file, without the whole image."""
-    windows = parse_looking(name).windows(Image.new("RGB", size), size, Place(path))
+    windows = parse_looking(name).windows(Picture(Image.new("RGB", size), path=path))
     assert windows[0].tolist() == [0, 0, 1, 1]
     return windows[1:]
 
@@ -99,7 +99,7 @@ def test_true_boxes_of_rendered_scenes_are_those_that_were_annotated():
     looking = parse_looking(f"detect:{sample / 'instances.json'}")
     for scene in clevr_ds.load(sample).images[:40]:
         size = (scene.width, scene.height)
-        windows = looking.windows(Image.new("RGB", size), size, Place(scene.path))
+        windows = looking.windows(Picture(Image.new("RGB", size), path=scene.path))
         expected = [square_around(thing.box, *size) for thing in scene.objects]
         assert windows[1:] == pytest.approx(np.array(expected), abs=1e-5)
 
@@ -132,8 +132,8 @@ def test_a_tile_of_a_large_image_has_the_boxes_that_lie_in_it(tmp_path, color_mo
     image = [{"id": 1, "file_name": "wide.png", "width": 400, "height": 100}]
     path = write(tmp_path / "boxes.json", {"images": image, "annotations": things})
     looking = parse_looking(f"detect:{path}")
-    tile = Place(tmp_path / "wide.png", (0.5, 0, 1, 1))
-    (found,) = looking.windows(Image.new("RGB", (200, 100)), None, tile)[1:]
+    tile = Picture(Image.new("RGB", (200, 100)), path=tmp_path / "wide.png", box=(0.5, 0, 1, 1))
+    (found,) = looking.windows(tile)[1:]
     assert found == pytest.approx(square_around((0.55, 0.2, 0.65, 0.4), 200, 100))
     seen, _ = look_in_tiles(
         lambda box: Image.new("RGB", (box[2] - box[0], box[3] - box[1])),

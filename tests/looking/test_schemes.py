@@ -4,6 +4,7 @@ from PIL import Image
 from finesight.encoders import Preprocessing
 from finesight.encoders.sight import Sight
 from finesight.errors import InputError
+from finesight.images import Picture
 from finesight.looking.schemes import (
     EFFORTS,
     OF_OBJECTS,
@@ -40,9 +41,9 @@ def test_efforts_without_objects_go_from_coarse_to_fine():
 def test_a_fixed_scheme_goes_by_the_size_of_the_file():
     looking = parse_looking("cover40r4")
     decoded_smaller = Image.new("RGB", (250, 250))
-    boxes = looking.glimpse(decoded_smaller, PREPROCESSING, (1000, 1000))[0].boxes
+    boxes = looking.glimpse(Picture(decoded_smaller, (1000, 1000)), PREPROCESSING)[0].boxes
     assert len(boxes) == len(looking.finest(1000, 1000)) == looking.passes(1000, 1000)
-    assert len(boxes) > len(looking.glimpse(decoded_smaller, PREPROCESSING)[0].boxes)
+    assert len(boxes) > len(looking.glimpse(Picture(decoded_smaller), PREPROCESSING)[0].boxes)
 
 
 def test_another_model_takes_the_same_effort():

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from finesight.encoders import Preprocessing
+from finesight.images import Picture
 from finesight.looking.schemes import parse_looking
 from finesight.looking.sparing import detail, seen_in, windows_that_add
 from finesight.regions import complete_cover
@@ -45,11 +46,11 @@ def test_what_is_left_out_was_shown_by_a_larger_window(seed, patches, tolerance,
 def test_even_colour_needs_one_look_and_a_thing_every_look_at_it():
     empty = Image.new("RGB", (160, 160), (90, 120, 60))
     looking = parse_looking("cc10~2")
-    glimpse, crops = looking.glimpse(empty, PREPROCESSING)
+    glimpse, crops = looking.glimpse(Picture(empty), PREPROCESSING)
     assert glimpse.boxes.tolist() == [[0, 0, 1, 1]] and len(crops) == 1
     thing = empty.copy()
     thing.paste((255, 0, 0), (72, 88, 76, 92))
-    glimpse, crops = looking.glimpse(thing, PREPROCESSING)
+    glimpse, crops = looking.glimpse(Picture(thing), PREPROCESSING)
     assert len(crops) == len(glimpse.boxes) < looking.passes(160, 160)
     smallest = glimpse.boxes[(glimpse.boxes[:, 2] - glimpse.boxes[:, 0]) < 0.11]
     # The one window of the finest level that holds the thing whole, and none that is empty.
@@ -60,7 +61,7 @@ def test_no_tolerance_leaves_out_what_is_the_same_and_nothing_else():
     noise = Image.fromarray(
         np.random.default_rng(0).integers(0, 256, (160, 160, 3), dtype=np.uint8)
     )
-    glimpse, _ = parse_looking("cc5~0").glimpse(noise, PREPROCESSING)
+    glimpse, _ = parse_looking("cc5~0").glimpse(Picture(noise), PREPROCESSING)
     assert len(glimpse.boxes) == len(complete_cover(160, 160, 5))
 
 
@@ -68,6 +69,6 @@ def test_other_fits_get_their_own_crops():
     image = scene(3, 3)
     padded = Preprocessing(16, (0.5,) * 3, (0.5,) * 3, fit="pad")
     looking = parse_looking("cc4~10")
-    glimpse, crops = looking.glimpse(image, padded)
-    assert np.array_equal(glimpse.boxes, looking.glimpse(image, PREPROCESSING)[0].boxes)
+    glimpse, crops = looking.glimpse(Picture(image), padded)
+    assert np.array_equal(glimpse.boxes, looking.glimpse(Picture(image), PREPROCESSING)[0].boxes)
     assert np.array_equal(crops, padded.cut(image, glimpse.boxes))

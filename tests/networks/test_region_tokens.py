@@ -13,6 +13,7 @@ from finesight.encoders.dense import TokenTower, windows_of_patches  # noqa: E40
 from finesight.encoders.torch_hub import TransformersEncoder  # noqa: E402
 from finesight.encoders.torch_regions import TorchRegions  # noqa: E402
 from finesight.errors import DataError, InputError  # noqa: E402
+from finesight.images import Picture  # noqa: E402
 from finesight.looking.schemes import look_by, parse_looking  # noqa: E402
 from finesight.models import load_model  # noqa: E402
 from finesight.networks.region_tokens import positions_for  # noqa: E402
@@ -85,8 +86,10 @@ def test_an_exported_bundle_looks_densely_without_torch(kind, tmp_path):
     image = Image.fromarray(random_crops(1, 100)[0])
     for canvas in (32, 48, 72):
         looking = parse_looking(f"dense{canvas}", bundle.sight)
-        ours = look_by(image, bundle.encoder, looking)
-        theirs = look_by(image, original.encoder, parse_looking(f"dense{canvas}", original.sight))
+        ours = look_by(Picture(image), bundle.encoder, looking)
+        theirs = look_by(
+            Picture(image), original.encoder, parse_looking(f"dense{canvas}", original.sight)
+        )
         assert np.array_equal(ours.boxes, theirs.boxes) and len(ours.boxes) > 1
         np.testing.assert_allclose(ours.embeddings, theirs.embeddings, atol=1e-4)
         assert looking.passes(100, 100) == 1 + (canvas / 32) ** 2

@@ -17,6 +17,7 @@ from finesight.encoders.dense import HEAD, MAP, DenseEntry  # noqa: E402
 from finesight.encoders.objects import Guesses, ObjectFinder  # noqa: E402
 from finesight.encoders.sight import Sight  # noqa: E402
 from finesight.errors import DataError, InputError  # noqa: E402
+from finesight.images import Picture  # noqa: E402
 from finesight.looking.objects import suppress, windows_of_objects  # noqa: E402
 from finesight.looking.schemes import look_by, parse_looking  # noqa: E402
 from finesight.models.bundle import add_objectness, write_manifest  # noqa: E402
@@ -126,9 +127,9 @@ def test_small_crops_of_objects_cost_less_and_are_encoded_at_once(taught):
     looking = parse_looking("objects96x5at40", model.sight)
     assert looking.passes(SIDE, SIDE) == pytest.approx(1 + 2 + 5 * (40 / 64) ** 2)
     image = Image.fromarray(np.random.default_rng(2).integers(0, 255, (90, 120, 3), np.uint8))
-    glimpse, crops = looking.glimpse(image, model.encoder.preprocessing)
+    glimpse, crops = looking.glimpse(Picture(image), model.encoder.preprocessing)
     assert crops.shape == (1, 64, 64, 3)
-    seen = look_by(image, model.encoder, looking)
+    seen = look_by(Picture(image), model.encoder, looking)
     assert len(seen.boxes) == len(seen.embeddings) == len(glimpse.boxes) > 1
     np.testing.assert_allclose(np.linalg.norm(seen.embeddings, axis=1), 1, atol=1e-5)
     np.testing.assert_allclose(seen.embeddings[1:], glimpse.known)
@@ -165,7 +166,7 @@ def test_looking_densely_gives_boxes_and_embeddings_as_crops_do(bundle):
     model = load_model(str(bundle))
     image = Image.fromarray(np.random.default_rng(1).integers(0, 255, (90, 120, 3), np.uint8))
     looking = parse_looking("dense128", model.sight)
-    seen = look_by(image, model.encoder, looking)
+    seen = look_by(Picture(image), model.encoder, looking)
     assert seen.boxes.shape == (len(seen.embeddings), 4)
     assert seen.boxes[0].tolist() == [0, 0, 1, 1]
     np.testing.assert_allclose(np.linalg.norm(seen.embeddings, axis=1), 1, atol=1e-5)
@@ -262,7 +263,7 @@ def test_an_exported_vision_transformer_can_be_taught(toy_scenes, tmp_path, caps
     app([*teach, "--model", str(tmp_path / "bundle")], standalone_mode=False)
     model = load_model(str(tmp_path / "taught"))
     looking = parse_looking("low", model.sight)
-    seen = look_by(Image.new("RGB", (60, 40), (9, 9, 9)), model.encoder, looking)
+    seen = look_by(Picture(Image.new("RGB", (60, 40), (9, 9, 9))), model.encoder, looking)
     assert 1 < len(seen.boxes) <= 6
     with pytest.raises(InputError, match="crops have one size"):
         parse_looking("objects96x5at16", model.sight)

@@ -13,10 +13,10 @@ import xxhash
 from finesight.collection.annotations import Note
 from finesight.collection.fusing import fuse
 from finesight.collection.walking import Found
-from finesight.images import MAX_PIXELS, Header, ImageError, decode_image, read_header
+from finesight.images import MAX_PIXELS, Header, ImageError, Picture, decode_image, read_header
 from finesight.large_images import open_tiles
 from finesight.looking.ahead import encode_ahead
-from finesight.looking.schemes import Glimpse, Looking, Place, parse_looking
+from finesight.looking.schemes import Glimpse, Looking, parse_looking
 from finesight.looking.tiles import look_in_tiles
 from finesight.models import Model
 from finesight.raw_previews import SUFFIXES as RAW_SUFFIXES
@@ -169,8 +169,8 @@ class _Look:
             if shrink == 1 and image.size != size:  # turned by what stands behind the pixels
                 size = image.size
                 header = replace(header, width=image.width, height=image.height)
-            place = Place(source.found.path)
-            glimpse, crops = self.looking.glimpse(image, preprocessing, size, place)
+            picture = Picture(image, size, source.found.path)
+            glimpse, crops = self.looking.glimpse(picture, preprocessing)
             return _Cut(source, digest, header, _hash_of_look(size, crops[0]), glimpse), crops
 
     def finish(

@@ -61,8 +61,8 @@ class DenseTower(Protocol):
         """
 
 
-class PooledTower:
-    """The convolutional tower of a bundle, whose map is pooled window by window.
+class _BundleTower:
+    """A tower whose graphs are a bundle's.
 
     Raises DataError, when it is used, for a bundle without these graphs or a damaged one.
     """
@@ -73,8 +73,12 @@ class PooledTower:
         self.stride = stride
 
     def passes(self, side: int) -> float:
-        """What one map of a canvas costs, in encodings of one crop: the share of their pixels."""
+        """What one canvas costs, in encodings of one crop: the share of their pixels."""
         return (side / self.preprocessing.side) ** 2
+
+
+class PooledTower(_BundleTower):
+    """A convolutional tower, whose map is pooled window by window."""
 
     def read(self, canvas: UInt8, cells: Sequence[int]) -> tuple[Float32, Float32]:
         """Return the windows of a canvas: see DenseTower."""
@@ -124,20 +128,8 @@ class PooledTower:
         return open_graph(self.directory / HEAD)
 
 
-class TokenTower:
-    """The vision transformer of a bundle, in which every window has a class token of its own.
-
-    Raises DataError, when it is used, for a bundle without this graph or a damaged one.
-    """
-
-    def __init__(self, directory: Path, preprocessing: Preprocessing, stride: int) -> None:
-        self.directory = directory
-        self.preprocessing = preprocessing
-        self.stride = stride
-
-    def passes(self, side: int) -> float:
-        """What one canvas costs, in encodings of one crop: the share of their patches."""
-        return (side / self.preprocessing.side) ** 2
+class TokenTower(_BundleTower):
+    """A vision transformer, in which every window has a class token of its own."""
 
     def read(self, canvas: UInt8, cells: Sequence[int]) -> tuple[Float32, Float32]:
         """Return the windows of a canvas: see DenseTower."""

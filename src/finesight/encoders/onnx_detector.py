@@ -14,6 +14,7 @@ from PIL import Image
 from finesight.encoders.objects import OVERLAP, Guesses
 from finesight.encoders.preprocessing import Preprocessing
 from finesight.errors import DataError
+from finesight.images import Picture
 from finesight.types import Float32
 
 MODEL = "onnx/detector.onnx"
@@ -43,9 +44,11 @@ class OnnxDetector:
                 "pred_boxes and objectness_logits"
             )
 
-    def detect(self, image: Image.Image, size: tuple[int, int], place: object) -> Guesses:
-        """Return where something may be in an RGB image; size and place do not matter."""
-        return unpadded(*self.run(padded_square(image, self.preprocessing)), image.size)
+    def detect(self, picture: Picture) -> Guesses:
+        """Return where something may be in a picture, whatever file it is of."""
+        return unpadded(
+            *self.run(padded_square(picture.image, self.preprocessing)), picture.image.size
+        )
 
     def run(self, pixels: Float32) -> tuple[Float32, Float32]:
         """Return the boxes (n, 4) in the padded square and scores (n,) of one input."""

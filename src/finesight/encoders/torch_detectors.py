@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image
 
 from finesight.encoders.objects import OVERLAP, Guesses
 from finesight.encoders.onnx_detector import padded_square, unpadded
 from finesight.encoders.preprocessing import Preprocessing
 from finesight.encoders.torch_hub import load_part, processor_file
 from finesight.errors import DataError, InputError
+from finesight.images import Picture
 
 OBJECT = ("object",)
 """What Grounding DINO looks for unless told: anything."""
@@ -49,9 +49,9 @@ class Owlv2Detector:
             )
 
     @torch.inference_mode()
-    def detect(self, image: Image.Image, size: tuple[int, int], place: object) -> Guesses:
-        """Return where something may be in an RGB image; size and place do not matter."""
-        pixels = torch.from_numpy(padded_square(image, self.preprocessing)).to(self._device)
+    def detect(self, picture: Picture) -> Guesses:
+        """Return where something may be in a picture, whatever file it is of."""
+        pixels = torch.from_numpy(padded_square(picture.image, self.preprocessing)).to(self._device)
         if self._asked is None:
             boxes, logits = objectness(self.model, pixels)
         else:
@@ -59,7 +59,7 @@ class Owlv2Detector:
             found = self.model(pixel_values=pixels, **asked)
             boxes, logits = found.pred_boxes, found.logits.amax(dim=-1)
         scores = logits[0].float().sigmoid().cpu().numpy()
-        return unpadded(boxes[0].float().cpu().numpy(), scores, image.size)
+        return unpadded(boxes[0].float().cpu().numpy(), scores, picture.image.size)
 
 
 def objectness(model: Any, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -87,9 +87,9 @@ class GroundingDinoDetector:
         self.model.to(self._device)
 
     @torch.inference_mode()
-    def detect(self, image: Image.Image, size: tuple[int, int], place: object) -> Guesses:
-        """Return where something may be in an RGB image; size and place do not matter."""
-        given = self.processor(images=image, text=[list(self.words)], return_tensors="pt")
+    def detect(self, picture: Picture) -> Guesses:
+        """Return where something may be in a picture, whatever file it is of."""
+        given = self.processor(images=picture.image, text=[list(self.words)], return_tensors="pt")
         found = self.model(**given.to(self._device))
         scores = found.logits[0].float().sigmoid().amax(dim=-1).cpu().numpy()
         boxes = found.pred_boxes[0].float().cpu().numpy()

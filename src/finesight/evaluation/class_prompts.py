@@ -14,7 +14,7 @@ import numpy as np
 from finesight.datasets.records import LabelledImage, LabelledSet
 from finesight.errors import DataError
 from finesight.fusion import TRAINING_FREE, ClosedForm
-from finesight.images import ImageError, read_image
+from finesight.images import ImageError, Picture, read_image
 from finesight.looking.schemes import EFFORTS, Glimpse, parse_looking
 from finesight.metrics import class_prompt_recall
 from finesight.models import Model
@@ -207,7 +207,7 @@ def _cut(image: LabelledImage, model: Model) -> _Cut:
     glimpses = {method: Glimpse(each) for method, each in boxes.items()}
     for effort in EFFORTS:
         looking = parse_looking(effort, model.sight)
-        glimpses[f"effort-{effort}"], part = looking.glimpse(pixels, preprocessing)
+        glimpses[f"effort-{effort}"], part = looking.glimpse(Picture(pixels), preprocessing)
         crops.append(part)
         passes[f"effort-{effort}"] = looking.passes(width, height)
     ends = np.cumsum([len(part) for part in crops])[:-1]

@@ -17,10 +17,10 @@ from finesight.datasets import ItemSet, Photo, View
 from finesight.datasets.item_records import LEVELS
 from finesight.errors import DataError, InputError
 from finesight.evaluation.items import KS, ItemRanks, choose_detected, rank_photos
-from finesight.images import ImageError, read_image
+from finesight.images import ImageError, Picture, read_image
 from finesight.looking.ahead import encode_ahead
 from finesight.looking.objects import suppress
-from finesight.looking.schemes import Glimpse, Looking, Place, parse_looking
+from finesight.looking.schemes import Glimpse, Looking, parse_looking
 from finesight.looking.ways import ObjectLooking
 from finesight.models import Model
 from finesight.scoring import ITEM_SHARPNESS, soft_max_over_regions
@@ -127,9 +127,8 @@ def _look(
 
     def cut(photo: Photo) -> tuple[tuple[Glimpse, Float32], UInt8]:
         image = _open(photo)
-        glimpse, crops = looking.glimpse(
-            image, model.encoder.preprocessing, None, Place(photo.path)
-        )
+        picture = Picture(image, path=photo.path)
+        glimpse, crops = looking.glimpse(picture, model.encoder.preprocessing)
         boxes = np.array([thing.box for thing in photo.things], np.float32).reshape(-1, 4)
         given = model.encoder.preprocessing.cut(image, boxes)
         found = _found(image, looking, glimpse.boxes)
@@ -184,9 +183,7 @@ def _ranks(
 
         def score(block: slice) -> Float32:
             found = queries[block] @ regions.T
-            return np.stack(
-                [soft_max_over_regions(each, counts, ITEM_SHARPNESS) for each in found]
-            )
+            return np.stack([soft_max_over_regions(each, counts, ITEM_SHARPNESS) for each in found])
     else:
         gallery, there = _embeddings(kind, shop, seen)
         gallery = embed(gallery)

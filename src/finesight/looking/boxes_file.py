@@ -12,12 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from finesight.encoders.objects import OVERLAP, Guesses
 from finesight.errors import DataError, InputError
-from finesight.images import ImageError
-from finesight.looking.ways import Place
+from finesight.images import ImageError, Picture
 from finesight.types import Float32
 
 _NUMBER = re.compile(r"([0-9]+)$")
@@ -58,22 +56,22 @@ class BoxesFile:
                 "[{image_id, bbox, score}, ...] or COCO's images and annotations"
             ) from error
 
-    def detect(self, image: Image.Image, size: tuple[int, int], place: Place | None) -> Guesses:
-        """Return the boxes of the image at a place; raises ImageError for an unknown image."""
-        if place is None:
+    def detect(self, picture: Picture) -> Guesses:
+        """Return the boxes of the picture's file; raises ImageError for an unknown image."""
+        if picture.path is None:
             raise InputError(
                 f"the boxes of {self.path} are of files, and this image is not one of them"
             )
-        number = self._number(place.path)
-        left, top, right, bottom = place.box
+        number = self._number(picture.path)
+        left, top, right, bottom = picture.box
         # A tile's size tells the whole image's, in which the boxes are.
-        whole = size[0] / (right - left), size[1] / (bottom - top)
+        whole = picture.size[0] / (right - left), picture.size[1] / (bottom - top)
         width, height = self._sizes.get(number, whole)
         if number not in self._boxes:
             return Guesses(np.empty((0, 4), np.float32), np.empty(0, np.float32))
         boxes, scores = self._boxes[number]
         shares = boxes / np.array([width, height] * 2, np.float32)
-        return _within(shares, scores, np.array(place.box, np.float32))
+        return _within(shares, scores, np.array(picture.box, np.float32))
 
     def _number(self, path: Path) -> Any:
         """The id of an image file."""

@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from PIL import Image
 
 from finesight.encoders import Preprocessing
 from finesight.encoders.objects import Guesses
 from finesight.encoders.onnx_detector import MODEL, OnnxDetector
 from finesight.errors import InputError, MissingDependencyError
+from finesight.images import Picture
 from finesight.looking.boxes_file import BoxesFile
 from finesight.looking.objects import suppress
-from finesight.looking.schemes import DETECT, Glimpse, Place
+from finesight.looking.schemes import DETECT, Glimpse
 from finesight.regions import square_around
 from finesight.types import WHOLE, Float32, UInt8
 
@@ -42,11 +42,8 @@ class Detector(Protocol):
     reads_pixels: bool
     """Whether it looks at the image; else it knows the boxes already."""
 
-    def detect(self, image: Image.Image, size: tuple[int, int], place: Place | None) -> Guesses:
-        """Return boxes, normalised xyxy in an RGB image, and their scores.
-
-        size: of the file, in pixels, where the image was decoded smaller; place: where it is from.
-        """
+    def detect(self, picture: Picture) -> Guesses:
+        """Return boxes, normalised xyxy in a picture, and their scores."""
 
 
 @dataclass(frozen=True)
@@ -152,30 +149,21 @@ class DetectorLooking:
             side = 1.0
         return np.array([[0, 0, min(side / width, 1), min(side / height, 1)]], np.float32)
 
-    def windows(
-        self, image: Image.Image, size: tuple[int, int] | None = None, place: Place | None = None
-    ) -> Float32:
+    def windows(self, picture: Picture) -> Float32:
         """Return the boxes (p, 4) to encode, the whole image first, then the likeliest."""
-        size = size or image.size
         if self.detector.reads_pixels:
             with self._one:
-                found = self.detector.detect(image, size, place)
+                found = self.detector.detect(picture)
         else:
-            found = self.detector.detect(image, size, place)
+            found = self.detector.detect(picture)
         kept = keep(found, self.request, self.detector.least, self.detector.overlap)
-        squares = [square_around(tuple(box), *size) for box in kept.tolist()]
+        squares = [square_around(tuple(box), *picture.size) for box in kept.tolist()]
         return np.array([WHOLE, *squares], np.float32)
 
-    def glimpse(
-        self,
-        image: Image.Image,
-        preprocessing: Preprocessing,
-        size: tuple[int, int] | None = None,
-        place: Place | None = None,
-    ) -> tuple[Glimpse, UInt8]:
+    def glimpse(self, picture: Picture, preprocessing: Preprocessing) -> tuple[Glimpse, UInt8]:
         """Return these boxes, all of them with crops."""
-        boxes = self.windows(image, size, place)
-        return Glimpse(boxes), preprocessing.cut(image, boxes)
+        boxes = self.windows(picture)
+        return Glimpse(boxes), preprocessing.cut(picture.image, boxes)
 
     def passes(self, width: int, height: int) -> float:
         """Return the most that an image costs, without the detector's own work."""

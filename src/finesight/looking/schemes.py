@@ -2,13 +2,12 @@
 
 import re
 
-from PIL import Image
-
 from finesight.encoders import Encoder
 from finesight.encoders.dense import PooledTower
 from finesight.encoders.objects import COARSEST
 from finesight.encoders.sight import PLAIN, Sight
 from finesight.errors import InputError
+from finesight.images import Picture
 from finesight.looking.closer import DESCENTS
 from finesight.looking.ways import (
     CloserLooking,
@@ -17,7 +16,6 @@ from finesight.looking.ways import (
     Glimpse,
     Looking,
     ObjectLooking,
-    Place,
     SparingLooking,
 )
 from finesight.regions import parse_regions
@@ -29,7 +27,6 @@ __all__ = [
     "OF_WINDOWS",
     "Glimpse",
     "Looking",
-    "Place",
     "carried_over",
     "cover_for",
     "finds_objects",
@@ -133,11 +130,9 @@ def _looking_densely(name: str, sight: Sight, canvas: int) -> DenseLooking:
     return DenseLooking(tower, canvas)
 
 
-def look_by(
-    image: Image.Image, encoder: Encoder, looking: Looking, place: Place | None = None
-) -> ImageVectors:
-    """Look at one RGB image, from a place: boxes and embeddings, the whole image first."""
-    glimpse, crops = looking.glimpse(image, encoder.preprocessing, place=place)
+def look_by(picture: Picture, encoder: Encoder, looking: Looking) -> ImageVectors:
+    """Look at one picture: boxes and embeddings, the whole image first."""
+    glimpse, crops = looking.glimpse(picture, encoder.preprocessing)
     return glimpse.complete(encoder.encode_images(crops))
 
 

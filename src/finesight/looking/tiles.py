@@ -8,8 +8,9 @@ import numpy as np
 from PIL import Image
 
 from finesight.encoders import Encoder
+from finesight.images import Picture
 from finesight.large_images import PixelBox
-from finesight.looking.schemes import Looking, Place, look_by
+from finesight.looking.schemes import Looking, look_by
 from finesight.regions.tiles import overview_factor, tiles
 from finesight.types import Float32, ImageVectors
 
@@ -37,12 +38,12 @@ def look_in_tiles(
         digest.update(tile.tobytes())
         overview.paste(tile.reduce(factor), (x0 // factor, y0 // factor))
         part = (x0 / width, y0 / height, x1 / width, y1 / height)
-        seen = look_by(tile, encoder, looking, Place(path, part) if path else None)
+        seen = look_by(Picture(tile, path=path, box=part), encoder, looking)
         scale = np.array([x1 - x0, y1 - y0] * 2)
         placed = (seen.boxes * scale + (x0, y0, x0, y0)) / np.array([width, height] * 2)
         boxes.append(np.clip(placed, 0, 1).astype(np.float32))
         embeddings.append(seen.embeddings)
-    whole = look_by(overview, encoder, looking, Place(path) if path else None)
+    whole = look_by(Picture(overview, path=path), encoder, looking)
     return (
         ImageVectors(
             np.concatenate([whole.boxes, *boxes]), np.concatenate([whole.embeddings, *embeddings])

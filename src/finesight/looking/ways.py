@@ -5,7 +5,6 @@ beforehand how small a window they may cut, so that a file can be decoded smalle
 """
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -14,21 +13,14 @@ from PIL import Image
 from finesight.encoders import Encoder, Preprocessing
 from finesight.encoders.dense import DenseTower, PooledTower
 from finesight.encoders.objects import ObjectFinder
+from finesight.images import Picture
 from finesight.looking.closer import CELLS, DESCENTS, descend
 from finesight.looking.dense import read_densely
 from finesight.looking.objects import ROOM, SMALLEST, TIGHT, windows_of_objects
 from finesight.looking.sparing import windows_that_add
 from finesight.regions import Regions
 from finesight.regions.complete_cover import levels
-from finesight.types import WHOLE, Box, Float32, ImageVectors, UInt8
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where pixels are from: an image file, and the part of it that they show."""
-
-    path: Path
-    box: Box = WHOLE
+from finesight.types import WHOLE, Float32, ImageVectors, UInt8
 
 
 @dataclass(frozen=True)
@@ -55,17 +47,10 @@ class Looking(Protocol):
     def finest(self, width: int, height: int) -> Float32:
         """Return boxes among which are the smallest that may be cut from such an image."""
 
-    def glimpse(
-        self,
-        image: Image.Image,
-        preprocessing: Preprocessing,
-        size: tuple[int, int] | None = None,
-        place: Place | None = None,
-    ) -> tuple[Glimpse, UInt8]:
+    def glimpse(self, picture: Picture, preprocessing: Preprocessing) -> tuple[Glimpse, UInt8]:
         """Return the boxes (p, 4), normalised xyxy, the whole image first, and crops to encode.
 
-        Crops: (c, side, side, 3). size: width and height of the file, where the image was decoded
-        smaller; place: where it is from, for those who know files.
+        Crops: (c, side, side, 3).
         """
 
     def passes(self, width: int, height: int) -> float:
@@ -82,16 +67,10 @@ class FixedLooking:
         """Return all of its boxes."""
         return self.regions(width, height)
 
-    def glimpse(
-        self,
-        image: Image.Image,
-        preprocessing: Preprocessing,
-        size: tuple[int, int] | None = None,
-        place: Place | None = None,
-    ) -> tuple[Glimpse, UInt8]:
+    def glimpse(self, picture: Picture, preprocessing: Preprocessing) -> tuple[Glimpse, UInt8]:
         """Return its boxes for an image of this size, all of them with crops."""
-        boxes = self.regions(*(size or image.size))
-        return Glimpse(boxes), preprocessing.cut(image, boxes)
+        boxes = self.regions(*picture.size)
+        return Glimpse(boxes), preprocessing.cut(picture.image, boxes)
 
     def passes(self, width: int, height: int) -> float:
         """Return the number of windows."""
@@ -107,21 +86,15 @@ class SparingLooking(FixedLooking):
 
     tolerance: float
 
-    def glimpse(
-        self,
-        image: Image.Image,
-        preprocessing: Preprocessing,
-        size: tuple[int, int] | None = None,
-        place: Place | None = None,
-    ) -> tuple[Glimpse, UInt8]:
+    def glimpse(self, picture: Picture, preprocessing: Preprocessing) -> tuple[Glimpse, UInt8]:
         """Return the boxes that add something, all of them with crops."""
-        boxes = self.regions(*(size or image.size))
+        boxes = self.regions(*picture.size)
         plain = replace(preprocessing, fit="squash")
-        crops = plain.cut(image, boxes)
+        crops = plain.cut(picture.image, boxes)
         kept = windows_that_add(boxes, crops, self.tolerance)
         if preprocessing.fit == plain.fit:
             return Glimpse(boxes[kept]), crops[kept]
-        return Glimpse(boxes[kept]), preprocessing.cut(image, boxes[kept])
+        return Glimpse(boxes[kept]), preprocessing.cut(picture.image, boxes[kept])
 
 
 @dataclass(frozen=True)
@@ -147,19 +120,14 @@ class ObjectLooking:
         room = ROOM if self.side is None else TIGHT
         return windows_of_objects(image, self.finder, self.canvas, self.count, room)
 
-    def glimpse(
-        self,
-        image: Image.Image,
-        preprocessing: Preprocessing,
-        size: tuple[int, int] | None = None,
-        place: Place | None = None,
-    ) -> tuple[Glimpse, UInt8]:
+    def glimpse(self, picture: Picture, preprocessing: Preprocessing) -> tuple[Glimpse, UInt8]:
         """Return its boxes; small crops are encoded here, and only the whole image is left."""
-        boxes = self.windows(image)
+        boxes = self.windows(picture.image)
         if self.side is None or self.tower is None or len(boxes) == 1:
-            return Glimpse(boxes), preprocessing.cut(image, boxes)
-        small = replace(preprocessing, side=self.side).cut(image, boxes[1:])
-        return Glimpse(boxes, self.tower.encode(small)), preprocessing.cut(image, boxes[:1])
+            return Glimpse(boxes), preprocessing.cut(picture.image, boxes)
+        small = replace(preprocessing, side=self.side).cut(picture.image, boxes[1:])
+        left = preprocessing.cut(picture.image, boxes[:1])
+        return Glimpse(boxes, self.tower.encode(small)), left
 
     def passes(self, width: int, height: int) -> float:
         """Return the most that an image costs; one with few objects costs less."""
@@ -180,17 +148,12 @@ class CloserLooking:
         _, cells = max((m, j) for m, j in levels(CELLS) if m in self._levels())
         return np.array([[0, 0, cells / CELLS, cells / CELLS]], np.float32)
 
-    def glimpse(
-        self,
-        image: Image.Image,
-        preprocessing: Preprocessing,
-        size: tuple[int, int] | None = None,
-        place: Place | None = None,
-    ) -> tuple[Glimpse, UInt8]:
+    def glimpse(self, picture: Picture, preprocessing: Preprocessing) -> tuple[Glimpse, UInt8]:
         """Return its boxes; the whole image and the windows chosen last are left to encode."""
         whole = np.array([WHOLE], np.float32)
-        last, crops, boxes, known = descend(image, self.encoder.lanes[0], DESCENTS[self.cost])
-        left = np.concatenate([preprocessing.cut(image, whole), crops])
+        descent = DESCENTS[self.cost]
+        last, crops, boxes, known = descend(picture.image, self.encoder.lanes[0], descent)
+        left = np.concatenate([preprocessing.cut(picture.image, whole), crops])
         return Glimpse(np.concatenate([whole, last, boxes]), known), left
 
     def passes(self, width: int, height: int) -> float:
@@ -213,17 +176,12 @@ class DenseLooking:
         share = self.tower.preprocessing.side / self.canvas
         return np.array([[0, 0, share, share]], np.float32)
 
-    def glimpse(
-        self,
-        image: Image.Image,
-        preprocessing: Preprocessing,
-        size: tuple[int, int] | None = None,
-        place: Place | None = None,
-    ) -> tuple[Glimpse, UInt8]:
+    def glimpse(self, picture: Picture, preprocessing: Preprocessing) -> tuple[Glimpse, UInt8]:
         """Return the boxes with what the map says of them; the whole image is left to encode."""
         whole = np.array([WHOLE], np.float32)
-        boxes, known = read_densely(image, self.tower, self.canvas)
-        return Glimpse(np.concatenate([whole, boxes]), known), preprocessing.cut(image, whole)
+        boxes, known = read_densely(picture.image, self.tower, self.canvas)
+        left = preprocessing.cut(picture.image, whole)
+        return Glimpse(np.concatenate([whole, boxes]), known), left
 
     def passes(self, width: int, height: int) -> float:
         """Return the costs of the canvas and of the whole image."""

@@ -24,8 +24,8 @@ STANDARD_SETS = {
     "test-textured": StandardSet(Recipe(seed=3, split="test", look="textured"), 1000),
     "test-plain": StandardSet(Recipe(seed=13, split="test"), 400),
     "items-val": StandardSet(Recipe("identities", 22, "val", 480, look="textured"), 240),
-    "items-train": StandardSet(Recipe("identities", 21, "train", 480, look="textured"), 1200),
+    "items-train": StandardSet(Recipe("identities", 21, "train", 480, look="textured"), 2400),
     "items-test": StandardSet(Recipe("identities", 23, "test", 480, look="textured"), 1344),
 }
 """Training 1,500 scenes, validation 300, test 1,400, sheets of objects to train encoders on, and
-shop and user images of 300, 60 and 336 items."""
+shop and user images of 600, 60 and 336 items."""

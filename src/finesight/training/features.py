@@ -21,12 +21,11 @@ import numpy as np
 from finesight.datasets import LabelledImage
 from finesight.encoders import Preprocessing
 from finesight.errors import DataError, InputError
-from finesight.images import ImageError, decode_image, image_size
+from finesight.images import ImageError, Picture, decode_image, image_size
 from finesight.looking.ahead import encode_ahead
 from finesight.looking.schemes import (
     Glimpse,
     Looking,
-    Place,
     finds_objects,
     parse_looking,
     resolve_effort,
@@ -285,7 +284,7 @@ def _cut(
             pixels = decode_image(data, shrink=preprocessing.shrink(size, boxes))
             return Glimpse(boxes), preprocessing.cut(pixels, boxes)
         pixels = decode_image(data, shrink=preprocessing.shrink(size, looking.finest(*size)))
-        return looking.glimpse(pixels, preprocessing, size, Place(path))
+        return looking.glimpse(Picture(pixels, size, path), preprocessing)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
     except ImageError as error:
