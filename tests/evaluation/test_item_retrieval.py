@@ -98,7 +98,7 @@ def test_problems_of_a_set_are_printed(folder, capsys):
 def test_a_photo_that_changed_since_it_was_read_is_refused(folder, color_model):
     items = read_items(folder)
     Image.new("RGB", (50, 50)).save(folder / "image" / "user-1.jpg")
-    with pytest.raises(DataError, match="50 x 50 pixels, and its annotation is of 160 x 160"):
+    with pytest.raises(DataError, match="50 × 50 pixels and its annotation says 160 × 160"):
         evaluate_items(items, color_model, "cc5")
 
 

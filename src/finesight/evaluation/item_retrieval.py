@@ -15,9 +15,9 @@ from PIL import Image
 
 from finesight.datasets import ItemSet, Photo, View
 from finesight.datasets.item_records import LEVELS
-from finesight.errors import DataError, InputError
+from finesight.errors import InputError
 from finesight.evaluation.items import KS, ItemRanks, choose_detected, rank_photos
-from finesight.images import ImageError, Picture, read_image
+from finesight.images import Picture, read_annotated
 from finesight.looking.ahead import encode_ahead
 from finesight.looking.objects import suppress
 from finesight.looking.schemes import Glimpse, Looking, parse_looking
@@ -126,7 +126,7 @@ def _look(
     """Yield what is seen in every photo, in order."""
 
     def cut(photo: Photo) -> tuple[tuple[Glimpse, Float32], UInt8]:
-        image = _open(photo)
+        image = read_annotated(photo.path, photo.width, photo.height)
         picture = Picture(image, path=photo.path)
         glimpse, crops = looking.glimpse(picture, model.encoder.preprocessing)
         boxes = np.array([thing.box for thing in photo.things], np.float32).reshape(-1, 4)
@@ -139,19 +139,6 @@ def _look(
         assert embeddings is not None
         given, rest = np.split(embeddings, [len(photo.things)])
         yield photo, SeenPhoto(glimpse.complete(rest).embeddings, found, given)
-
-
-def _open(photo: Photo) -> Image.Image:
-    try:
-        image = read_image(photo.path)
-    except ImageError as error:
-        raise DataError(f"{photo.path}: {error}; mend it or take it out of the set") from error
-    if image.size != (photo.width, photo.height):
-        raise DataError(
-            f"{photo.path} has {image.width} x {image.height} pixels, and its annotation is of "
-            f"{photo.width} x {photo.height}: restore the photo that was annotated"
-        )
-    return image
 
 
 def _found(image: Image.Image, looking: Looking, windows: Float32) -> Float32:

@@ -15,8 +15,7 @@ from PIL import Image, ImageOps
 
 from finesight.datasets import View
 from finesight.encoders.preprocessing import Preprocessing
-from finesight.errors import DataError
-from finesight.images import decode_image
+from finesight.images import decode_image, read_annotated
 from finesight.training.crops import cut
 from finesight.training.item_examples import Example
 
@@ -63,23 +62,10 @@ def keep_parts(photos: Sequence[Example]) -> list[Part]:
     decoded: tuple[object, Image.Image | None] = (None, None)
     for photo in photos:
         if decoded[0] != photo.path:
-            decoded = (photo.path, _decode(photo))
+            decoded = (photo.path, read_annotated(photo.path, photo.width, photo.height))
         assert decoded[1] is not None
         parts.append(_part(decoded[1], photo))
     return parts
-
-
-def _decode(photo: Example) -> Image.Image:
-    try:
-        image = decode_image(photo.path.read_bytes())
-    except OSError as error:
-        raise DataError(f"{photo.path} cannot be read ({error}): restore the photo") from error
-    if image.size != (photo.width, photo.height):
-        raise DataError(
-            f"{photo.path} has {image.width} × {image.height} pixels and its annotation says "
-            f"{photo.width} × {photo.height}: correct the annotation or restore the photo"
-        )
-    return image
 
 
 def _part(image: Image.Image, photo: Example) -> Part:
