@@ -18,8 +18,8 @@ SAMPLE := data/sample
 demo: .venv/core  ## index the sample, search it, evaluate, write demo/index.html
 	$(BIN)/finesight demo $(SAMPLE) --out demo --model mini
 
-test: .venv/dev  ## all tests
-	$(BIN)/python -m pytest
+test: .venv/dev  ## all tests, a file at a time on every core
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 lint: .venv/dev  ## style, types, and the arrows between the rooms
 	$(BIN)/ruff check .

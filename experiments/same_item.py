@@ -28,7 +28,7 @@ from finesight.looking.schemes import resolve_effort
 from finesight.models import Model
 from finesight.scoring import ITEM_SHARPNESS, soft_max_over_regions
 from finesight.training.features import write_features
-from finesight.training.item_examples import CAPTIONS, examples, scene_objects
+from finesight.training.item_examples import CAPTIONS, described, examples
 from finesight.training.item_export import put_items_into_bundle, write_tuned_bundle
 from finesight.training.item_start import begin_network, begin_tower, caption_tokenizer
 from finesight.training.item_towers import FrozenTower, TunedTower
@@ -48,15 +48,11 @@ ROUNDS = 5  # views that the frozen tower looks at
 
 @dataclass(frozen=True)
 class Ingredients:
-    """What a row is trained with: losses, and what the captions say.
-
-    others: what is known of the objects of scenes, of which few are seen twice: "", "captions" or
-    "identities" (and captions).
-    """
+    """What a row is trained with: losses, what the captions say, and further captioned objects."""
 
     losses: tuple[str, ...]
     captions: str = "detailed"
-    others: str = ""
+    others: bool = False
 
 
 TRAINED = {
@@ -64,11 +60,9 @@ TRAINED = {
     "captions alone": Ingredients(("itc", "itm")),
     "+ ArcFace + captions": Ingredients(("arcface", "itc", "itm")),
     "  captions by the template": Ingredients(("arcface", "itc", "itm"), "template"),
-    "  captions of more objects": Ingredients(("arcface", "itc"), others="captions"),
     "+ ArcFace + boxes": Ingredients(("arcface", "box")),
     "all": Ingredients(("arcface", "itc", "itm", "box")),
-    "+ ArcFace, more items": Ingredients(("arcface",), others="identities"),
-    "all, more items": Ingredients(("arcface", "itc", "itm", "box"), others="identities"),
+    "all, captions of more objects": Ingredients(("arcface", "itc", "itm", "box"), others=True),
 }
 """Every trained row, on top of regions."""
 
@@ -77,23 +71,15 @@ TUNED = (
     "+ ArcFace + captions",
     "+ ArcFace + boxes",
     "all",
-    "+ ArcFace, more items",
-    "all, more items",
+    "all, captions of more objects",
 )
 """The rows that are trained with a learning tower too."""
 
 SCENES = ("train-textured", "train-plain", "objects-textured", "objects-plain")
-"""Of the further objects: sets with the training's instances, none of which is tested on."""
+"""Of the further objects, of which captions are all that is known."""
 
-_FEW = ItemRecipe(steps=90, batch=192, rate=1e-3, validate_every=15)
-_LEARNING = ItemRecipe(steps=120, batch=192, rate=1e-3, tower_rate=5e-4, validate_every=20)
-RECIPES = {
-    (False, False): _FEW,
-    (False, True): replace(_FEW, steps=300, validate_every=50),
-    (True, False): _LEARNING,
-    (True, True): replace(_LEARNING, steps=600, validate_every=50),
-}
-"""By whether the tower learns, and whether there are more items than the pairs'."""
+FROZEN = ItemRecipe(steps=120, batch=192, rate=1e-3, validate_every=20)
+LEARNING = ItemRecipe(steps=250, batch=192, rate=1e-3, tower_rate=5e-4, validate_every=50)
 
 
 def _encoded(views: list[View], model: Model, kept: Path) -> Float32:
@@ -210,7 +196,7 @@ class Study:
         self.kept: Path = options.kept
         self.training = _part(read_items(options.scenes / options.training), options.images)
         self.validation = read_items(options.scenes / "items-val")
-        self._towers: dict[tuple[str, bool], FrozenTower] = {}
+        self._towers: dict[tuple[bool, bool], FrozenTower] = {}
 
     @cached_property
     def test(self) -> ItemSet:
@@ -229,7 +215,7 @@ class Study:
         """Return a trained bundle, trained now if it is not there yet."""
         about = TRAINED[row]
         name = f"{'tuned' if tuned else 'frozen'}-{'-'.join(about.losses)}-{about.captions}"
-        name += f"{'-' if about.others else ''}{about.others}-{len(self.training.photos)}-{seed}"
+        name += f"{'-others' if about.others else ''}-{len(self.training.photos)}-{seed}"
         out = self.kept / name
         if not out.exists():
             print(out.name, file=sys.stderr)
@@ -240,8 +226,8 @@ class Study:
         found = examples(self.training, CAPTIONS[about.captions])
         for name in SCENES if about.others else ():
             scenes = clevr_ds.load(self.options.scenes / name)
-            found += scene_objects(scenes, about.others == "identities")[: self.options.others]
-        recipe = RECIPES[tuned, about.others == "identities"]
+            found += described(scenes)[: self.options.others]
+        recipe = LEARNING if tuned else FROZEN
         recipe = replace(recipe, losses=dict.fromkeys(about.losses, 1.0), seed=seed, untold=0.5)
         if self.options.quick:
             recipe = replace(recipe, steps=30, validate_every=10)

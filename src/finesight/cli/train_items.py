@@ -52,12 +52,6 @@ def items(
             help="Rendered scenes whose objects teach words alone, beside the items; repeatable."
         ),
     ] = None,
-    identified: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="Rendered scenes whose objects are items too, most of them seen once; repeatable."
-        ),
-    ] = None,
     tune: Annotated[
         bool, typer.Option(help="Train the vision tower too; collections are then indexed anew.")
     ] = False,
@@ -85,7 +79,7 @@ def items(
     from finesight.datasets import clevr_ds
     from finesight.models import load_model
     from finesight.models.bundle import MANIFEST
-    from finesight.training.item_examples import scene_objects
+    from finesight.training import item_examples
     from finesight.training.items import ItemRecipe
 
     started = time.monotonic()
@@ -99,9 +93,8 @@ def items(
         losses=dict.fromkeys(names, 1.0), steps=steps, batch=batch, rate=rate, seed=seed
     )
     found = _examples(datasets, captions)
-    for scenes, known in ((described, False), (identified, True)):
-        for place in scenes or []:
-            found += scene_objects(clevr_ds.load(place), known)
+    for place in described or []:
+        found += item_examples.described(clevr_ds.load(place))
     held = _held(validation, loaded)
     provenance = {
         "command": shlex.join(["finesight", *sys.argv[1:]]),

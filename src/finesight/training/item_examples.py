@@ -49,12 +49,8 @@ def examples(items: ItemSet, say: Callable[[View], str | None]) -> list[Example]
     ]
 
 
-def scene_objects(scenes: SceneSet, identified: bool) -> list[Example]:
-    """Return the objects of rendered scenes with detailed captions.
-
-    identified: with their identities, which are those of rendered items (a scene's instances are
-    none that a set of another split has); else they teach words alone.
-    """
+def described(scenes: SceneSet) -> list[Example]:
+    """Return the objects of rendered scenes with detailed captions and without identities."""
     return [
         Example(
             image.path,
@@ -62,7 +58,7 @@ def scene_objects(scenes: SceneSet, identified: bool) -> list[Example]:
             image.height,
             thing.box,
             "other",
-            (thing.class_name, thing.instance, thing.color, thing.material) if identified else None,
+            None,
             _sentence(thing.material, thing.color, thing.class_name),
         )
         for image in scenes.images
