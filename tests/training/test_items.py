@@ -213,18 +213,43 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(found, items, mini, tm
         pass
 
     def stop(progress):
-        if progress.step == 8:
+        if progress.step == 4:
             raise Stop
 
     kept = tmp_path / "run"
     with pytest.raises(Stop):
-        # The report of step 8 comes before its checkpoint: what is kept is step 4's.
         train(found, items, mini, recipe, checkpoint=kept, report=stop)
     resumed = train(found, items, mini, recipe, checkpoint=kept)[0]
     for name, value in whole.state_dict().items():
         assert torch.allclose(value, resumed.state_dict()[name]), name
     with pytest.raises(InputError, match="other settings"):
         train(found, items, mini, replace(recipe, rate=0.5), checkpoint=kept)
+
+
+@pytest.mark.parametrize("helps", [True, False])
+def test_what_is_said_stays_where_it_validates_better(helps, found, items, mini, tmp_path):
+    recipe = ItemRecipe({"itc": 1.0}, steps=2, batch=12, validate_every=2)
+    tokenizer = caption_tokenizer(BUNDLED["mini"], [each.caption for each in found])
+    network = begin_network(mini.encoder, BUNDLED["mini"], tokenizer, 0)
+    tower = FrozenTower(mini.encoder, ViewSampler(keep_parts(found), 64, 0), 1, False)
+
+    def score(embeddings):
+        return float((embeddings.shape[1] > 128) == helps)
+
+    validation = Held(held(items, mini).crops, score)
+    learned = Learned.of(found, tokenizer)
+    assert train_items(network, tower, learned, validation, recipe) == 1.0
+    said = {each.caption for each in found}
+    assert network.head.width == 128 + (len(said) if helps else 0)
+    out = tmp_path / "model"
+    assert put_items_into_bundle(network, BUNDLED["mini"], {}, out) > 0.9999
+    manifest = json.loads((out / "finesight.json").read_text())
+    embeddings = mini.encoder.encode_images(validation.crops[:3])
+    items_ = ItemHead.open(out)(embeddings)
+    assert items_.shape == (3, network.head.width) == (3, manifest["items"]["width"])
+    with torch.inference_mode():
+        ours = network.head(torch.from_numpy(embeddings)).numpy()
+    np.testing.assert_allclose(items_, ours, atol=1e-4)
 
 
 def test_a_frozen_head_goes_into_a_copy_of_the_bundle(found, items, mini, tmp_path):

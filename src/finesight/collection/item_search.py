@@ -20,7 +20,7 @@ from finesight.errors import InputError
 from finesight.scoring import ITEM_SHARPNESS, max_over_regions, soft_max_over_regions
 from finesight.types import Query
 
-CANDIDATES = 200
+CANDIDATES = 100
 """Images whose regions are compared, at least; and so many times the hits asked for:"""
 
 _MORE = 10

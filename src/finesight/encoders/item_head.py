@@ -20,7 +20,7 @@ ITEM_HEAD = "onnx/item_head.onnx"
 """Where a bundle keeps it."""
 
 _MANIFEST = "finesight.json"
-_AT_ONCE = 2**16  # regions: the largest intermediate array then holds some tens of MiB
+_AT_ONCE = 2**14  # regions: the largest intermediate array then holds some tens of MiB
 
 
 class ItemHead:

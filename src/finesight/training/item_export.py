@@ -60,7 +60,7 @@ def put_items_into_bundle(
     """
     changed = bundle_to_change(bundle, out)
     agreement = export_item_head(network.head, changed / ITEM_HEAD)
-    add_items(changed, network.settings.width, provenance)
+    add_items(changed, network.head.width, provenance)
     return agreement
 
 
@@ -99,5 +99,5 @@ def write_tuned_bundle(
         shutil.copy(bundle / OBJECTNESS, out / OBJECTNESS)
         add_objectness(out, old.objectness.cost, old.provenance["objectness"])
     agreement = min(agreement, export_item_head(network.head, out / ITEM_HEAD))
-    add_items(out, network.settings.width, provenance)
+    add_items(out, network.head.width, provenance)
     return agreement

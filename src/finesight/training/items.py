@@ -38,6 +38,9 @@ LOSSES = ("arcface", "itc", "itm", "box", "mlm")
 OF_WORDS = ("itc", "itm", "box", "mlm")
 """Those that need captions."""
 
+MOST_SAID = 1000
+"""Captions that an item embedding may tell apart; of more, none: they are no list of kinds."""
+
 OF_PAIRS = ("itm", "box", "mlm")
 """Those that need the cross-modal encoder, and so the tower's feature maps."""
 
@@ -169,8 +172,9 @@ def train_items(
 ) -> float:
     """Train network and, where it learns, tower; leave the best validation's weights in them.
 
-    Returns that validation's score. about: what else a checkpoint belongs to. A run that was
-    interrupted goes on after its last validation as if it had never stopped.
+    Where captions are learned by ITC, what they say becomes part of the item embeddings if that
+    validates better. Returns the best validation's score. about: what else a checkpoint belongs to.
+    A run that was interrupted goes on after its last validation as if it had never stopped.
     """
     run = _Run(network, tower, learned, recipe)
     frozen = tower.regions(held.crops) if tower.module is None else None
@@ -199,7 +203,24 @@ def train_items(
     network.eval()
     if tower.module is not None:
         tower.module.eval()
+    if "itc" in recipe.losses and (said := _said(network, learned.words)) is not None:
+        network.head.said = said
+        spoken = validate()
+        if spoken > best_score:
+            return spoken
+        network.head.said = None
     return best_score
+
+
+@torch.no_grad()
+def _said(network: ItemNetwork, words: Words) -> Tensor | None:
+    """Return the embeddings (t, d) of all that is said of the examples; None where that is much."""
+    there = torch.from_numpy(words.there)
+    _, places = np.unique(words.groups[there].numpy(), return_index=True)
+    if len(places) > MOST_SAID:
+        return None
+    rows = torch.nonzero(there)[:, 0][torch.from_numpy(places)]
+    return network.texts(words.ids[rows], words.mask[rows])
 
 
 class _Run:
