@@ -37,6 +37,7 @@ SAMPLE = Path(__file__).parent.parent / "data" / "sample" / "images"
 BLOCK = 2048  # images that are written at a time
 TOP = 10
 NOISE = 0.3
+CAPTIONS = 816  # that a head tells apart: all colours, materials and classes of rendered items
 
 
 def main() -> None:
@@ -44,7 +45,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="mini")
     parser.add_argument("--images", type=int, default=100_000)
-    parser.add_argument("--regions", type=int, default=23, help="stored of an image")
+    parser.add_argument("--regions", type=int, default=13, help="stored of an image")
     parser.add_argument("--vectors", type=int, default=8, help="fused, of an image")
     parser.add_argument("--queries", type=int, default=200)
     parser.add_argument("--work", type=Path, help="where the collection is kept")
@@ -73,6 +74,8 @@ def untrained(model: Model, folder: Path) -> ItemHead:
 
     network = ItemHeadNetwork(model.encoder.width, HIDDEN)
     torch.nn.init.normal_(network.second.weight, std=0.05)
+    said = torch.randn(CAPTIONS, model.encoder.width)
+    network.said = torch.nn.functional.normalize(said, dim=1)
     export_item_head(network, folder / ITEM_HEAD)
     return ItemHead(folder / ITEM_HEAD)
 

@@ -26,8 +26,8 @@ from finesight.models import Model
 
 SETS = ("train-textured", "train-plain")
 CROPS = 40  # of each image
-EPOCHS = 5
-SPARSE_EPOCHS = 4  # the first ones see half of the patches, at half the cost, after FLIP
+EPOCHS = 4
+SPARSE_EPOCHS = 3  # the first ones see half of the patches, at half the cost, after FLIP
 BATCH = 128
 RATE = 1.5e-3
 SIDE, PATCH, WIDTH, LAYERS, HEADS = 64, 8, 160, 6, 4
