@@ -217,7 +217,7 @@ def _said(network: ItemNetwork, words: Words) -> Tensor | None:
     """Return the embeddings (t, d) of all that is said of the examples; None where that is much."""
     there = torch.from_numpy(words.there)
     _, places = np.unique(words.groups[there].numpy(), return_index=True)
-    if len(places) > MOST_SAID:
+    if not 0 < len(places) <= MOST_SAID:
         return None
     rows = torch.nonzero(there)[:, 0][torch.from_numpy(places)]
     return network.texts(words.ids[rows], words.mask[rows])
