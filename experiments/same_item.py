@@ -21,6 +21,7 @@ from protocol import CACHE, arguments, print_table
 from finesight import load_model
 from finesight.datasets import ItemSet, View, clevr_ds, read_items
 from finesight.datasets.records import LabelledImage
+from finesight.encoders import Preprocessing
 from finesight.evaluation.item_retrieval import by_level
 from finesight.evaluation.items import ItemRanks, item_metrics, rank_items
 from finesight.images import read_image
@@ -41,7 +42,7 @@ from finesight.training.items import (
     Learned,
     train_items,
 )
-from finesight.types import WHOLE, Float32
+from finesight.types import WHOLE, Float32, UInt8
 
 ROUNDS = 5  # views that the frozen tower looks at
 
@@ -82,10 +83,18 @@ FROZEN = ItemRecipe(steps=120, batch=192, rate=1e-3, validate_every=20)
 LEARNING = ItemRecipe(steps=250, batch=192, rate=1e-3, tower_rate=5e-4, validate_every=50)
 
 
+_CUT: dict[tuple[str, Preprocessing], UInt8] = {}
+"""What was cut out for one model serves all that look at crops of the same kind."""
+
+
 def _encoded(views: list[View], model: Model, kept: Path) -> Float32:
     """Return the embeddings (n, d) of the views' boxes, once computed."""
     if not kept.exists():
-        found = model.encoder.encode_images(box_crops(views, model.encoder.preprocessing))
+        preprocessing = model.encoder.preprocessing
+        key = (kept.name, preprocessing)
+        if key not in _CUT:
+            _CUT[key] = box_crops(views, preprocessing)
+        found = model.encoder.encode_images(_CUT[key])
         kept.parent.mkdir(parents=True, exist_ok=True)
         np.save(kept, found)
     seen: Float32 = np.load(kept)

@@ -88,8 +88,10 @@ def _part(image: Image.Image, photo: Example) -> Part:
 def box_crops(views: Sequence[View], preprocessing: Preprocessing) -> NDArray[np.uint8]:
     """Cut each item's box out of its photo, as a region is looked at: (n, side, side, 3)."""
     crops = np.empty((len(views), preprocessing.side, preprocessing.side, 3), np.uint8)
+    path, image = None, Image.new("RGB", (1, 1))
     for place, view in enumerate(views):
-        image = decode_image(view.photo.path.read_bytes())
+        if view.photo.path != path:  # several of one photo follow each other
+            path, image = view.photo.path, decode_image(view.photo.path.read_bytes())
         crops[place] = preprocessing.cut(image, np.array([view.thing.box], np.float32))[0]
     return crops
 
