@@ -59,7 +59,8 @@ def main() -> None:
         head = model.item_head or untrained(model, Path(temporary))
         photos = sorted(SAMPLE.glob("*.jpg"))[:60]
         seen = look(model, photos)
-        place = work / f"items-{model.fingerprint}-{options.images}-{options.regions}.lance"
+        name = f"images-{model.fingerprint}-{options.images}-{options.regions}.lance"
+        place = work / name  # as collections name theirs: the index stands beside it
         if not (place / "ready").exists():
             write(place, seen, options)
         run(model, head, place, photos, options)
