@@ -76,10 +76,8 @@ def items(
       --captions detailed --tune --out mini-items-tuned
     """
     _need_torch()
-    from finesight.datasets import clevr_ds
     from finesight.models import load_model
     from finesight.models.bundle import MANIFEST
-    from finesight.training import item_examples
     from finesight.training.items import ItemRecipe
 
     started = time.monotonic()
@@ -92,9 +90,7 @@ def items(
     recipe = ItemRecipe(
         losses=dict.fromkeys(names, 1.0), steps=steps, batch=batch, rate=rate, seed=seed
     )
-    found = _examples(datasets, captions)
-    for place in described or []:
-        found += item_examples.described(clevr_ds.load(place))
+    found = _examples(datasets, described or [], captions)
     held = _held(validation, loaded)
     provenance = {
         "command": shlex.join(["finesight", *sys.argv[1:]]),
@@ -126,9 +122,9 @@ def _need_torch() -> None:
         ) from error
 
 
-def _examples(datasets: list[Path], captions: str) -> list[Example]:
+def _examples(datasets: list[Path], described: list[Path], captions: str) -> list[Example]:
     """Read the photos to learn from, with what is said of them."""
-    from finesight.datasets import read_items
+    from finesight.datasets import clevr_ds, read_items
     from finesight.training import item_examples
 
     found: list[Example] = []
@@ -141,6 +137,8 @@ def _examples(datasets: list[Path], captions: str) -> list[Example]:
             f"{', '.join(map(str, datasets))}: no photo shows an item that others show too (its "
             "style is 0 everywhere): name a set with pairs"
         )
+    for place in described:
+        found += item_examples.described(clevr_ds.load(place))
     return found
 
 

@@ -13,17 +13,12 @@ import numpy as np
 from finesight.collection.asking import QueryVectors
 from finesight.collection.candidates import allowed_rows, nearest_by_fused, top_of
 from finesight.collection.schema import unpack
-from finesight.collection.search import Chosen, Scored, read_rows
+from finesight.collection.search import Chosen, Scored, candidates, read_rows
 from finesight.collection.snapshot import FlatVectors, Snapshot
 from finesight.encoders.item_head import ItemHead
 from finesight.errors import InputError
 from finesight.scoring import ITEM_SHARPNESS, max_over_regions, soft_max_over_regions
 from finesight.types import Query
-
-CANDIDATES = 100
-"""Images whose regions are compared, at least; and so many times the hits asked for:"""
-
-_MORE = 10
 
 
 def check_item_query(query: Query, rank_by: str, others: dict[str, bool]) -> None:
@@ -62,7 +57,7 @@ def rank_items(
     embeddings; the score is the soft maximum over regions, a little more.
     """
     wanted = k + len(query.left_out)
-    item, count = head(query.vectors)[0], _candidates(wanted)
+    item, count = head(query.vectors)[0], candidates(wanted)
     chosen: Chosen = where
     if rank_by == "regions":
         near = _nearest(snapshot, replace(query, vectors=item[None]), query, count, where, head)
@@ -110,11 +105,3 @@ def _nearest(
 
     allowed = None if where is None else allowed_rows(snapshot.dataset, where)
     return top_of(snapshot.kept(head, make), items, count, allowed)[1]
-
-
-def _candidates(wanted: int) -> int:
-    """Return how many images are compared; it doubles, so that pages are of one ranking."""
-    count = CANDIDATES
-    while count < _MORE * wanted:
-        count *= 2
-    return count
