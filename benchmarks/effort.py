@@ -15,12 +15,12 @@ from pathlib import Path
 
 from encode import SIZE, _checkpoint, _ours, _photo, _rates, _ratio
 
-from finesight.looking.schemes import EFFORTS, parse_looking, resolve_effort
 from finesight.models import Model, load_model
 from finesight.models.bundle import add_objectness
-from finesight.networks.objectness import Objectness
-from finesight.training.bundle_export import export_model
-from finesight.training.objectness import canvas_cost, export_objectness
+from finesight.proposals.registry import EFFORTS, parse_proposer, resolve_effort
+from finesight.research.networks.objectness import Objectness
+from finesight.research.training.bundle_export import export_model
+from finesight.research.training.finder.training import canvas_cost, export_objectness
 
 
 def main() -> None:
@@ -43,7 +43,7 @@ def main() -> None:
         photos = [_photo(folder / f"{i}.jpg", i) for i in range(8 * count)]
         for name, (model, images) in models.items():
             print(f"{name}, {images} photos of {SIZE[0]} x {SIZE[1]} pixels")
-            ways = {"cc10": "cc10"} | {e: resolve_effort(e, model.sight) for e in EFFORTS}
+            ways = {"cc10": "cc10"} | {e: resolve_effort(e, model.capabilities) for e in EFFORTS}
             found = _rates(
                 {
                     label: lambda model=model, way=way, images=images: _ours(
@@ -55,9 +55,13 @@ def main() -> None:
                 "images/s",
             )
             for effort in EFFORTS:
-                passes = parse_looking(ways[effort], model.sight).passes(*SIZE)
+                forward_passes = parse_proposer(ways[effort], model.capabilities).forward_passes(
+                    *SIZE
+                )
                 times = _ratio(found, effort, "cc10")
-                print(f"  {effort}: {ways[effort]}, {passes:.1f} passes, times cc10: {times}")
+                print(
+                    f"  {effort}: {ways[effort]}, {forward_passes:.1f} passes, times cc10: {times}"
+                )
 
 
 if __name__ == "__main__":

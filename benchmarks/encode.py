@@ -21,10 +21,10 @@ import transformers
 from PIL import Image
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from finesight.collection.indexing import Source, look_at_files
-from finesight.collection.walking import find_images
+from finesight.indexing.encode import Source, encode_files
+from finesight.indexing.walking import find_images
 from finesight.models import Model, load_model
-from finesight.training.bundle_export import export_model
+from finesight.research.training.bundle_export import export_model
 
 ROUNDS = 5
 SIZE = (2000, 1500)
@@ -105,7 +105,7 @@ def _bare(model: Model, count: int) -> None:
 
 def _ours(model: Model, images: Sequence[Path], regions: str) -> None:
     sources = [Source(found) for found in find_images(images).images]
-    for _ in look_at_files(sources, model, regions, model.vectors, lambda digest: False):
+    for _ in encode_files(sources, model, regions, model.vectors, lambda digest: False):
         pass
 
 

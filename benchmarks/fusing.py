@@ -17,10 +17,10 @@ from encode import _checkpoint
 
 from finesight.fusion import NetworkFusion, farthest_points, salient_clusters
 from finesight.models import Model, load_model
-from finesight.networks.fusion import FusionSettings, build_fusion
-from finesight.regions.complete_cover import complete_cover
-from finesight.training.bundle_export import export_model
-from finesight.training.fusion_export import export_fusion
+from finesight.proposals.geometry.complete_cover import complete_cover
+from finesight.research.networks.fusion import FusionSettings, build_fusion
+from finesight.research.training.bundle_export import export_model
+from finesight.research.training.fusion.export import export_fusion
 from finesight.types import ImageVectors
 
 ROUNDS = 5

@@ -23,7 +23,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from finesight import Collection, load_model
-from finesight.collection.schema import unpack
+from finesight.store.schema import unpack
 
 BATCH = 64  # images a commit
 INDEX = [sys.executable, "-m", "finesight", "index", "--model", "mini", "--regions", "grid2"]

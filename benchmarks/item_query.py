@@ -23,15 +23,15 @@ import numpy as np
 import pyarrow as pa
 
 from finesight import load_model
-from finesight.collection.asking import QueryVectors
-from finesight.collection.item_search import rank_items
-from finesight.collection.schema import lists, table_schema
-from finesight.collection.snapshot import Snapshot
-from finesight.collection.upkeep import keep_fast
-from finesight.encoders.item_head import ITEM_HEAD, ItemHead
-from finesight.images import Picture, read_image
-from finesight.looking.schemes import parse_looking
+from finesight.images.open import Picture, read_image
+from finesight.matching.item_head import ITEM_HEAD, ItemHead
 from finesight.models import Model
+from finesight.proposals.registry import parse_proposer
+from finesight.search.encode import QueryVectors
+from finesight.search.items import rank_items
+from finesight.store.schema import lists, table_schema
+from finesight.store.snapshot import Snapshot
+from finesight.store.upkeep import keep_fast
 
 SAMPLE = Path(__file__).parent.parent / "data" / "sample" / "images"
 BLOCK = 2048  # images that are written at a time
@@ -70,8 +70,8 @@ def untrained(model: Model, folder: Path) -> ItemHead:
     """Return a head of the usual size with random weights: it costs what a trained one does."""
     import torch
 
-    from finesight.networks.items import HIDDEN, ItemHeadNetwork
-    from finesight.training.item_export import export_item_head
+    from finesight.research.networks.items import HIDDEN, ItemHeadNetwork
+    from finesight.research.training.items.export import export_item_head
 
     network = ItemHeadNetwork(model.encoder.width, HIDDEN)
     torch.nn.init.normal_(network.second.weight, std=0.05)
@@ -83,11 +83,11 @@ def untrained(model: Model, folder: Path) -> ItemHead:
 
 def look(model: Model, photos: list[Path]) -> np.ndarray:
     """Return the embeddings (n, d) of the regions that the model keeps of some photos."""
-    looking = parse_looking(model.regions, model.sight)
+    proposer = parse_proposer(model.regions, model.capabilities)
     found = []
     for photo in photos:
-        glimpse, crops = looking.glimpse(Picture(read_image(photo)), model.encoder.preprocessing)
-        found.append(glimpse.complete(model.encoder.encode_images(crops)).embeddings)
+        proposals, crops = proposer.propose(Picture(read_image(photo)), model.encoder.preprocessing)
+        found.append(proposals.complete(model.encoder.encode_images(crops)).embeddings)
     return np.concatenate(found)
 
 

@@ -16,9 +16,9 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 
-from finesight.networks.blockwise import Encoded, all_scores
-from finesight.networks.matcher import MatcherSettings
-from finesight.networks.matcher_kinds import build_matcher
+from finesight.research.networks.blockwise import Encoded, all_scores
+from finesight.research.networks.matcher import MatcherSettings
+from finesight.research.networks.matcher_kinds import build_matcher
 
 REGIONS, WIDTH = 36, 1024
 SHORTEST, LONGEST = 7, 17  # words of a caption, begin and end among them: COCO's mean is 12

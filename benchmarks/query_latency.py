@@ -224,12 +224,12 @@ def by_finesight(folder: Path, each: int) -> tuple[Find, list[int], int]:
     """
     import lance
 
-    from finesight.collection.asking import QueryVectors
-    from finesight.collection.search import search_table
-    from finesight.collection.snapshot import FLAT, Snapshot
-    from finesight.collection.tuning import tune
-    from finesight.collection.upkeep import keep_fast
-    from finesight.collection.vector_index import index_path
+    from finesight.search.encode import QueryVectors
+    from finesight.search.ranking import search_table
+    from finesight.search.tune import tune
+    from finesight.store.snapshot import FLAT, Snapshot
+    from finesight.store.upkeep import keep_fast
+    from finesight.store.vector_index import index_path
 
     stored = np.load(folder / "vectors.npy", mmap_mode="r")
     place = folder / "images-bench.lance"
@@ -257,7 +257,7 @@ def write_collection(place: Path, vectors: np.ndarray, each: int, regions: int |
     import lance
     import pyarrow as pa
 
-    from finesight.collection.schema import lists, table_schema
+    from finesight.store.schema import lists, table_schema
 
     rng = np.random.default_rng(3)
     schema = table_schema(WIDTH)
@@ -379,10 +379,10 @@ def memory(kind: str) -> float:
 
 def whole_search(folder: Path) -> dict[str, dict[str, float]]:
     """Time a search with 166 regions an image, in float16, in int8, and thinned out."""
-    from finesight.collection.asking import QueryVectors
-    from finesight.collection.search import search_table
-    from finesight.collection.snapshot import Snapshot
-    from finesight.collection.storage import Storage, rewrite
+    from finesight.search.encode import QueryVectors
+    from finesight.search.ranking import search_table
+    from finesight.store.snapshot import Snapshot
+    from finesight.store.storage import Storage, rewrite
 
     world = World()
     vectors = world.images(np.random.default_rng(4), 8 * 1000).astype(np.float16)

@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from finesight.scenes import blender
-from finesight.scenes.render import prepare
-from finesight.scenes.sampling import Recipe
+from finesight.research.scenes import blender
+from finesight.research.scenes.render import prepare
+from finesight.research.scenes.sampling import Recipe
 
 REFERENCE = 64
 COMMAND = [sys.executable, "-m", "finesight", "render", "clevr-ds", "--seed", "5"]

@@ -26,18 +26,19 @@ import torch
 from protocol import arguments, feature_folder, features, print_table
 
 from finesight import load_model
-from finesight.datasets import CaptionSet, clevr_captions, hard_negatives
-from finesight.datasets.hard_negatives import HardNegatives
-from finesight.evaluation.hard_negatives import Scorer, hard_negative_accuracy, score_pairs
-from finesight.looking.schemes import resolve_effort
-from finesight.metrics import KS, CaptionRecalls, caption_recalls
-from finesight.networks.matcher import Matcher, MatcherSettings
-from finesight.networks.matcher_kinds import ENSEMBLES, KINDS, build_matcher
-from finesight.networks.region_fusion import RegionFusionSettings, WithTextHead
+from finesight.proposals.registry import resolve_effort
 from finesight.queries.grammar import take_apart
-from finesight.training.caption_pairs import CaptionPairs
-from finesight.training.caption_training import PROBE, Recipe
-from finesight.training.matcher import (
+from finesight.research.datasets import CaptionSet, clevr_captions, hard_negatives
+from finesight.research.datasets.hard_negatives import HardNegatives
+from finesight.research.evaluation.hard_negatives import Scorer, hard_negative_accuracy, score_pairs
+from finesight.research.evaluation.metrics import KS, CaptionRecalls, caption_recalls
+from finesight.research.networks.matcher import Matcher, MatcherSettings
+from finesight.research.networks.matcher_kinds import ENSEMBLES, KINDS, build_matcher
+from finesight.research.networks.region_fusion import RegionFusionSettings, WithTextHead
+from finesight.research.training.matcher.loop import PROBE, Recipe
+from finesight.research.training.matcher.pairs import CaptionPairs
+from finesight.research.training.matcher.region_fusion import FusionOnPairs, train_region_fusion
+from finesight.research.training.matcher.training import (
     LONGEST_CAPTION,
     RECIPES,
     MatcherOnPairs,
@@ -45,8 +46,7 @@ from finesight.training.matcher import (
     tokens,
     train_matcher,
 )
-from finesight.training.region_fusion import FusionOnPairs, train_region_fusion
-from finesight.training.vocabulary import build_tokenizer, words_of
+from finesight.research.training.vocabulary import build_tokenizer, words_of
 
 QUICK_EPOCHS = 1
 SIZES = {"hidden": 128, "word_width": 128, "similarity": 64}
@@ -93,7 +93,7 @@ class Bench:
         torch.set_num_threads(1)
         self.options = options
         self.model = load_model(options.model)
-        self.regions = resolve_effort(options.regions, self.model.sight)
+        self.regions = resolve_effort(options.regions, self.model.capabilities)
         self.train, self.held, self.test = (
             self._pairs(name) for name in ("train-textured", "val-textured", "test-textured")
         )

@@ -18,11 +18,11 @@ import numpy as np
 from protocol import interval, print_table
 
 from finesight import load_model
-from finesight.collection.asking import encode_texts
-from finesight.datasets.flickr30k_cfq import Flickr30kCfq, load
-from finesight.datasets.typed_queries import KINDS
-from finesight.metrics import capped_recall
-from finesight.rank_fusion import RANK_FUSIONS
+from finesight.research.datasets.flickr30k_cfq import Flickr30kCfq, load
+from finesight.research.datasets.typed_queries import KINDS
+from finesight.research.evaluation.metrics import capped_recall
+from finesight.scoring.rank_fusion import RANK_FUSIONS
+from finesight.search.encode import encode_texts
 from finesight.types import Float32
 
 TOP = 10

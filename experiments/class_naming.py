@@ -18,10 +18,10 @@ from pathlib import Path
 import numpy as np
 
 from finesight import load_model
-from finesight.datasets import LabelledObject, read_dataset
-from finesight.images import read_image
-from finesight.regions import square_around
-from finesight.training.crops import centered_window
+from finesight.images.open import read_image
+from finesight.proposals.geometry import square_around
+from finesight.research.datasets import LabelledObject, read_dataset
+from finesight.research.training.encoder.crops import centered_window
 from finesight.types import Box
 
 SMALLEST = 24

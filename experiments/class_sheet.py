@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from finesight.scenes import blender
-from finesight.scenes.objects import PROCEDURAL
-from finesight.scenes.placing import fit_side
-from finesight.scenes.render import describe
-from finesight.scenes.sampling import Recipe, background, draw
+from finesight.research.scenes import blender
+from finesight.research.scenes.objects import PROCEDURAL
+from finesight.research.scenes.placing import fit_side
+from finesight.research.scenes.render import describe
+from finesight.research.scenes.sampling import Recipe, background, draw
 
 CELL, VIEWS, BLOCKS = 128, 4, 3
 _LABEL = 18

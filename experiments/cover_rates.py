@@ -12,7 +12,7 @@ import argparse
 
 from protocol import print_table
 
-from finesight.regions import complete_cover, cover, cover_rate
+from finesight.proposals.geometry import complete_cover, cover, cover_rate
 
 SIZES = ((640, 640), (2000, 1500))
 SMALLEST = 0.035  # of the longer side: a thing that fills a third of CC@10's smallest window

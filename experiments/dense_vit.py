@@ -18,9 +18,9 @@ from tiny_vit import LAYERS, tiny_vit
 
 from finesight.encoders.torch_hub import TransformersEncoder
 from finesight.encoders.torch_regions import TorchRegions
-from finesight.images import read_image
-from finesight.looking.dense import read_densely
-from finesight.regions import complete_cover
+from finesight.images.open import read_image
+from finesight.proposals.dense import read_densely
+from finesight.proposals.geometry import complete_cover
 from finesight.types import Float32
 
 CANVASES = (128, 192)
@@ -39,9 +39,9 @@ def main() -> None:
     images = [read_image(each.path) for each in test.scenes.images[: test.count]]
     seen = {name: [look(image) for image in images] for name, (look, _) in ways.items()}
     rows = []
-    for name, (_, passes) in ways.items():
+    for name, (_, forward_passes) in ways.items():
         found = [recall(q, scores(q, seen[name])) for q in map(test.classes, SUBSETS.values())]
-        rows.append([name, passes, *found])
+        rows.append([name, forward_passes, *found])
     print(f"val-textured, {test.count} images, tiny ViT; whole image beside every canvas")
     print_table(["", "passes", *SUBSETS], rows)
 
@@ -61,7 +61,7 @@ def _ways(encoder: TransformersEncoder) -> dict[str, tuple[Look, float]]:
         for name, tower in readouts.items():
             ways[f"canvas {canvas}, {name}"] = (
                 _canvas(encoder, tower, canvas),
-                1 + tower.passes(canvas),
+                1 + tower.forward_passes(canvas),
             )
     for cells in (1, 2, 3):
         count = len(complete_cover(640, 640, cells))

@@ -20,13 +20,13 @@ from PIL import Image
 from protocol import TestSet, arguments, bootstrap, interval, print_table, recall, scores
 
 from finesight.fusion import salient_clusters
-from finesight.images import Picture, read_image
-from finesight.looking.schemes import (
+from finesight.images.open import Picture, read_image
+from finesight.proposals.registry import (
     EFFORTS,
-    OF_OBJECTS,
-    OF_WINDOWS,
-    look_by,
-    parse_looking,
+    WITH_FINDER,
+    WITHOUT_FINDER,
+    encode_proposals,
+    parse_proposer,
     resolve_effort,
 )
 from finesight.types import ImageVectors
@@ -34,7 +34,7 @@ from finesight.types import ImageVectors
 SUBSETS = {"mix": "all", "S": "<1%", "L": ">5%"}
 COVERS = ("full", "cc2", "cc3", "cc4", "cc5", "cc7", "cc10", "grid4")
 DENSE = ("dense128", "dense160", "dense224")
-OBJECTS = ("objects192x3", *OF_OBJECTS.values(), "objects384x22")
+OBJECTS = ("objects192x3", *WITH_FINDER.values(), "objects384x22")
 SMALL_CROPS = ("objects256x7at56", "objects256x10at48")
 TIMED = 60
 REFERENCE = "cc10"
@@ -55,10 +55,13 @@ def main() -> None:
     ways = _ways(test, options.ways)
     seen = {name: test.seen(name) for name in ways}
     seconds = _seconds(test, ways)
-    passes = {name: parse_looking(name, test.model.sight).passes(640, 640) for name in ways}
+    forward_passes = {
+        name: parse_proposer(name, test.model.capabilities).forward_passes(640, 640)
+        for name in ways
+    }
     vectors = {name: [each.embeddings for each in images] for name, images in seen.items()}
     for name in (
-        resolve_effort(effort, test.model.sight) for effort in EFFORTS
+        resolve_effort(effort, test.model.capabilities) for effort in EFFORTS
     ):  # what a collection keeps of them
         if name in seen:
             vectors[f"{name}, 8 vectors"] = [salient_clusters(each, 8) for each in seen[name]]
@@ -79,13 +82,15 @@ def main() -> None:
     rows = []
     for name, cells in table.items():
         way = name.split(",")[0]
-        rows.append([name, f"{passes[way]:.1f}", f"{seconds[way] / seconds['full']:.1f}", *cells])
+        rows.append(
+            [name, f"{forward_passes[way]:.1f}", f"{seconds[way] / seconds['full']:.1f}", *cells]
+        )
     print(f"{options.set}, {test.count} images, {test.model.name}; one crop: "
           f"{1000 * seconds['full']:.2f} ms")  # fmt: skip
     heads = [f"{column}: R@1 [95 %], of CC@10, difference" for column in SUBSETS]
     print_table(["", "passes", "time", *heads], rows)
     if options.plot:
-        costs = {name: (passes[name], seconds[name] / seconds["full"]) for name in ways}
+        costs = {name: (forward_passes[name], seconds[name] / seconds["full"]) for name in ways}
         _plot(points, costs, options.plot)
 
 
@@ -94,10 +99,10 @@ def _ways(test: TestSet, only: list[str] | None) -> dict[str, Look]:
     model = test.model
 
     def way(name: str) -> Look:
-        looking = parse_looking(name, model.sight)
-        return lambda image: look_by(Picture(image), model.encoder, looking)
+        proposer = parse_proposer(name, model.capabilities)
+        return lambda image: encode_proposals(Picture(image), model.encoder, proposer)
 
-    names = (*COVERS, *OF_WINDOWS.values(), *SMALL_CROPS, *OBJECTS, *DENSE)
+    names = (*COVERS, *WITHOUT_FINDER.values(), *SMALL_CROPS, *OBJECTS, *DENSE)
     chosen = names if only is None else ("full", REFERENCE, *only)
     return {name: way(name) for name in chosen}
 
@@ -124,7 +129,7 @@ def _plot(points: dict[str, float], costs: dict[str, tuple[float, float]], path:
     kinds = {
         "Complete Cover": COVERS[:-1],
         "grid": COVERS[-1:],
-        "from coarse to fine": OF_WINDOWS.values(),
+        "from coarse to fine": WITHOUT_FINDER.values(),
         "dense map": DENSE,
         "objects": OBJECTS,
     }

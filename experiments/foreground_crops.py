@@ -17,11 +17,11 @@ import numpy as np
 from scipy import ndimage
 
 from finesight import load_model
-from finesight.datasets.clevr_ds import load
-from finesight.evaluation.class_prompts import largest_shares, square_around
-from finesight.images import read_image
-from finesight.metrics import class_prompt_recall
-from finesight.regions import complete_cover
+from finesight.images.open import read_image
+from finesight.proposals.geometry import complete_cover
+from finesight.research.datasets.clevr_ds import load
+from finesight.research.evaluation.class_prompts import largest_shares, square_around
+from finesight.research.evaluation.metrics import class_prompt_recall
 
 THRESHOLDS = (12, 24, 48)
 QUICK_IMAGES = 40
@@ -61,7 +61,7 @@ def main() -> None:
         texts = model.encoder.encode_texts([model.prompt.format(c) for c in scenes.classes])
         methods = ["whole", "cc10-max", *(f"components-{t}" for t in THRESHOLDS)]
         scores = {m: np.empty((len(texts), len(images))) for m in methods}
-        passes = dict.fromkeys(methods, 0)
+        forward_passes = dict.fromkeys(methods, 0)
         for i, image in enumerate(images):
             pixels = read_image(image.path)
             array = np.asarray(pixels, np.float32)
@@ -72,11 +72,11 @@ def main() -> None:
             whole = found[0][:, :1]
             scores["whole"][:, i] = whole[:, 0]
             scores["cc10-max"][:, i] = found[0].max(axis=1)
-            passes["whole"] += 1
-            passes["cc10-max"] += len(parts[0])
+            forward_passes["whole"] += 1
+            forward_passes["cc10-max"] += len(parts[0])
             for method, cosine in zip(methods[2:], found[1:], strict=True):
                 scores[method][:, i] = np.concatenate([whole, cosine], axis=1).max(axis=1)
-                passes[method] += 1 + cosine.shape[1]
+                forward_passes[method] += 1 + cosine.shape[1]
             print(f"\r{folder.name} {i + 1}/{len(images)}", end="", file=sys.stderr)
         print(file=sys.stderr)
         relevant = largest_shares(scenes)[:, : len(images)] > 0
@@ -85,7 +85,7 @@ def main() -> None:
         print("method           passes/image   R@1, %")
         for method in methods:
             recall = 100 * class_prompt_recall(scores[method], relevant, everything, 1)
-            print(f"{method:<16} {passes[method] / len(images):>12.1f} {recall:>8.1f}")
+            print(f"{method:<16} {forward_passes[method] / len(images):>12.1f} {recall:>8.1f}")
 
 
 if __name__ == "__main__":

@@ -40,12 +40,12 @@ from protocol import (
 
 from finesight.fusion import ClosedForm, farthest_points, salient_clusters
 from finesight.fusion.salient import cluster
-from finesight.networks.fusion import FusionNetwork, FusionSettings, build_fusion
-from finesight.training.features import FeatureCache, join_features
-from finesight.training.fusion import FusionTraining, train_fusion
-from finesight.training.fusion_validation import RecallOfClasses
-from finesight.training.proxies import TEMPLATES, Proxies, build_proxies
-from finesight.training.score_table import fill_table
+from finesight.research.networks.fusion import FusionNetwork, FusionSettings, build_fusion
+from finesight.research.training.features import FeatureCache, join_features
+from finesight.research.training.fusion.proxies import TEMPLATES, Proxies, build_proxies
+from finesight.research.training.fusion.score_table import fill_table
+from finesight.research.training.fusion.training import FusionTraining, train_fusion
+from finesight.research.training.fusion.validation import RecallOfClasses
 from finesight.types import Float32, ImageVectors
 
 KS = (1, 2, 4, 8, 16, 32)

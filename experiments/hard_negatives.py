@@ -14,15 +14,15 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from protocol import TestSet, arguments, print_table
 
-from finesight.datasets import hard_negatives
-from finesight.datasets.hard_negatives import HardNegatives
-from finesight.evaluation.hard_negatives import (
+from finesight.research.datasets import hard_negatives
+from finesight.research.datasets.hard_negatives import HardNegatives
+from finesight.research.evaluation.hard_negatives import (
     KindResult,
     Scorer,
     hard_negative_accuracy,
     score_pairs,
 )
-from finesight.scenes.words import NEGATIVE_KINDS
+from finesight.research.scenes.words import NEGATIVE_KINDS
 from finesight.types import Float32, ImageVectors
 
 SWAPS = {"attribute-swap": "attributes", "object-swap": "places"}

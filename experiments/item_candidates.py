@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 from protocol import TestSet, arguments, features
 
-from finesight.datasets import read_items
-from finesight.encoders.item_head import ItemHead
-from finesight.evaluation.items import rank_items
-from finesight.images import read_image
-from finesight.looking.crops import look_at
-from finesight.scoring import ITEM_SHARPNESS, max_over_regions, soft_max_over_regions
+from finesight.images.open import read_image
+from finesight.matching.item_head import ItemHead
+from finesight.proposals.crops import encode_boxes
+from finesight.research.datasets import read_items
+from finesight.research.evaluation.items import rank_items
+from finesight.scoring.similarity import ITEM_SHARPNESS, max_over_regions, soft_max_over_regions
 from finesight.types import Float32, ImageVectors
 
 AMONG = ("train-textured", "train-plain")
@@ -51,7 +51,7 @@ def main() -> None:
     boxes = [np.array([view.thing.box], np.float32) for view in users]
     queries = np.concatenate(
         [
-            look_at(read_image(view.photo.path), model.encoder, box).embeddings
+            encode_boxes(read_image(view.photo.path), model.encoder, box).embeddings
             for view, box in zip(users, boxes, strict=True)
         ]
     )

@@ -15,12 +15,12 @@ import numpy as np
 from protocol import arguments, features, print_table
 
 from finesight import load_model
-from finesight.datasets import read_items
-from finesight.encoders.item_head import ItemHead
-from finesight.evaluation.items import rank_items
-from finesight.looking.schemes import resolve_effort
-from finesight.scoring import max_over_regions, mean_over_regions, soft_max_over_regions
-from finesight.training.item_views import box_crops
+from finesight.matching.item_head import ItemHead
+from finesight.proposals.registry import resolve_effort
+from finesight.research.datasets import read_items
+from finesight.research.evaluation.items import rank_items
+from finesight.research.training.items.views import box_crops
+from finesight.scoring.similarity import max_over_regions, mean_over_regions, soft_max_over_regions
 from finesight.types import Float32
 
 AMONG = {"items-train": "shop", "val-textured": ""}  # sets, and whose photos of them
@@ -36,7 +36,7 @@ def main() -> None:
     options = parser.parse_args()
     model, head = load_model(options.model), ItemHead.open(options.head)
     assert head is not None
-    way = resolve_effort("normal", model.sight)
+    way = resolve_effort("normal", model.capabilities)
     items = read_items(options.scenes / "items-val")
     users = items.views("user")[:: 4 if options.quick else 1]
     queries = head(model.encoder.encode_images(box_crops(users, model.encoder.preprocessing)))

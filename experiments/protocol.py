@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from finesight import load_model
-from finesight.datasets.clevr_ds import SceneSet, load
-from finesight.evaluation.class_prompts import SUBSETS, largest_shares
-from finesight.looking.schemes import finds_objects
-from finesight.metrics import class_prompt_recall
 from finesight.models import Model
-from finesight.training.features import FeatureCache, write_features
+from finesight.proposals.registry import finds_objects
+from finesight.research.datasets.clevr_ds import SceneSet, load
+from finesight.research.evaluation.class_prompts import SUBSETS, largest_shares
+from finesight.research.evaluation.metrics import class_prompt_recall
+from finesight.research.training.features import FeatureCache, write_features
 from finesight.types import Float32, ImageVectors
 
 CACHE = Path("~/.cache/finesight").expanduser()

@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 from protocol import Queries, TestSet, arguments, recall
 
-from finesight.collection.storage import Storage, distinct_regions
-from finesight.looking.schemes import resolve_effort
-from finesight.scoring import cosines, max_over_regions, normalise, to_int8
+from finesight.proposals.registry import resolve_effort
+from finesight.scoring.similarity import cosines, max_over_regions, normalise, to_int8
+from finesight.store.storage import Storage, distinct_regions
 from finesight.types import ImageVectors
 
 KEPT = [
@@ -71,7 +71,7 @@ def main() -> None:
     asked = test.colored()
     lines = []
     for regions in options.regions:
-        regions = resolve_effort(regions, test.model.sight)
+        regions = resolve_effort(regions, test.model.capabilities)
         lines += _table(test, regions, asked)
     text = "\n".join(lines) + "\n"
     print(text, end="")

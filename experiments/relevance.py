@@ -19,11 +19,11 @@ from protocol import arguments, interval, print_table
 from seen_set import SeenSet
 
 from finesight import Collection
-from finesight.collection.rows import insert_rows
-from finesight.collection.schema import Record
-from finesight.metrics import auroc, expected_calibration_error
 from finesight.queries.grammar import take_apart
-from finesight.relevance import Background, Curve, fit_curve
+from finesight.research.evaluation.metrics import auroc, expected_calibration_error
+from finesight.scoring.calibration import Background, Curve, fit_curve
+from finesight.store.rows import insert_rows
+from finesight.store.schema import Record
 from finesight.types import Float32, ImageVectors
 
 TOP = 10
@@ -61,13 +61,13 @@ class Learned:
     bare: Curve
     described: Curve
 
-    def of(self, judged: list[Judged]) -> np.ndarray:
+    def of(self, calibrated: list[Judged]) -> np.ndarray:
         """Return the relevance of all hits, one query after another."""
-        return np.concatenate([self.of_one(each) for each in judged])
+        return np.concatenate([self.of_one(each) for each in calibrated])
 
-    def of_one(self, judged: Judged) -> np.ndarray:
+    def of_one(self, calibrated: Judged) -> np.ndarray:
         """Return the relevance of one query's hits (h,)."""
-        return (self.described if judged.combined else self.bare)(judged.values)
+        return (self.described if calibrated.combined else self.bare)(calibrated.values)
 
 
 def main() -> None:
@@ -81,22 +81,22 @@ def main() -> None:
     print(f"{options.set}, {seen.count} images, {options.regions} effort, {options.model}\n")
     asked = _queries(seen)
     texts = seen.model.background
-    background = seen.judge.background
+    background = seen.calibrator.background
     drawn: dict[str, tuple[list[Judged], Learned]] = {}
     rows = []
     for name, measure in MEASURES.items():
         curve = _learned(seen, background, texts, measure)
-        judged = _judge(seen, background, asked, measure)
-        drawn[name] = judged, curve
-        rows.append([name, *_figures(judged, curve)])
+        calibrated = _judge(seen, background, asked, measure)
+        drawn[name] = calibrated, curve
+        rows.append([name, *_figures(calibrated, curve)])
     print("every measure with its own curve, learned without labels; AUROC of the query's best")
     print("value over its first ten hits, ECE of the relevance of these hits (10 bins)")
     print_table(["", *_HEAD], rows)
-    judged, curve = drawn["margin (ours)"]
-    _print_intervals(judged, curve)
+    calibrated, curve = drawn["margin (ours)"]
+    _print_intervals(calibrated, curve)
     _print_unknown(seen, asked)
     _print_growth(seen, asked)
-    _print_nothing(judged, curve)
+    _print_nothing(calibrated, curve)
     _print_two_objects(seen)
     _print_cost(seen, options)
     if options.plot:
@@ -159,7 +159,7 @@ def _judge(
     """Return the hits of every query in the set, and in the set without its images."""
     vectors = np.stack([each.vector for each in asked])
     scores, regions = seen.scores(vectors), seen.best_regions(vectors)
-    judged = []
+    calibrated = []
     for each, best, region in zip(asked, scores, regions, strict=True):
         whole = np.ones(seen.count, bool)
         for images in [whole, ~each.relevant] if each.relevant.any() else [whole]:
@@ -168,8 +168,8 @@ def _judge(
             values = measure(background, each.text, best[left], seen.embeddings[region[hits]])
             right = each.relevant[hits]
             present = bool(each.relevant[left].any())
-            judged.append(Judged(values, right, present, each.combined))
-    return judged
+            calibrated.append(Judged(values, right, present, each.combined))
+    return calibrated
 
 
 def _learned(
@@ -191,33 +191,33 @@ def _learned(
 _HEAD = ("AUROC class", "colour x class", "ECE all", "class", "colour x class", "first hits")
 
 
-def _figures(judged: list[Judged], curve: Learned) -> list[str]:
-    classes = [each for each in judged if not each.combined]
-    pairs = [each for each in judged if each.combined]
+def _figures(calibrated: list[Judged], curve: Learned) -> list[str]:
+    classes = [each for each in calibrated if not each.combined]
+    pairs = [each for each in calibrated if each.combined]
     areas = [_auroc(each) for each in (classes, pairs)]
-    errors = [_error(each, curve) for each in (judged, classes, pairs)]
-    first = [Judged(e.values[:1], e.right[:1], e.present, e.combined) for e in judged]
+    errors = [_error(each, curve) for each in (calibrated, classes, pairs)]
+    first = [Judged(e.values[:1], e.right[:1], e.present, e.combined) for e in calibrated]
     return [f"{value:.3f}" for value in (*areas, *errors, _error(first, curve))]
 
 
-def _auroc(judged: list[Judged]) -> float:
-    present = np.array([each.values.max() for each in judged if each.present])
-    absent = np.array([each.values.max() for each in judged if not each.present])
+def _auroc(calibrated: list[Judged]) -> float:
+    present = np.array([each.values.max() for each in calibrated if each.present])
+    absent = np.array([each.values.max() for each in calibrated if not each.present])
     return auroc(present, absent)
 
 
-def _error(judged: list[Judged], curve: Learned) -> float:
-    right = np.concatenate([each.right for each in judged])
-    return expected_calibration_error(curve.of(judged), right)
+def _error(calibrated: list[Judged], curve: Learned) -> float:
+    right = np.concatenate([each.right for each in calibrated])
+    return expected_calibration_error(curve.of(calibrated), right)
 
 
-def _print_intervals(judged: list[Judged], curve: Learned) -> None:
+def _print_intervals(calibrated: list[Judged], curve: Learned) -> None:
     """Print 95 % intervals over resampled queries."""
     rng = np.random.default_rng(0)
     print("\nmargin (ours), 95 % intervals over the queries")
     for name, chosen in (
-        ("class", [e for e in judged if not e.combined]),
-        ("colour x class", [e for e in judged if e.combined]),
+        ("class", [e for e in calibrated if not e.combined]),
+        ("colour x class", [e for e in calibrated if e.combined]),
     ):
         areas, errors = [], []
         for _ in range(RESAMPLES):
@@ -240,24 +240,24 @@ def _print_unknown(seen: SeenSet, asked: list[Asked]) -> None:
         background = Background.of(texts, seen.model.encoder.encode_texts(said))
         others = [each for each in asked if not any(each.text.endswith(n) for n in known)]
         curve = _learned(seen, background, texts, _margin)
-        judged = _judge(seen, background, others, _margin)
-        rows.append([f"half {half + 1}", *_figures(judged, curve)])
+        calibrated = _judge(seen, background, others, _margin)
+        rows.append([f"half {half + 1}", *_figures(calibrated, curve)])
     print_table(["", *_HEAD], rows)
 
 
 def _print_growth(seen: SeenSet, asked: list[Asked]) -> None:
     """Print what a curve is worth that was learned when the collection was smaller."""
     print("\nmargin, ECE on the whole set with the curve of so many images")
-    judged = _judge(seen, seen.judge.background, asked, _margin)
+    calibrated = _judge(seen, seen.calibrator.background, asked, _margin)
     rng = np.random.default_rng(0)
     for share in (0.1, 0.25, 0.5, 1.0):
         images = np.sort(rng.permutation(seen.count)[: round(share * seen.count)])
         curves = seen.judged_with(seen.model.background, images).curves
         curve = Learned(curves.bare, curves.margin)
-        print(f"  {len(images):5} {_error(judged, curve):.3f}")
+        print(f"  {len(images):5} {_error(calibrated, curve):.3f}")
 
 
-def _print_nothing(judged: list[Judged], curve: Learned) -> None:
+def _print_nothing(calibrated: list[Judged], curve: Learned) -> None:
     """Print how often "nothing matches" is said, and is true."""
     print('\nqueries answered by "nothing matches", in percent')
     rows = []
@@ -267,7 +267,7 @@ def _print_nothing(judged: list[Judged], curve: Learned) -> None:
             for present in (True, False):
                 said = [
                     curve.of_one(each).max() < least
-                    for each in judged
+                    for each in calibrated
                     if each.combined == combined and each.present == present
                 ]
                 row.append(100 * float(np.mean(said)))
@@ -292,7 +292,7 @@ def _print_two_objects(seen: SeenSet) -> None:
         total = np.ones(TOP)
         for text, vector, regions in zip(texts, vectors, seen.best_regions(vectors), strict=True):
             region = seen.embeddings[regions[hits]]
-            total *= seen.judge.relevance(text, region @ vector, region)
+            total *= seen.calibrator.relevance(text, region @ vector, region)
         values.append(total)
         right.append(np.isin(hits, list(query.relevant)))
     error = expected_calibration_error(np.concatenate(values), np.concatenate(right))
@@ -308,16 +308,16 @@ def _print_cost(seen: SeenSet, options: argparse.Namespace) -> None:
         insert_rows(collection._table(), records, seen.model.encoder.width)
         texts = [f"{color} {name}" for color in ("red", "blue") for name in seen.scenes.classes]
         start = time.perf_counter()
-        judge = seen.judged_with(seen.model.background)
+        calibrator = seen.judged_with(seen.model.background)
         estimate = time.perf_counter() - start
         snapshot = collection._latest()
         times: dict[bool, list[float]] = {True: [], False: []}
         for text in [*texts[:5], *texts]:
-            for judged in (True, False):
-                snapshot.judge = judge if judged else None
+            for calibrated in (True, False):
+                snapshot.calibrator = calibrator if calibrated else None
                 start = time.perf_counter()
                 collection.search(text, parts="off")
-                times[judged].append(1000 * (time.perf_counter() - start))
+                times[calibrated].append(1000 * (time.perf_counter() - start))
     with_, without = (float(np.median(times[key][5:])) for key in (True, False))
     print(
         f"\na query of {seen.count} images: {without:.2f} ms, with relevance {with_:.2f} ms", end=""
@@ -338,15 +338,15 @@ def _draw(drawn: dict[str, tuple[list[Judged], Learned]], out: Path) -> None:
 
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.6))
     left.plot([0, 1], [0, 1], color="0.7", linewidth=1)
-    for name, (judged, curve) in drawn.items():
-        stated = curve.of(judged)
-        true = np.concatenate([each.right for each in judged])
+    for name, (calibrated, curve) in drawn.items():
+        stated = curve.of(calibrated)
+        true = np.concatenate([each.right for each in calibrated])
         place = np.minimum((stated * 10).astype(int), 9)
         bins = [place == each for each in range(10) if (place == each).sum() >= 10]
         left.plot(
             [stated[b].mean() for b in bins], [true[b].mean() for b in bins], "o-", label=name
         )
-        pairs = [each for each in judged if each.combined]
+        pairs = [each for each in calibrated if each.combined]
         present = np.array([each.values.max() for each in pairs if each.present])
         absent = np.array([each.values.max() for each in pairs if not each.present])
         steps = np.sort(np.concatenate([present, absent]))[::-1]

@@ -18,10 +18,10 @@ from caption_retrieval import ENSEMBLES, Bench
 from protocol import arguments, print_table
 
 from finesight.collection import Collection
-from finesight.datasets import clevr_captions
-from finesight.datasets.clevr_captions import LEVELS
-from finesight.networks.matcher import Ensemble
-from finesight.training.matcher_export import put_matcher_into_bundle
+from finesight.research.datasets import clevr_captions
+from finesight.research.datasets.clevr_captions import LEVELS
+from finesight.research.networks.matcher import Ensemble
+from finesight.research.training.matcher.export import put_matcher_into_bundle
 
 SAMPLE = Path(__file__).parent.parent / "data" / "sample"
 QUICK_CAPTIONS = 40

@@ -19,22 +19,20 @@ from PIL import Image, ImageDraw
 from protocol import CACHE, arguments, print_table
 
 from finesight import load_model
-from finesight.datasets import ItemSet, View, clevr_ds, read_items
-from finesight.datasets.records import LabelledImage
 from finesight.encoders import Preprocessing
-from finesight.evaluation.item_retrieval import by_level
-from finesight.evaluation.items import ItemRanks, item_metrics, rank_items
-from finesight.images import read_image
-from finesight.looking.schemes import resolve_effort
+from finesight.images.open import read_image
 from finesight.models import Model
-from finesight.scoring import ITEM_SHARPNESS, soft_max_over_regions
-from finesight.training.features import write_features
-from finesight.training.item_examples import CAPTIONS, described, examples
-from finesight.training.item_export import put_items_into_bundle, write_tuned_bundle
-from finesight.training.item_start import begin_network, begin_tower, caption_tokenizer
-from finesight.training.item_towers import FrozenTower, TunedTower
-from finesight.training.item_views import ViewSampler, box_crops, keep_parts
-from finesight.training.items import (
+from finesight.proposals.registry import resolve_effort
+from finesight.research.datasets import ItemSet, View, clevr_ds, read_items
+from finesight.research.datasets.records import LabelledImage
+from finesight.research.evaluation.item_retrieval import by_level
+from finesight.research.evaluation.items import ItemRanks, item_metrics, rank_items
+from finesight.research.training.features import write_features
+from finesight.research.training.items.examples import CAPTIONS, described, examples
+from finesight.research.training.items.export import put_items_into_bundle, write_tuned_bundle
+from finesight.research.training.items.start import begin_network, begin_tower, caption_tokenizer
+from finesight.research.training.items.towers import FrozenTower, TunedTower
+from finesight.research.training.items.training import (
     OF_PAIRS,
     Held,
     ItemProgress,
@@ -42,6 +40,8 @@ from finesight.training.items import (
     Learned,
     train_items,
 )
+from finesight.research.training.items.views import ViewSampler, box_crops, keep_parts
+from finesight.scoring.similarity import ITEM_SHARPNESS, soft_max_over_regions
 from finesight.types import WHOLE, Float32, UInt8
 
 ROUNDS = 5  # views that the frozen tower looks at
@@ -127,7 +127,7 @@ class Seen:
         self.whole = _encoded([_whole(v) for v in views], model, folder / f"{name}-wholes.npy")
         parts = [_part_of(view, part) for view in self.shops for part in _NINE]
         self.parts = _encoded(parts, model, folder / f"{name}-parts.npy")
-        out = folder / f"{name}-{resolve_effort(regions, model.sight)}"
+        out = folder / f"{name}-{resolve_effort(regions, model.capabilities)}"
         photos = [
             LabelledImage(v.photo.path, v.photo.width, v.photo.height, ()) for v in self.shops
         ]

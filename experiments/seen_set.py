@@ -1,4 +1,4 @@
-"""A rendered set as a collection holds it: regions of all images, and how their hits are judged."""
+"""A rendered set as a collection holds it: regions of all images, and what calibrates hits."""
 
 import argparse
 import json
@@ -9,15 +9,16 @@ import numpy as np
 from protocol import QUICK_IMAGES, features
 
 from finesight import load_model
-from finesight.collection.asking import encode_texts
-from finesight.collection.judging import Judge, learn
-from finesight.collection.together import Together, together
-from finesight.datasets.clevr_ds import SceneSet, load
 from finesight.errors import DataError
 from finesight.models import Model
 from finesight.queries.grammar import Asked
-from finesight.relevance import Background
-from finesight.scenes.meanings import Meaning, Noun
+from finesight.research.datasets.clevr_ds import SceneSet, load
+from finesight.research.scenes.meanings import Meaning, Noun
+from finesight.scoring.calibration import Background
+from finesight.scoring.conjunctive import Together, together
+from finesight.search.calibrate import learn
+from finesight.search.encode import encode_texts
+from finesight.store.calibration import Calibrator
 from finesight.types import Float32
 
 
@@ -32,7 +33,7 @@ class Typed:
 
 
 class SeenSet:
-    """The images of a standard set (n), the regions that a scheme shows of them, and a judge.
+    """The images of a standard set (n), the regions that a scheme shows of them, and a calibrator.
 
     embeddings: (sum of counts, d), boxes: (sum of counts, 4), counts: (n,).
     """
@@ -49,9 +50,9 @@ class SeenSet:
         self.starts = np.cumsum(self.counts) - self.counts
         self.embeddings: Float32 = np.concatenate([each.embeddings for each in seen])
         self.boxes: Float32 = np.concatenate([each.boxes for each in seen])
-        self.judge = self.judged_with(self.model.background)
+        self.calibrator = self.judged_with(self.model.background)
 
-    def judged_with(self, texts: tuple[str, ...], images: np.ndarray | None = None) -> Judge:
+    def judged_with(self, texts: tuple[str, ...], images: np.ndarray | None = None) -> Calibrator:
         """Return what is learned with some background texts, of all or some images."""
         said = [self.model.prompt.format(text) for text in texts]
         background = Background.of(texts, self.model.encoder.encode_texts(said))
@@ -63,7 +64,7 @@ class SeenSet:
         curves = learn(seen, counts, background, texts)
         if curves is None:
             raise DataError(f"{self.name} has too few images to learn from")
-        return Judge(background, texts, curves, len(counts), "")
+        return Calibrator(background, texts, curves, len(counts), "")
 
     def encode(self, texts: list[str]) -> Float32:
         """Return the vectors of texts as they are typed."""
@@ -93,7 +94,7 @@ class SeenSet:
         rows = slice(first, first + int(counts.sum()))
         vectors = self.encode([phrase.text for phrase in asked.phrases])
         weights = np.array([1 if phrase.wanted else -1 for phrase in asked.phrases], np.float32)
-        how = Together.by(self.judge.curves.cosine, asked.relations)
+        how = Together.by(self.calibrator.curves.cosine, asked.relations)
         found = vectors @ self.embeddings[rows].T
         score, regions = together(found, counts, self.boxes[rows], weights, how)
         return score, regions + (self.starts[chosen])

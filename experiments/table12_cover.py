@@ -63,9 +63,9 @@ def main() -> None:
 
 def _seen(test: TestSet, scheme: str, options: argparse.Namespace) -> list:
     """Return what a scheme shows of the images, without keeping it: fifteen caches are large."""
-    from finesight.images import read_image
-    from finesight.looking.crops import look
-    from finesight.regions import parse_regions
+    from finesight.images.open import read_image
+    from finesight.proposals.crops import look
+    from finesight.proposals.geometry import parse_regions
 
     if scheme == "cc10":
         return test.seen("cc10")

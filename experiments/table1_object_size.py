@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from protocol import DIFFERS, TestSet, arguments, print_table, recall, scores, whole_and_regions
 
-from finesight.evaluation.class_prompts import SUBSETS
+from finesight.research.evaluation.class_prompts import SUBSETS
 
 EDGES = (0.0, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.15, 1.01)
 

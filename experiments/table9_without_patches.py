@@ -24,7 +24,7 @@ from protocol import (
 )
 from torch import Tensor, nn
 
-from finesight.training.fusion_losses import best_scores, mean_squared
+from finesight.research.training.fusion.losses import best_scores, mean_squared
 
 EPOCHS, QUICK_EPOCHS, BATCH = 60, 6, 64
 

@@ -20,9 +20,9 @@ from torch import Tensor
 from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPVisionConfig
 
 from finesight import load_model
-from finesight.datasets.clevr_ds import load
-from finesight.images import read_image
+from finesight.images.open import read_image
 from finesight.models import Model
+from finesight.research.datasets.clevr_ds import load
 
 SETS = ("train-textured", "train-plain")
 CROPS = 40  # of each image

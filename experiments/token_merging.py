@@ -19,10 +19,10 @@ from tiny_vit import tiny_vit
 from torch import nn
 
 from finesight.encoders.torch_hub import TransformersEncoder
-from finesight.images import read_image
-from finesight.networks.token_merging import MergingTower
-from finesight.regions import complete_cover
-from finesight.scoring import normalise
+from finesight.images.open import read_image
+from finesight.proposals.geometry import complete_cover
+from finesight.research.networks.token_merging import MergingTower
+from finesight.scoring.similarity import normalise
 from finesight.types import Float32
 
 BATCH, ROUNDS = 8, 5

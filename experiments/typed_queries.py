@@ -16,12 +16,12 @@ from protocol import arguments, interval, print_table
 from scene_expander import SYNONYMS, SceneExpander
 from seen_set import SeenSet, Typed
 
-from finesight.collection.asking import encode_texts
-from finesight.collection.describing import with_parts
-from finesight.metrics import capped_recall
 from finesight.queries.grammar import Asked as Parts
 from finesight.queries.grammar import Phrase, take_apart
-from finesight.rank_fusion import RANK_FUSIONS
+from finesight.research.evaluation.metrics import capped_recall
+from finesight.scoring.rank_fusion import RANK_FUSIONS
+from finesight.search.encode import encode_texts
+from finesight.search.expand import with_parts
 from finesight.types import Float32
 
 KINDS = ("raw", "similar", "fragment", "phrase", "tag")
@@ -99,7 +99,7 @@ def relevance(seen: SeenSet, texts: Sequence[str], vectors: Float32, scores: Flo
     total = np.ones(len(best))
     for text, vector, regions in zip(texts, vectors, seen.best_regions(vectors), strict=True):
         region = seen.embeddings[regions[best]]
-        total = total * seen.judge.relevance(text, region @ vector, region)
+        total = total * seen.calibrator.relevance(text, region @ vector, region)
     return float(total.max())
 
 

@@ -8,11 +8,11 @@ import pytest
 from PIL import Image
 
 from finesight.collection import Collection
-from finesight.collection.rows import insert_rows
-from finesight.collection.schema import Record
 from finesight.encoders import Preprocessing
 from finesight.models import Model
-from finesight.scoring import normalise
+from finesight.scoring.similarity import normalise
+from finesight.store.rows import insert_rows
+from finesight.store.schema import Record
 from finesight.types import ImageVectors
 
 COLORS = {"red": (220, 20, 20), "green": (20, 200, 20), "blue": (20, 20, 220)}
@@ -28,7 +28,7 @@ class ColorEncoder:
         self.encoded = 0
 
     @property
-    def lanes(self):
+    def replicas(self):
         return (self,)
 
     def reads_whole(self, text):
@@ -113,3 +113,20 @@ def folder(tmp_path):
     for color in COLORS:
         spotted(tmp_path / "pictures" / f"{color}.png", color)
     return tmp_path / "pictures"
+
+
+@pytest.fixture
+def store(tmp_path, color_model):
+    """A new collection."""
+    return Collection.open(tmp_path / "c", color_model)
+
+
+@pytest.fixture
+def rows(tmp_path):
+    """A function that returns columns of the collection's rows by path's name."""
+
+    def read(collection, *columns):
+        table = collection._table().to_table(columns=["path", *columns])
+        return {row.pop("path"): row for row in table.to_pylist()}
+
+    return read

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from finesight.encoders.item_head import ITEM_HEAD
+from finesight.matching.item_head import ITEM_HEAD
 from finesight.models import BUNDLED
 from finesight.models.bundle import add_items
 

@@ -33,6 +33,27 @@ class ImageVectors:
 
 
 @dataclass(frozen=True)
+class Found:
+    """A file: absolute, without links, with what tells whether it changed."""
+
+    path: Path
+    size: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A file or folder that was not indexed, and why.
+
+    remembered: it was skipped by an earlier run and has not changed since.
+    """
+
+    path: Path
+    reason: str
+    remembered: bool = False
+
+
+@dataclass(frozen=True)
 class Part:
     """One thing a query asks for: a text, an image (or a box of it), or an indexed image.
 

@@ -6,8 +6,8 @@ from typer.testing import CliRunner
 
 from finesight.cli.app import app
 from finesight.errors import InputError
-from finesight.scenes import render, standard_sets
-from finesight.scenes.sampling import Recipe
+from finesight.research.scenes import render, standard_sets
+from finesight.research.scenes.sampling import Recipe
 
 
 @pytest.fixture(autouse=True)

@@ -6,9 +6,9 @@ from PIL import Image
 
 from finesight.encoders import Preprocessing
 from finesight.errors import DataError
-from finesight.regions import complete_cover
+from finesight.proposals.geometry import complete_cover
 
-PLAIN = Preprocessing(32, (0.5, 0.4, 0.3), (0.2, 0.25, 0.5))
+NO_MODEL = Preprocessing(32, (0.5, 0.4, 0.3), (0.2, 0.25, 0.5))
 
 
 def picture(width, height):
@@ -21,7 +21,7 @@ def picture(width, height):
 def test_the_pyramid_gives_what_a_direct_resize_gives(size):
     image = picture(*size)
     boxes = complete_cover(*size, 10)
-    crops = PLAIN.cut(image, boxes).astype(int)
+    crops = NO_MODEL.cut(image, boxes).astype(int)
     scale = np.array(size * 2)
     for crop, box in zip(crops, boxes.astype(float) * scale, strict=True):
         direct = image.resize((32, 32), Image.Resampling.BICUBIC, box=tuple(np.minimum(box, scale)))
@@ -30,7 +30,7 @@ def test_the_pyramid_gives_what_a_direct_resize_gives(size):
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 2), (1, 50)])
 def test_tiny_images_and_boxes_below_a_pixel(size):
-    crops = PLAIN.cut(Image.new("RGB", size, (9, 8, 7)), complete_cover(*size, 10))
+    crops = NO_MODEL.cut(Image.new("RGB", size, (9, 8, 7)), complete_cover(*size, 10))
     assert crops.shape == (166, 32, 32, 3)
     assert (crops == [9, 8, 7]).all()
 
@@ -39,15 +39,15 @@ def test_nothing_is_cropped_from_a_wide_image():
     image = Image.new("RGB", (300, 60))
     image.paste((255, 0, 0), (0, 0, 10, 60))
     image.paste((0, 0, 255), (290, 0, 300, 60))
-    whole = PLAIN.cut(image, np.array([[0, 0, 1, 1]], np.float32))[0]
+    whole = NO_MODEL.cut(image, np.array([[0, 0, 1, 1]], np.float32))[0]
     assert whole[16, 0, 0] > 200
     assert whole[16, -1, 2] > 200
 
 
 def test_the_tensor_is_scaled_and_normalised():
     crops = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
-    expected = (crops / 255 - np.array(PLAIN.mean)) / np.array(PLAIN.std)
-    tensor = PLAIN.tensor(crops)
+    expected = (crops / 255 - np.array(NO_MODEL.mean)) / np.array(NO_MODEL.std)
+    tensor = NO_MODEL.tensor(crops)
     assert tensor.dtype == np.float32
     np.testing.assert_allclose(tensor, expected.transpose(0, 3, 1, 2), atol=1e-5)
 
@@ -139,6 +139,6 @@ def test_an_unknown_fit_and_a_size_that_is_not_square(tmp_path):
 )
 def test_images_are_decoded_no_smaller_than_the_smallest_region_needs(size, scheme, shrink):
     boxes = complete_cover(*size, scheme)
-    assert PLAIN.shrink(size, boxes) == shrink
+    assert NO_MODEL.shrink(size, boxes) == shrink
     smallest = ((boxes[:, 2:] - boxes[:, :2]) * size).min() / shrink
     assert shrink == 1 or smallest >= 1.5 * 32 - 1e-3

@@ -12,7 +12,7 @@ from finesight.fusion import (
     salient_clusters,
 )
 from finesight.fusion.salient import saliency
-from finesight.scoring import normalise
+from finesight.scoring.similarity import normalise
 from finesight.types import ImageVectors
 
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from finesight.queries.prompts import encode_typed, fill_prompts, pieces
-from finesight.scoring import normalise
+from finesight.scoring.similarity import normalise
 
 
 def encode(texts):

@@ -10,7 +10,7 @@ from conftest import COLORS, spotted
 from PIL import Image
 
 from finesight.collection import Collection
-from finesight.collection.progress import PROGRESS
+from finesight.indexing.progress import PROGRESS
 from finesight.server.settings import Settings
 
 from .conftest import serving
@@ -270,7 +270,7 @@ def test_several_collections(collection, spots, tmp_path, color_model):
 
 
 def test_a_collection_that_is_not_there_yet(tmp_path, spots, color_model, monkeypatch):
-    monkeypatch.setattr("finesight.collection.collection.load_model", lambda source: color_model)
+    monkeypatch.setattr("finesight.collection.load_model", lambda source: color_model)
     with serving(Settings(collections=(tmp_path / "new",))) as served:
         answer = served.ask("/search", {"text": "red"})
         assert (answer.status, answer.json()["title"]) == (404, "Not found")

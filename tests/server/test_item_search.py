@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 from item_heads import color_items
 
+from finesight.client.client import Client
 from finesight.errors import InputError
-from finesight.server.client import Client
 
 BOX = [120 / 200, 100 / 160, 144 / 200, 124 / 160]
 

@@ -11,7 +11,7 @@ from conftest import COLORS
 from item_heads import color_items
 from PIL import Image
 
-from finesight.collection.progress import PROGRESS
+from finesight.indexing.progress import PROGRESS
 from finesight.server.settings import Settings
 
 from .conftest import serving

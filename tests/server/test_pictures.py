@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from finesight.images import ImageError
+from finesight.images.open import ImageError
 from finesight.server.pictures import Pictures, Wanted, stamp_of
 
 

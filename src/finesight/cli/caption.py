@@ -9,9 +9,9 @@ import typer
 from finesight.cli.output import progress_bar, say
 
 if TYPE_CHECKING:
-    from finesight.captioning.budget import Spending
-    from finesight.captioning.dialogue import Dialogue
-    from finesight.captioning.running import Job
+    from finesight.research.captioning.budget import Spending
+    from finesight.research.captioning.dialogue import Dialogue
+    from finesight.research.captioning.running import Job
 
 _SHOWN = 5  # images without a caption whose reasons are printed
 
@@ -92,10 +92,10 @@ def caption(
             "say how to caption: --template, from annotations, or --asker URL (and --answerer URL) "
             "for a dialogue of models, such as http://localhost:11434/v1 (Ollama's)"
         )
-    from finesight.captioning.budget import Budget, Spending
-    from finesight.captioning.dialogue import PROMPT_VERSION
-    from finesight.captioning.journal import Journal
-    from finesight.captioning.running import describe_all
+    from finesight.research.captioning.budget import Budget, Spending
+    from finesight.research.captioning.dialogue import PROMPT_VERSION
+    from finesight.research.captioning.journal import Journal
+    from finesight.research.captioning.running import describe_all
 
     spending = Spending(Budget(max_requests, max_tokens, max_seconds))
     models = ((asker, asker_model), (answerer or asker, answerer_model))
@@ -133,10 +133,10 @@ def asker_given(*urls: str | None) -> bool:
 
 
 def _write_template(dataset: Path, out: Path) -> None:
-    from finesight.captioning.journal import Journal
     from finesight.cli.evaluate_items import report_problems
-    from finesight.datasets import read_items
-    from finesight.datasets.item_captions import TEMPLATE, template_captions
+    from finesight.research.captioning.journal import Journal
+    from finesight.research.datasets import read_items
+    from finesight.research.datasets.item_captions import TEMPLATE, template_captions
 
     read = read_items(dataset)
     report_problems(read.problems)
@@ -159,9 +159,9 @@ def _dialogue(
     retries: int,
     side: int,
 ) -> "Dialogue":
-    from finesight.captioning.dialogue import Dialogue
-    from finesight.captioning.speaker import Speaker
     from finesight.queries.chat import ChatEndpoint, need_httpx
+    from finesight.research.captioning.dialogue import Dialogue
+    from finesight.research.captioning.speaker import Speaker
 
     need_httpx()
     key = os.environ.get("FINESIGHT_LLM_KEY")
@@ -177,11 +177,11 @@ def _dialogue(
 
 def _jobs(dataset: Path, images: Path | None, of_items: bool) -> "list[Job]":
     """Return what is to be described: the images of a dataset or a folder, or the items in them."""
-    from finesight.captioning.running import Job
     from finesight.cli.evaluate_items import report_problems
-    from finesight.datasets import is_annotated, is_items, read_dataset, read_items
-    from finesight.datasets.item_captions import described
     from finesight.errors import InputError
+    from finesight.research.captioning.running import Job
+    from finesight.research.datasets import is_annotated, is_items, read_dataset, read_items
+    from finesight.research.datasets.item_captions import described
 
     if not dataset.exists():
         raise InputError(f"{dataset} does not exist")
@@ -199,7 +199,7 @@ def _jobs(dataset: Path, images: Path | None, of_items: bool) -> "list[Job]":
     if is_annotated(dataset):
         paths = [image.path for image in read_dataset(dataset, images).images]
     else:
-        from finesight.collection.walking import find_images
+        from finesight.indexing.walking import find_images
 
         paths = [found.path for found in find_images([dataset]).images]
     root = images or (dataset if dataset.is_dir() else dataset.parent)

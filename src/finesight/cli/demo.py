@@ -9,7 +9,7 @@ import typer
 from finesight.cli.output import progress_bar, say
 
 if TYPE_CHECKING:
-    from finesight.datasets.clevr_ds import SceneSet
+    from finesight.research.datasets.clevr_ds import SceneSet
 
 _HITS = 5
 _SMALL = 0.01  # share of the image: the demo asks for things that are smaller
@@ -27,12 +27,12 @@ def demo(
     Example: finesight demo data/sample
     """
     from finesight.collection import Collection
-    from finesight.datasets.clevr_ds import load
     from finesight.errors import InputError
-    from finesight.evaluation.class_prompts import evaluate_class_prompts
-    from finesight.evaluation.paper import format_table
-    from finesight.evaluation.showcase import Answer, render_page
     from finesight.models import load_model
+    from finesight.research.datasets.clevr_ds import load
+    from finesight.research.evaluation.class_prompts import evaluate_class_prompts
+    from finesight.research.evaluation.paper import format_table
+    from finesight.research.evaluation.showcase import Answer, render_page
 
     dataset = load(scenes)
     loaded = load_model(model)

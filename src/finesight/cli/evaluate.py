@@ -12,8 +12,8 @@ from finesight.cli.options import JsonOption, ModelOption
 from finesight.cli.output import progress_bar
 
 if TYPE_CHECKING:
-    from finesight.datasets import LabelledSet
     from finesight.models import Model
+    from finesight.research.datasets import LabelledSet
 
 
 def evaluate(
@@ -107,10 +107,10 @@ def evaluate(
         raise InputError(f"unknown protocol {protocol!r}: use classes, captions or items")
     if any(option is not None for option in (split, regions, pool, judgements)):
         raise InputError("--split, --regions, --pool and --judgements need --protocol captions")
-    from finesight.datasets import read_dataset
-    from finesight.evaluation.class_prompts import evaluate_class_prompts
-    from finesight.evaluation.paper import format_table
     from finesight.models import DEFAULT, load_model
+    from finesight.research.datasets import read_dataset
+    from finesight.research.evaluation.class_prompts import evaluate_class_prompts
+    from finesight.research.evaluation.paper import format_table
 
     scenes = read_dataset(dataset, images)
     loaded = load_model(model or DEFAULT)
@@ -125,8 +125,8 @@ def evaluate(
 def _print_scale(scenes: "LabelledSet", model: "Model", as_json: bool) -> None:
     """Print the share of objects named at every size, keep the effective scale in the bundle."""
     from finesight.cli.output import say
-    from finesight.evaluation.scale import FILLS, effective_scale
     from finesight.models.bundle import keep_scale
+    from finesight.research.evaluation.scale import FILLS, effective_scale
 
     with progress_bar("evaluating", "images", len(scenes.images)) as advance:
         found = effective_scale(scenes, model, advance)

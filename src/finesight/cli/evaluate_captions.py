@@ -19,12 +19,12 @@ def evaluate_captions(
     as_json: bool,
 ) -> None:
     """Look at a caption set's images with a model, and print its recalls."""
-    from finesight.datasets import eccv, hard_negatives, precomputed
-    from finesight.datasets.captions import find_files, read_captions
     from finesight.errors import InputError
-    from finesight.evaluation import captions as evaluation
     from finesight.models import DEFAULT, load_model
-    from finesight.training.features import look_at_images
+    from finesight.research.datasets import eccv, hard_negatives, precomputed
+    from finesight.research.datasets.captions import find_files, read_captions
+    from finesight.research.evaluation import captions as evaluation
+    from finesight.research.training.features import look_at_images
 
     if precomputed.is_precomputed(dataset):
         raise InputError(
@@ -33,7 +33,7 @@ def evaluate_captions(
         )
     captions = read_captions(dataset, split, pool=pool)
     files = find_files(captions, images or (dataset if dataset.is_dir() else dataset.parent))
-    judged = [] if judgements is None else eccv.load_all(judgements, captions)
+    calibrated = [] if judgements is None else eccv.load_all(judgements, captions)
     negatives = None
     if (dataset / "negatives.jsonl").is_file():
         negatives = hard_negatives.load(dataset)
@@ -43,7 +43,7 @@ def evaluate_captions(
             [(file, ()) for file in files], loaded, regions or loaded.regions, progress=advance
         )
         scores = evaluation.score_captions(captions, seen, loaded, negatives)
-    results = evaluation.evaluate_captions(captions, scores, judged, negatives)
+    results = evaluation.evaluate_captions(captions, scores, calibrated, negatives)
     if as_json:
         typer.echo(json.dumps([evaluation.plain(result) for result in results]))
     else:

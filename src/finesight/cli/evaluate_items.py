@@ -14,9 +14,9 @@ def evaluate_items(
     dataset: Path, model: str | None, regions: str | None, matched_only: bool, as_json: bool
 ) -> None:
     """Look at an item set's photos with a model, and print how well items are found."""
-    from finesight.datasets import ItemSet, read_items
-    from finesight.evaluation import item_retrieval
     from finesight.models import DEFAULT, load_model
+    from finesight.research.datasets import ItemSet, read_items
+    from finesight.research.evaluation import item_retrieval
 
     items: ItemSet = read_items(dataset)
     report_problems(items.problems)

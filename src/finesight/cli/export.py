@@ -49,8 +49,8 @@ def export(
     from finesight.models import load_model
 
     try:
-        from finesight.training.bundle_export import export_model
-        from finesight.training.detector_export import export_detector
+        from finesight.research.training.bundle_export import export_model
+        from finesight.research.training.detector_export import export_detector
     except ImportError as error:
         raise MissingDependencyError(
             f"exporting needs PyTorch and ONNX ({error}): pip install 'finesight[torch]'"

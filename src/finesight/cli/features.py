@@ -10,7 +10,7 @@ from finesight.cli.options import JsonOption, ModelOption
 from finesight.cli.output import progress_bar
 
 if TYPE_CHECKING:
-    from finesight.datasets import LabelledImage
+    from finesight.research.datasets import LabelledImage
 
 
 def features(
@@ -51,10 +51,10 @@ def features(
 
       finesight features photos --regions detect:owlv2-onnx,area=0.001 --out features/photos
     """
-    from finesight.datasets import is_annotated, read_dataset
     from finesight.errors import InputError
     from finesight.models import DEFAULT, load_model
-    from finesight.training.features import ANNOTATED, write_features
+    from finesight.research.datasets import is_annotated, read_dataset
+    from finesight.research.training.features import ANNOTATED, write_features
 
     if is_annotated(dataset):
         listed = list(read_dataset(dataset, images).images)
@@ -76,9 +76,9 @@ def features(
 
 def _plain(folder: Path) -> "list[LabelledImage]":
     """Return the images of a folder without annotations; unreadable ones are refused later."""
-    from finesight.collection.walking import find_images
-    from finesight.datasets import LabelledImage
     from finesight.errors import DataError
+    from finesight.indexing.walking import find_images
+    from finesight.research.datasets import LabelledImage
 
     found = find_images([folder])
     if found.skipped:
@@ -89,7 +89,7 @@ def _plain(folder: Path) -> "list[LabelledImage]":
 
 def _size(path: Path) -> tuple[int, int]:
     from finesight.errors import DataError
-    from finesight.images import ImageError, image_size
+    from finesight.images.open import ImageError, image_size
 
     try:
         return image_size(path.read_bytes())

@@ -14,7 +14,8 @@ from finesight.cli.options import CollectionOption, ModelOption, collection_fold
 from finesight.cli.output import progress_bar, say
 
 if TYPE_CHECKING:
-    from finesight.collection import Collection, IndexReport
+    from finesight.collection import Collection
+    from finesight.indexing.reports import IndexReport
 
 _SHOWN = 20  # skipped files that are named one by one
 
@@ -88,10 +89,10 @@ def index(
     """
     from finesight.collection import Collection
     from finesight.errors import FinesightError
-    from finesight.images import MAX_PIXELS
+    from finesight.images.open import MAX_PIXELS
 
     store = Collection.open(collection_folder(collection), model)
-    looked = _way_of_looking(store, regions, effort, smallest, tolerance)
+    looked = _regions_of(store, regions, effort, smallest, tolerance)
     listed = paths == [Path("-")]
     chosen = _read_list() if listed else paths
 
@@ -120,7 +121,7 @@ def index(
                 say(f"finesight: {error}")
 
 
-def _way_of_looking(
+def _regions_of(
     store: "Collection",
     regions: str | None,
     effort: str | None,
@@ -129,7 +130,7 @@ def _way_of_looking(
 ) -> str | None:
     """Return the one way that the options name, None for the collection's or the model's own."""
     from finesight.errors import InputError
-    from finesight.looking.schemes import EFFORTS, cover_for, sparing
+    from finesight.proposals.registry import EFFORTS, cover_for, sparing
 
     given = [option for option in (regions, effort, smallest) if option is not None]
     if len(given) > 1:

@@ -43,7 +43,8 @@ def optimize(
 
     Example: finesight optimize --collection ~/pictures.finesight --queries my-queries.txt
     """
-    from finesight.collection import Collection, Storage
+    from finesight.collection import Collection
+    from finesight.store.storage import Storage
 
     store = Collection.open(collection_folder(collection))
     kept = None

@@ -10,8 +10,8 @@ import typer
 from finesight.cli.output import progress_bar, say
 
 if TYPE_CHECKING:
-    from finesight.scenes.objects import Shapes
-    from finesight.scenes.sampling import Recipe
+    from finesight.research.scenes.objects import Shapes
+    from finesight.research.scenes.sampling import Recipe
 
 app = typer.Typer(
     help="Draw annotated scenes with Blender, to train and to measure on.", no_args_is_help=True
@@ -58,7 +58,7 @@ def clevr_ds(
 
       finesight render clevr-ds --out scenes/paper --areas 0.0001 0.97
     """
-    from finesight.scenes.sampling import Recipe
+    from finesight.research.scenes.sampling import Recipe
 
     recipe = Recipe("scenes", seed, split, size, mode, look, areas, _shapes(shapenet))
     _render(recipe, out, images)
@@ -78,7 +78,7 @@ def objects(
 
     Example: finesight render objects --out scenes/objects --images 60
     """
-    from finesight.scenes.sampling import Recipe
+    from finesight.research.scenes.sampling import Recipe
 
     recipe = Recipe("objects", seed, split, size, look=look, shapes=_shapes(shapenet))
     _render(recipe, out, images)
@@ -100,7 +100,7 @@ def identities(
 
     Example: finesight render identities --out scenes/items --images 400
     """
-    from finesight.scenes.sampling import Recipe
+    from finesight.research.scenes.sampling import Recipe
 
     recipe = Recipe("identities", seed, split, size, look=look, shapes=_shapes(shapenet))
     _render(recipe, out, images)
@@ -120,7 +120,7 @@ def standard_sets(
 
     Example: finesight render standard-sets --out ~/.cache/finesight/scenes
     """
-    from finesight.scenes.standard_sets import STANDARD_SETS
+    from finesight.research.scenes.standard_sets import STANDARD_SETS
 
     unknown = sorted(set(only or ()) - set(STANDARD_SETS))
     if unknown:
@@ -131,14 +131,14 @@ def standard_sets(
 
 
 def _shapes(shapenet: Path | None) -> Shapes:
-    from finesight.scenes.objects import PROCEDURAL
-    from finesight.scenes.shapenet import ShapeNet
+    from finesight.research.scenes.objects import PROCEDURAL
+    from finesight.research.scenes.shapenet import ShapeNet
 
     return ShapeNet(shapenet) if shapenet else PROCEDURAL
 
 
 def _render(recipe: Recipe, out: Path, images: int) -> None:
-    from finesight.scenes.render import render_set
+    from finesight.research.scenes.render import render_set
 
     with progress_bar("rendering", "images", images) as advance:
         new = render_set(out, recipe, images, advance)

@@ -161,7 +161,7 @@ def search(
     if offset == 0 and (doubt := _doubt(hits, min_relevance)):
         say(doubt)
     if save is not None:
-        from finesight.drawing import save_hits
+        from finesight.images.drawing import save_hits
 
         say(f"saved {save_hits(hits, save)} images and sheet.jpg to {save}")
     if as_json:
@@ -194,7 +194,7 @@ def _described(
 
 def _doubt(hits: "Sequence[Hit]", least: float) -> str | None:
     """Return the sentence that nothing matches, or seems to; None where something does."""
-    from finesight.relevance import seems_nothing
+    from finesight.scoring.calibration import seems_nothing
 
     if not seems_nothing(hits, least):
         return None

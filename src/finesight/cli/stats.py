@@ -21,9 +21,9 @@ def stats(
 
     Example: finesight stats scenes/train scenes/test --plot sets.svg
     """
-    from finesight.datasets.clevr_ds import load
     from finesight.errors import InputError
-    from finesight.scenes import statistics
+    from finesight.research.datasets.clevr_ds import load
+    from finesight.research.scenes import statistics
 
     if plot is not None and plot.suffix not in (".png", ".svg", ".pdf"):
         raise InputError(f"{plot}: the figure is a .png, .svg or .pdf file")

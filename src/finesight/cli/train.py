@@ -22,8 +22,8 @@ from finesight.errors import MissingDependencyError
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from finesight.training.encoder import Progress as Step
-    from finesight.training.encoder import TrainingSettings
+    from finesight.research.training.encoder.training import Progress as Step
+    from finesight.research.training.encoder.training import TrainingSettings
 
 QUICK_STEPS = 120
 
@@ -108,7 +108,7 @@ def encoder(
         out,
         name=out.name,
         width=trained.network.settings.width,
-        looking={"kind": "effort", "regions": DEFAULT_REGIONS},
+        proposer={"kind": "effort", "regions": DEFAULT_REGIONS},
         prompt="a photo of a {}",
         provenance=_provenance(data.sources, out, settings, begin),
         scores=scores,
@@ -132,9 +132,9 @@ def _training() -> tuple[Any, Any, Any, Any]:
         raise MissingDependencyError(
             "training needs PyTorch: pip install 'finesight[torch]'"
         ) from error
-    from finesight.training.encoder import TrainingSettings, train_encoder
-    from finesight.training.export import export_small_clip
-    from finesight.training.rendered import load_rendered
+    from finesight.research.training.encoder.training import TrainingSettings, train_encoder
+    from finesight.research.training.export import export_small_clip
+    from finesight.research.training.rendered import load_rendered
 
     return load_rendered, train_encoder, export_small_clip, TrainingSettings
 

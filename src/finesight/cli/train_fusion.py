@@ -17,12 +17,12 @@ from finesight.cli.output import progress_bar, say
 from finesight.errors import InputError, MissingDependencyError
 
 if TYPE_CHECKING:
-    from finesight.datasets import LabelledSet
     from finesight.models import Model
-    from finesight.networks.fusion import FusionNetwork, FusionSettings
-    from finesight.training.features import FeatureCache
-    from finesight.training.fusion import FusionProgress, FusionTraining, Validate
-    from finesight.training.proxies import Proxies
+    from finesight.research.datasets import LabelledSet
+    from finesight.research.networks.fusion import FusionNetwork, FusionSettings
+    from finesight.research.training.features import FeatureCache
+    from finesight.research.training.fusion.proxies import Proxies
+    from finesight.research.training.fusion.training import FusionProgress, FusionTraining, Validate
 
 _HELD_OUT = 10  # without validation features, every tenth image validates
 
@@ -75,11 +75,11 @@ def fusion(
         ) from error
     from finesight.models import load_model
     from finesight.models.bundle import MANIFEST
-    from finesight.networks.fusion import KINDS, FusionSettings
-    from finesight.training.features import join_features
-    from finesight.training.fusion import FusionTraining
-    from finesight.training.fusion_export import put_into_bundle
-    from finesight.training.score_table import fill_table
+    from finesight.research.networks.fusion import KINDS, FusionSettings
+    from finesight.research.training.features import join_features
+    from finesight.research.training.fusion.export import put_into_bundle
+    from finesight.research.training.fusion.score_table import fill_table
+    from finesight.research.training.fusion.training import FusionTraining
 
     started = time.monotonic()
     if kind not in KINDS:
@@ -137,7 +137,7 @@ def _train(
     """Train with a progress bar and a line an epoch; `kept` is the checkpoint."""
     import torch
 
-    from finesight.training.fusion import train_fusion
+    from finesight.research.training.fusion.training import train_fusion
 
     with progress_bar("training", "epochs", settings.epochs) as advance:
 
@@ -173,8 +173,8 @@ def _same_model(cache: FeatureCache, model: Model, folder: Path) -> None:
 
 def _proxies(model: Model, dataset: Path | None, vocabulary: Path | None) -> Proxies:
     """Words where there are some, else the regions of the images themselves."""
-    from finesight.datasets import read_dataset
-    from finesight.training.proxies import TEMPLATES, build_proxies
+    from finesight.research.datasets import read_dataset
+    from finesight.research.training.fusion.proxies import TEMPLATES, build_proxies
 
     words: list[str] = []
     if dataset is not None:
@@ -202,8 +202,8 @@ def _validation(
     """Return what to train on and how to validate."""
     import torch
 
-    from finesight.training.features import open_features, split_features
-    from finesight.training.fusion_validation import AnswersOfRegions, RecallOfClasses
+    from finesight.research.training.features import open_features, split_features
+    from finesight.research.training.fusion.validation import AnswersOfRegions, RecallOfClasses
 
     ks = (1, 4, 8)
     if labels is not None and features is None:
@@ -214,7 +214,7 @@ def _validation(
     else:
         _same_model(held_out, model, features or Path())
     if labels is not None:
-        from finesight.datasets import read_dataset
+        from finesight.research.datasets import read_dataset
 
         dataset: LabelledSet = read_dataset(labels)
         if len(dataset.images) != len(held_out):

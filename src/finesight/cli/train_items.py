@@ -18,10 +18,10 @@ from finesight.cli.output import say
 from finesight.errors import InputError, MissingDependencyError
 
 if TYPE_CHECKING:
-    from finesight.datasets import ItemSet, View
     from finesight.models import Model
-    from finesight.training.item_examples import Example
-    from finesight.training.items import Held, ItemProgress, ItemRecipe
+    from finesight.research.datasets import ItemSet, View
+    from finesight.research.training.items.examples import Example
+    from finesight.research.training.items.training import Held, ItemProgress, ItemRecipe
 
 ROUNDS = 8  # views of every photo that a frozen tower looks at
 
@@ -78,7 +78,7 @@ def items(
     _need_torch()
     from finesight.models import load_model
     from finesight.models.bundle import MANIFEST
-    from finesight.training.items import ItemRecipe
+    from finesight.research.training.items.training import ItemRecipe
 
     started = time.monotonic()
     loaded = load_model(model)
@@ -124,27 +124,27 @@ def _need_torch() -> None:
 
 def _examples(datasets: list[Path], described: list[Path], captions: str) -> list[Example]:
     """Read the photos to learn from, with what is said of them."""
-    from finesight.datasets import clevr_ds, read_items
-    from finesight.training import item_examples
+    from finesight.research.datasets import clevr_ds, read_items
+    from finesight.research.training.items import examples
 
     found: list[Example] = []
     for place in datasets:
         items = read_items(place)
         _report_problems(items)
-        found += item_examples.examples(items, _say(captions, items))
+        found += examples.examples(items, _say(captions, items))
     if not any(each.identity is not None for each in found):
         raise InputError(
             f"{', '.join(map(str, datasets))}: no photo shows an item that others show too (its "
             "style is 0 everywhere): name a set with pairs"
         )
     for place in described:
-        found += item_examples.described(clevr_ds.load(place))
+        found += examples.described(clevr_ds.load(place))
     return found
 
 
 def _say(captions: str, items: ItemSet) -> Callable[[View], str | None]:
-    from finesight.datasets.captions import read_captions
-    from finesight.training.item_examples import CAPTIONS, from_captions
+    from finesight.research.datasets.captions import read_captions
+    from finesight.research.training.items.examples import CAPTIONS, from_captions
 
     if captions in CAPTIONS:
         return CAPTIONS[captions]
@@ -157,10 +157,10 @@ def _say(captions: str, items: ItemSet) -> Callable[[View], str | None]:
 
 def _held(validation: Path, model: Model) -> Held:
     """Cut the validation's items, users' first, and say how well they find the shop's."""
-    from finesight.datasets import read_items
-    from finesight.evaluation.items import item_metrics
-    from finesight.training.item_views import box_crops
-    from finesight.training.items import Held
+    from finesight.research.datasets import read_items
+    from finesight.research.evaluation.items import item_metrics
+    from finesight.research.training.items.training import Held
+    from finesight.research.training.items.views import box_crops
     from finesight.types import Float32
 
     items = read_items(validation).matched()
@@ -192,11 +192,15 @@ def _train(
     out: Path,
 ) -> tuple[float, float]:
     """Train and write the bundle; return the validation's score and the runtimes' agreement."""
-    from finesight.training.item_export import put_items_into_bundle, write_tuned_bundle
-    from finesight.training.item_start import begin_network, begin_tower, caption_tokenizer
-    from finesight.training.item_towers import FrozenTower, TunedTower
-    from finesight.training.item_views import ViewSampler, keep_parts
-    from finesight.training.items import OF_PAIRS, Learned, train_items
+    from finesight.research.training.items.export import put_items_into_bundle, write_tuned_bundle
+    from finesight.research.training.items.start import (
+        begin_network,
+        begin_tower,
+        caption_tokenizer,
+    )
+    from finesight.research.training.items.towers import FrozenTower, TunedTower
+    from finesight.research.training.items.training import OF_PAIRS, Learned, train_items
+    from finesight.research.training.items.views import ViewSampler, keep_parts
 
     assert model.directory is not None
     said = [each.caption for each in found if each.caption is not None]

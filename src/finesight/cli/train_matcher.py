@@ -18,8 +18,8 @@ from finesight.errors import InputError, MissingDependencyError
 
 if TYPE_CHECKING:
     from finesight.models import Model
-    from finesight.training.caption_pairs import CaptionPairs
-    from finesight.training.caption_training import PairProgress, Recipe
+    from finesight.research.training.matcher.loop import PairProgress, Recipe
+    from finesight.research.training.matcher.pairs import CaptionPairs
 
 
 def matcher(
@@ -88,8 +88,8 @@ def matcher(
       --validation-split dev --kind scan --hidden 1024 --out scan-f30k
     """
     _need_torch()
-    from finesight.networks.matcher_kinds import ENSEMBLES, KINDS
-    from finesight.networks.region_fusion import IMAGE_SIDES
+    from finesight.research.networks.matcher_kinds import ENSEMBLES, KINDS
+    from finesight.research.networks.region_fusion import IMAGE_SIDES
 
     started = time.monotonic()
     kinds = (*KINDS, *ENSEMBLES, *IMAGE_SIDES)
@@ -158,10 +158,10 @@ def _pairs(
     place: Path, split: str, features: Path | None, model: Model | None, option: str
 ) -> CaptionPairs:
     """Read captions with their features: of the cache, or those that came with the captions."""
-    from finesight.datasets import precomputed
-    from finesight.datasets.captions import read_captions
-    from finesight.training.caption_pairs import ArrayRegions, CaptionPairs, pair_up
-    from finesight.training.features import open_features
+    from finesight.research.datasets import precomputed
+    from finesight.research.datasets.captions import read_captions
+    from finesight.research.training.features import open_features
+    from finesight.research.training.matcher.pairs import ArrayRegions, CaptionPairs, pair_up
 
     if precomputed.is_precomputed(place):
         if features is not None or model is not None:
@@ -187,21 +187,21 @@ def _pairs(
         raise InputError(
             f"{features} has regions that {cache.settings['region_model']} encoded, and a "
             "collection keeps those of its own model: train on features without --region-model "
-            "(from Python, finesight.training.region_fusion fuses regions of another model)"
+            "(from Python, research.training.matcher.region_fusion fuses another model's regions)"
         )
     has_splits = place.is_file() and _has_splits(place)
     return pair_up(read_captions(place, split if has_splits else None), cache, features)
 
 
 def _has_splits(path: Path) -> bool:
-    from finesight.datasets.json_files import read_json
+    from finesight.research.datasets.json_files import read_json
 
     content = read_json(path)
     return isinstance(content, dict) and isinstance(content.get("images"), list)
 
 
 def _looked(features: Path | None) -> str:
-    from finesight.training.features import open_features
+    from finesight.research.training.features import open_features
 
     return "" if features is None else str(open_features(features).settings["regions"])
 
@@ -221,11 +221,11 @@ def _train_matcher(
     words: str,
     regions: str,
 ) -> dict[str, Any]:
-    from finesight.networks.matcher import MatcherSettings
-    from finesight.training.matcher import LONGEST_CAPTION, RECIPES, train_matcher
-    from finesight.training.matcher_export import export_matcher, put_matcher_into_bundle
-    from finesight.training.token_states import token_tower
-    from finesight.training.vocabulary import build_tokenizer, words_of
+    from finesight.research.networks.matcher import MatcherSettings
+    from finesight.research.training.matcher.export import export_matcher, put_matcher_into_bundle
+    from finesight.research.training.matcher.token_states import token_tower
+    from finesight.research.training.matcher.training import LONGEST_CAPTION, RECIPES, train_matcher
+    from finesight.research.training.vocabulary import build_tokenizer, words_of
 
     width = training.regions.padded([0])[0].shape[2]
     tower, states = None, 0
@@ -275,10 +275,10 @@ def _train_fusion(
     kept: Path,
     out: Path,
 ) -> dict[str, Any]:
-    from finesight.networks.region_fusion import RegionFusionSettings
-    from finesight.training.caption_training import PROBE
-    from finesight.training.fusion_export import put_into_bundle
-    from finesight.training.region_fusion import train_region_fusion
+    from finesight.research.networks.region_fusion import RegionFusionSettings
+    from finesight.research.training.fusion.export import put_into_bundle
+    from finesight.research.training.matcher.loop import PROBE
+    from finesight.research.training.matcher.region_fusion import train_region_fusion
 
     if model is None or model.directory is None:
         raise InputError(f"{kind} stands on a model's embeddings: name it with --model")

@@ -47,11 +47,11 @@ def objectness(
         raise MissingDependencyError(
             "training needs PyTorch: pip install 'finesight[torch]'"
         ) from error
-    from finesight.datasets import read_dataset
     from finesight.encoders.onnx import OnnxEncoder
     from finesight.models import load_model
     from finesight.models.bundle import MANIFEST, add_objectness
-    from finesight.training.objectness import (
+    from finesight.research.datasets import read_dataset
+    from finesight.research.training.finder.training import (
         ObjectnessTraining,
         annotated,
         canvas_cost,

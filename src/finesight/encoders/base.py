@@ -27,7 +27,7 @@ class Encoder(Protocol):
         """The number of tokens, begin and end included, beyond which a text is cut."""
 
     @property
-    def lanes(self) -> "Sequence[Encoder]":
+    def replicas(self) -> "Sequence[Encoder]":
         """Encoders of the same model to use at the same time, each in a thread of its own.
 
         Many batches take less time so than each on all cores in turn, whose threads wait for

@@ -3,7 +3,7 @@
 A convolutional bundle has `onnx/dense_model.onnx`, which turns pixels of any size into a feature
 map, and `onnx/region_head.onnx`, which turns a window of it, pooled as the tower pools its whole
 map, into an embedding. A vision transformer's bundle has `onnx/region_model.onnx`, which takes
-the windows beside the pixels (networks/region_tokens.py).
+the windows beside the pixels (encoders/torch_region_tokens.py).
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ import onnxruntime
 
 from finesight.encoders.preprocessing import Preprocessing
 from finesight.errors import DataError
-from finesight.scoring import normalise
+from finesight.scoring.similarity import normalise
 from finesight.types import Float32, UInt8
 
 MAP = "onnx/dense_model.onnx"
@@ -51,7 +51,7 @@ class DenseTower(Protocol):
     def stride(self) -> int:
         """Pixels of the canvas for each cell."""
 
-    def passes(self, side: int) -> float:
+    def forward_passes(self, side: int) -> float:
         """What one canvas costs, in encodings of one crop."""
 
     def read(self, canvas: UInt8, cells: Sequence[int]) -> tuple[Float32, Float32]:
@@ -72,7 +72,7 @@ class _BundleTower:
         self.preprocessing = preprocessing
         self.stride = stride
 
-    def passes(self, side: int) -> float:
+    def forward_passes(self, side: int) -> float:
         """What one canvas costs, in encodings of one crop: the share of their pixels."""
         return (side / self.preprocessing.side) ** 2
 

@@ -16,7 +16,7 @@ from tokenizers import Tokenizer
 from finesight.encoders.base import grid_of, warn_of_long_texts
 from finesight.encoders.preprocessing import Preprocessing
 from finesight.errors import DataError
-from finesight.scoring import normalise
+from finesight.scoring.similarity import normalise
 from finesight.types import Float32, UInt8
 
 TOWERS = ("vision_model", "text_model")
@@ -87,7 +87,7 @@ class OnnxEncoder:
         return min(int(longest), cut["max_length"]) if cut else int(longest)
 
     @cached_property
-    def lanes(self) -> "list[OnnxEncoder]":
+    def replicas(self) -> "list[OnnxEncoder]":
         """One encoder of one thread for each core; on CUDA, this one alone."""
         if self._threads == 1 or "CUDAExecutionProvider" in onnxruntime.get_available_providers():
             return [self]

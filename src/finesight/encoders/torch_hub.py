@@ -17,7 +17,7 @@ from torch import Tensor
 from finesight.encoders.base import grid_of, warn_of_long_texts
 from finesight.encoders.preprocessing import Preprocessing
 from finesight.errors import DataError, MissingDependencyError
-from finesight.scoring import normalise
+from finesight.scoring.similarity import normalise
 from finesight.types import Float32, UInt8
 
 _BATCH = 64
@@ -105,7 +105,7 @@ class TransformersEncoder:
         return int(self.encode_texts(["a"]).shape[1])
 
     @property
-    def lanes(self) -> tuple["TransformersEncoder"]:
+    def replicas(self) -> tuple["TransformersEncoder"]:
         """This one alone: a batch takes the whole device."""
         return (self,)
 
@@ -208,7 +208,7 @@ class OpenClipEncoder:
         return int(self.encode_texts(["a"]).shape[1])
 
     @property
-    def lanes(self) -> tuple["OpenClipEncoder"]:
+    def replicas(self) -> tuple["OpenClipEncoder"]:
         """This one alone: a batch takes the whole device."""
         return (self,)
 

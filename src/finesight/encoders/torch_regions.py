@@ -7,9 +7,9 @@ import torch
 
 from finesight.encoders.dense import windows_of_patches
 from finesight.encoders.torch_hub import TransformersEncoder
+from finesight.encoders.torch_region_tokens import ALL_LAYERS, RegionTokens
 from finesight.errors import DataError
-from finesight.networks.region_tokens import ALL_LAYERS, RegionTokens
-from finesight.scoring import normalise
+from finesight.scoring.similarity import normalise
 from finesight.types import Float32, UInt8
 
 
@@ -43,7 +43,7 @@ class TorchRegions:
         """Pixels of the canvas for each patch."""
         return self.network.stride
 
-    def passes(self, side: int) -> float:
+    def forward_passes(self, side: int) -> float:
         """What one canvas costs, in encodings of one crop: the share of their patches."""
         return (side / self.preprocessing.side) ** 2
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from finesight.scoring import normalise
+from finesight.scoring.similarity import normalise
 from finesight.types import Float32, ImageVectors
 
 # Towards the whole-image embedding: .01 follows the noise of the proxies, .5 forgets the detail.

@@ -8,7 +8,7 @@ centres of a spherical k-means (Dhillon and Modha 2001) with those weights.
 import numpy as np
 
 from finesight.fusion.selection import select
-from finesight.scoring import normalise
+from finesight.scoring.similarity import normalise
 from finesight.types import Float32, ImageVectors
 
 _ROUNDS = 6

@@ -9,13 +9,11 @@ from pathlib import Path
 
 from finesight.encoders import Encoder
 from finesight.encoders.dense import DenseTower, open_tower
-from finesight.encoders.item_head import ItemHead
-from finesight.encoders.objects import ObjectFinder
 from finesight.encoders.onnx import PRECISIONS, OnnxEncoder
-from finesight.encoders.sight import Sight
 from finesight.errors import DataError, InputError, MissingDependencyError
 from finesight.fusion import TRAINING_FREE, Fusion, NetworkFusion, TextHead, salient_clusters
 from finesight.matching import NetworkMatcher
+from finesight.matching.item_head import ItemHead
 from finesight.models.bundle import (
     DEFAULT_PROMPT,
     DEFAULT_PROMPTS,
@@ -26,6 +24,8 @@ from finesight.models.bundle import (
     checkpoint_fingerprint,
     read_manifest,
 )
+from finesight.proposals.capabilities import Capabilities
+from finesight.proposals.finder import Finder
 from finesight.queries.everyday import background_texts
 from finesight.types import Float32, ImageVectors
 
@@ -79,7 +79,7 @@ class Model:
     vectors: int = 8
     directory: Path | None = None
     dense: DenseTower | None = None
-    objects: ObjectFinder | None = None
+    objects: Finder | None = None
     effective_scale: float = UNMEASURED_SCALE
     prompts: tuple[str, ...] = DEFAULT_PROMPTS
     background: tuple[str, ...] = EVERYDAY
@@ -114,9 +114,9 @@ class Model:
         return self.item_head
 
     @property
-    def sight(self) -> Sight:
+    def capabilities(self) -> Capabilities:
         """What looking is given of it."""
-        return Sight(self.encoder, self.dense, self.objects)
+        return Capabilities(self.encoder, self.dense, self.objects)
 
     def fuse(self, seen: ImageVectors, vectors: int | None = None) -> Float32:
         """Return the vectors (k, d) that are kept of one image; k is the model's own unless given.
@@ -159,9 +159,7 @@ def load_model(source: str = DEFAULT) -> Model:
         effective_scale=manifest.scores.get(EFFECTIVE_SCALE, UNMEASURED_SCALE),
         dense=open_tower(directory, encoder.preprocessing, dense) if dense else None,
         objects=(
-            ObjectFinder(directory, encoder.preprocessing, finds.cost, finds.version)
-            if finds
-            else None
+            Finder(directory, encoder.preprocessing, finds.cost, finds.version) if finds else None
         ),
         text_head=TextHead(directory / head) if (head := manifest.fusion.text_head) else None,
         matchers=manifest.matchers,

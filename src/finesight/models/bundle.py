@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from finesight.encoders.dense import DenseEntry
-from finesight.encoders.item_head import ITEM_HEAD
-from finesight.encoders.objects import OBJECTNESS
 from finesight.encoders.onnx import tower_files
 from finesight.errors import DataError
+from finesight.matching.item_head import ITEM_HEAD
+from finesight.proposals.finder import OBJECTNESS
 
 MANIFEST = "finesight.json"
 FORMAT_VERSION = 1
@@ -111,7 +111,7 @@ def write_manifest(
     *,
     name: str,
     width: int,
-    looking: Mapping[str, Any],
+    proposer: Mapping[str, Any],
     prompt: str,
     provenance: Mapping[str, Any],
     scores: Mapping[str, Any],
@@ -122,7 +122,7 @@ def write_manifest(
 ) -> None:
     """Write `finesight.json` for the files of a bundle, which must all be there.
 
-    width: d; looking: {"kind": "crops", "regions": "cc10"}; prompt: a template with one {};
+    width: d; proposer: {"kind": "crops", "regions": "cc10"}; prompt: a template with one {};
     provenance and scores: how it was trained and what was measured; fit: see Preprocessing;
     dense: how windows are read out of the map of onnx/dense_model.onnx, if there is one; prompts:
     templates of an ensemble; knows: {"things": [...], "colors": [...]} of a model of few words.
@@ -136,7 +136,7 @@ def write_manifest(
         "format_version": FORMAT_VERSION,
         "name": name,
         "width": width,
-        "looking": dict(looking),
+        "looking": dict(proposer),
         "fit": fit,
         "prompt": prompt,
         **({"prompts": list(prompts)} if prompts else {}),

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from finesight.errors import InputError
-from finesight.images import SUFFIXES
+from finesight.images.open import SUFFIXES
 from finesight.types import Part, Query
 
 _SIGNS = {"+": 1.0, "-": -1.0}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from finesight.queries.lexicon import DETERMINERS
-from finesight.scoring import normalise
+from finesight.scoring.similarity import normalise
 from finesight.types import Float32
 
 SHORT = 5

@@ -9,7 +9,8 @@ from fastapi.responses import Response
 from PIL import Image
 from starlette.datastructures import UploadFile
 
-from finesight.images import ImageError, decode_image
+from finesight.images.open import ImageError, decode_image
+from finesight.server.collections import ServedCollection
 from finesight.server.contract import SEARCH_BODY
 from finesight.server.metrics import CONTENT_TYPE
 from finesight.server.pictures import LARGEST, Wanted, stamp_of
@@ -30,7 +31,6 @@ from finesight.server.schemas import (
 )
 from finesight.server.searching import answer, list_images
 from finesight.server.sessions import DAYS
-from finesight.server.shelf import Shelved
 from finesight.server.state import State
 from finesight.types import WHOLE, Box
 
@@ -67,11 +67,11 @@ async def search(request: Request) -> Response:
         asked, files = await _form(request)
     else:
         raise Problem(415, "Send application/json, or multipart/form-data with an image.")
-    shelved = state.shelf.get(asked.collection)
+    served = state.shelf.get(asked.collection)
     pixels = state.settings.limits.upload_pixels
 
     def work() -> bytes:  # written in the thread, and not checked a second time
-        return answer(shelved, asked, _decoded(files, pixels)).model_dump_json().encode()
+        return answer(served, asked, _decoded(files, pixels)).model_dump_json().encode()
 
     return Response(await state.searchers.run(work), media_type="application/json")
 
@@ -80,8 +80,8 @@ async def search(request: Request) -> Response:
 async def images(request: Request, listing: Annotated[Listing, Query()]) -> ImagesAnswer:
     """List images without searching, in the collection's order."""
     state = state_of(request)
-    shelved = state.shelf.get(listing.collection)
-    return await state.searchers.run(lambda: list_images(shelved, listing))
+    served = state.shelf.get(listing.collection)
+    return await state.searchers.run(lambda: list_images(served, listing))
 
 
 @router.get(
@@ -106,12 +106,12 @@ async def image(
 ) -> Response:
     """Return an image or a part of it as JPEG, made small; it is never made larger."""
     state = state_of(request)
-    shelved = state.shelf.get(collection)
+    served = state.shelf.get(collection)
     part = WHOLE if box is None else _box(box)
     known = request.headers.get("if-none-match")
 
     def make() -> Response:
-        row = shelved.image(id)
+        row = served.image(id)
         try:
             stamp = stamp_of(row.path)
             tag = f'"{stamp}-{size}-{box or ""}"'
@@ -130,15 +130,15 @@ async def image(
 async def collections(request: Request) -> list[CollectionAnswer]:
     """List the collections that can be searched."""
     state = state_of(request)
-    return await state.searchers.run(lambda: [_described(shelved) for shelved in state.shelf])
+    return await state.searchers.run(lambda: [_described(served) for served in state.shelf])
 
 
 @router.get("/status")
 async def status(request: Request, collection: CollectionName = None) -> StatusAnswer:
     """Say what a collection holds, and how far indexing has come where it is going on."""
     state = state_of(request)
-    shelved = state.shelf.get(collection)
-    return await state.searchers.run(lambda: _status(shelved))
+    served = state.shelf.get(collection)
+    return await state.searchers.run(lambda: _status(served))
 
 
 @router.get("/health")
@@ -219,26 +219,26 @@ def _box(text: str) -> Box:
     return x0, y0, x1, y1
 
 
-def _described(shelved: Shelved) -> CollectionAnswer:
-    collection = shelved.collection()
+def _described(served: ServedCollection) -> CollectionAnswer:
+    collection = served.collection()
     model = collection.status()["model"] if collection.exists else None
-    return CollectionAnswer(name=shelved.name, images=len(collection), model=_short(model))
+    return CollectionAnswer(name=served.name, images=len(collection), model=_short(model))
 
 
-def _status(shelved: Shelved) -> StatusAnswer:
-    from finesight.collection.progress import read_progress
+def _status(served: ServedCollection) -> StatusAnswer:
+    from finesight.indexing.progress import read_progress
 
-    collection = shelved.collection()
-    progress = read_progress(shelved.directory)
+    collection = served.collection()
+    progress = read_progress(served.directory)
     facts: dict[str, Any] = collection.status() if collection.exists else {}
-    folders = [Folder(path=path, images=count) for path, count in shelved.outline().folders]
+    folders = [Folder(path=path, images=count) for path, count in served.outline().folders]
     return StatusAnswer(
-        name=shelved.name,
+        name=served.name,
         images=facts.get("images", 0),
         version=collection.table().version if collection.exists else 0,
         model=_short(facts.get("model")),
         regions=facts.get("regions"),
-        items=shelved.tells_items,
+        items=served.tells_items,
         folders=folders,
         indexing=None if progress is None else Indexing(done=progress.done, total=progress.total),
     )

@@ -104,7 +104,7 @@ class BatchingEncoder:
         return np.stack([known[text] for text in texts])
 
     @property
-    def lanes(self) -> tuple[Encoder, ...]:
+    def replicas(self) -> tuple[Encoder, ...]:
         """This one alone: it gathers what many ask for into one batch."""
         return (self,)
 

@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from finesight.server.shelf import Shelf
+from finesight.server.collections import ServedCollections
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
@@ -16,7 +16,7 @@ _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 class Metrics:
     """The numbers of one server, in a registry of its own."""
 
-    def __init__(self, shelf: Shelf) -> None:
+    def __init__(self, shelf: ServedCollections) -> None:
         self._shelf = shelf
         self._registry = CollectorRegistry()
         self._requests = Counter(
@@ -57,11 +57,11 @@ class Metrics:
 
     def text(self) -> bytes:
         """Return all numbers as Prometheus reads them."""
-        for shelved in self._shelf:
-            self._images.labels(shelved.name).set(shelved.outline().images)
-            if shelved.encoder is not None:
-                self._encoded.labels(shelved.name).set(shelved.encoder.encoded)
-                self._batches.labels(shelved.name).set(shelved.encoder.batches)
+        for served in self._shelf:
+            self._images.labels(served.name).set(served.outline().images)
+            if served.encoder is not None:
+                self._encoded.labels(served.name).set(served.encoder.encoded)
+                self._batches.labels(served.name).set(served.encoder.batches)
         return generate_latest(self._registry)
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from finesight.archives import ArchiveError, containing, read_member
-from finesight.images import ImageError, decode_image, image_size
+from finesight.images.archives import ArchiveError, containing, read_member
+from finesight.images.open import ImageError, decode_image, image_size
 from finesight.types import WHOLE, Box
 
 LARGEST = 2048

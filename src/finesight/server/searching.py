@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from finesight.relevance import seems_nothing
+from finesight.scoring.calibration import seems_nothing
+from finesight.server.collections import ImageRow, Outline, ServedCollection, image_row
 from finesight.server.problems import Problem
 from finesight.server.schemas import (
     Filters,
@@ -20,7 +21,6 @@ from finesight.server.schemas import (
     SearchAnswer,
     SearchRequest,
 )
-from finesight.server.shelf import ImageRow, Outline, Shelved, image_row
 from finesight.types import Box, Hit, Part, Query
 
 if TYPE_CHECKING:
@@ -37,13 +37,13 @@ _SHAPES = {
 
 
 def answer(
-    shelved: Shelved, request: SearchRequest, uploads: Sequence[Image.Image]
+    served: ServedCollection, request: SearchRequest, uploads: Sequence[Image.Image]
 ) -> SearchAnswer:
     """Return the hits of a request; raises Problem for what the collection cannot answer."""
     start = time.perf_counter()
-    collection = shelved.searchable()
-    outline = shelved.outline()
-    query = query_of(shelved, request, uploads)
+    collection = served.searchable()
+    outline = served.outline()
+    query = query_of(served, request, uploads)
     where = condition_of(request.filters, outline)
     rank_by = "whole" if request.detail == 0 and _is_graded(request) else request.rank_by
     found = collection.search(
@@ -63,9 +63,9 @@ def answer(
     compare = request.compare and rank_by != "whole"
     ranks = _whole_ranks(collection, query, request, where) if compare else {}
     for hit in hits:
-        shelved.remember(ImageRow(hit.id, hit.path, hit.width, hit.height))
+        served.remember(ImageRow(hit.id, hit.path, hit.width, hit.height))
     return SearchAnswer(
-        collection=shelved.name,
+        collection=served.name,
         images=outline.images,
         hits=[_hit(hit, outline, ranks) for hit in hits],
         offset=request.offset,
@@ -75,14 +75,16 @@ def answer(
     )
 
 
-def query_of(shelved: Shelved, request: SearchRequest, uploads: Sequence[Image.Image]) -> Query:
+def query_of(
+    served: ServedCollection, request: SearchRequest, uploads: Sequence[Image.Image]
+) -> Query:
     """Return what a request asks for.
 
     Text is taken as it is: it is never read as the name of a file. Uploads that no part names are
     parts of their own.
     """
     parts = [] if request.text is None else [Part(text=request.text)]
-    parts += [_part(shelved, part, uploads) for part in request.parts]
+    parts += [_part(served, part, uploads) for part in request.parts]
     named = any(part.upload is not None for part in request.parts)
     if not named:
         parts += [Part(image=image) for image in uploads]
@@ -122,7 +124,7 @@ def _is_graded(request: SearchRequest) -> bool:
     return request.rank_by in ("regions", "exact")
 
 
-def _part(shelved: Shelved, part: QueryPart, uploads: Sequence[Image.Image]) -> Part:
+def _part(served: ServedCollection, part: QueryPart, uploads: Sequence[Image.Image]) -> Part:
     if part.text is not None:
         return Part(text=part.text, weight=part.weight)
     if part.upload is not None:
@@ -130,7 +132,7 @@ def _part(shelved: Shelved, part: QueryPart, uploads: Sequence[Image.Image]) -> 
             raise Problem(422, f"There is no upload {part.upload}: {len(uploads)} came.")
         return Part(image=uploads[part.upload], box=part.box, weight=part.weight)
     assert part.image is not None
-    path = shelved.image(part.image).path
+    path = served.image(part.image).path
     if part.box is None:
         return Part(near=path, weight=part.weight)
     return Part(image=path, box=part.box, weight=part.weight)
@@ -173,14 +175,14 @@ def _hit(hit: Hit, outline: Outline, whole_ranks: dict[str, int]) -> HitAnswer:
     )
 
 
-def list_images(shelved: Shelved, listing: Listing) -> ImagesAnswer:
+def list_images(served: ServedCollection, listing: Listing) -> ImagesAnswer:
     """Return images that meet the filters, in the table's order."""
-    from finesight.collection.filtering import condition
+    from finesight.store.conditions import condition
 
-    if not shelved.collection().exists:
+    if not served.collection().exists:
         return ImagesAnswer(images=[], offset=listing.offset, more=False)
-    outline = shelved.outline()
-    table = shelved.collection().table()
+    outline = served.outline()
+    table = served.collection().table()
     where = condition(table, condition_of(listing, outline), listing.path)
     columns = ["id", "path", "width", "height"]
     found = table.to_table(
@@ -188,7 +190,7 @@ def list_images(shelved: Shelved, listing: Listing) -> ImagesAnswer:
     )
     rows = [image_row(row) for row in found.to_pylist()]
     for row in rows:
-        shelved.remember(row)
+        served.remember(row)
     return ImagesAnswer(
         images=[
             ImageAnswer(id=r.id, path=outline.shown(r.path), width=r.width, height=r.height)

@@ -3,11 +3,11 @@
 import os
 from dataclasses import dataclass
 
+from finesight.server.collections import ServedCollections
 from finesight.server.metrics import Metrics
 from finesight.server.pictures import Pictures
 from finesight.server.sessions import Sessions
 from finesight.server.settings import Settings
-from finesight.server.shelf import Shelf
 from finesight.server.workers import Workers
 
 
@@ -20,7 +20,7 @@ class State:
     """
 
     settings: Settings
-    shelf: Shelf
+    shelf: ServedCollections
     pictures: Pictures
     metrics: Metrics
     sessions: Sessions | None
@@ -31,7 +31,7 @@ class State:
     def of(settings: Settings) -> "State":
         """Return the state of a server that has not answered anything yet."""
         cores = os.cpu_count() or 1
-        shelf = Shelf(settings.collections)
+        shelf = ServedCollections(settings.collections)
         return State(
             settings=settings,
             shelf=shelf,

@@ -1,0 +1,59 @@
+"""Boxes as arrays: intersections, overlap, suppression, squares; normalised xyxy unless said."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from finesight.types import Float32
+
+OVERLAP = 0.45
+"""Of two boxes with a higher intersection over union, the better one is kept, unless told."""
+
+
+@dataclass(frozen=True)
+class ScoredBoxes:
+    """Where something may be: boxes (n, 4), normalised xyxy, and how likely, (n,) in 0..1."""
+
+    boxes: Float32
+    scores: Float32
+
+
+def areas(boxes: np.ndarray) -> np.ndarray:
+    """Return the areas (...) of boxes (..., 4)."""
+    sides: np.ndarray = boxes[..., 2:] - boxes[..., :2]
+    found: np.ndarray = sides.prod(axis=-1)
+    return found
+
+
+def intersections(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Return the areas (...) that boxes (..., 4) share with others, broadcast against them."""
+    low = np.maximum(one[..., :2], other[..., :2])
+    high = np.minimum(one[..., 2:], other[..., 2:])
+    shared: np.ndarray = np.clip(high - low, 0, None).prod(axis=-1)
+    return shared
+
+
+def intersection_over_union(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Return the overlap, in 0..1, of boxes (..., 4) with others, broadcast against them.
+
+    >>> float(intersection_over_union(np.array([0, 0, 1, 1.0]), np.array([0, 0, 1, 0.5])))
+    0.5
+    """
+    shared = intersections(one, other)
+    overlap: np.ndarray = shared / np.maximum(areas(one) + areas(other) - shared, 1e-12)
+    return overlap
+
+
+def suppress(found: ScoredBoxes, count: int, overlap: float = OVERLAP) -> np.ndarray:
+    """Return the indices of up to `count` boxes, best first, none overlapping a better one by more.
+
+    Greedy non-maximum suppression by intersection over union; a score of 0 is no box.
+    """
+    left = found.scores.copy()
+    kept: list[int] = []
+    while len(kept) < min(count, len(left)) and left.max() > 0:
+        best = int(left.argmax())
+        kept.append(best)
+        left[intersection_over_union(found.boxes, found.boxes[best]) > overlap] = 0
+        left[best] = 0
+    return np.array(kept, int)

@@ -1,0 +1,683 @@
+"""The collection on disk: which table is active, who may write, what it answers."""
+
+import json
+import shutil
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import filelock
+import lance
+
+from finesight.errors import DataError, InputError
+from finesight.images.open import MAX_PIXELS
+from finesight.images.raw import SUFFIXES as RAW_SUFFIXES
+from finesight.images.raw import need_rawpy
+from finesight.indexing.fusing import fuse
+from finesight.indexing.progress import shown_progress
+from finesight.indexing.reports import IndexReport, SwitchReport
+from finesight.models import DEFAULT, Model, load_model
+from finesight.proposals.registry import carried_over, parse_proposer, resolve_effort
+from finesight.scoring.rank_fusion import RANK_FUSIONS
+from finesight.scoring.similarity import RANKINGS
+from finesight.search.calibrate import keep_calibrated, relevant_hits
+from finesight.search.encode import (
+    Asked,
+    FusedSpace,
+    as_query,
+    encode_query,
+    encode_texts,
+    take_query_apart,
+)
+from finesight.search.expand import rank_described
+from finesight.search.group import search_grouped
+from finesight.search.items import check_item_query, rank_items
+from finesight.search.ranking import Ranked, rank, rank_anew, rank_with_words, search_table
+from finesight.search.rerank import TOP, Reranking, sentence_of
+from finesight.store.calibration import calibration_file, load_calibrator
+from finesight.store.conditions import condition
+from finesight.store.manifest import (
+    FORMAT,
+    VERSION,
+    activate,
+    read_settings,
+    write_settings,
+)
+from finesight.store.migration import add_details, fuse_anew
+from finesight.store.rows import tidy
+from finesight.store.schema import table_schema
+from finesight.store.snapshot import Snapshot
+from finesight.store.storage import Storage
+from finesight.types import Hit, Query, Skipped
+
+# What only writers need is imported where it is used: a search starts faster without.
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from finesight.indexing.adding import Way
+    from finesight.indexing.duplicates import Duplicates
+    from finesight.indexing.walking import Findings
+    from finesight.search.tune import Optimized
+
+
+class Collection:
+    """A folder with a Lance table of images and a small file that names it and its model.
+
+    Open one with `Collection.open`; it is made by the first `add`.
+    """
+
+    def __init__(self, directory: Path, model: Model | None, settings: dict[str, Any]) -> None:
+        self.directory = directory
+        self._given = model
+        self._settings = settings
+        self._snapshot: Snapshot | None = None
+
+    @staticmethod
+    def open(directory: Path | str, model: Model | str | None = None) -> "Collection":
+        """Open the collection in a folder; a missing one is made when images are added.
+
+        model: a model or its name; the collection's own where it is not given, else the default
+        one for a new collection. Raises DataError for a damaged collection, InputError for one
+        made with another model.
+        """
+        directory = Path(directory).expanduser()
+        settings = read_settings(directory)
+        loaded = load_model(model) if isinstance(model, str) else model
+        if settings and loaded and loaded.fingerprint != settings["model"]["fingerprint"]:
+            raise _other_model(directory, settings, loaded)
+        return Collection(directory, loaded, settings)
+
+    @property
+    def exists(self) -> bool:
+        """Whether anything was ever indexed here."""
+        return bool(self._settings)
+
+    @cached_property
+    def model(self) -> Model:
+        """The model whose embeddings the collection holds."""
+        if self._given is not None:
+            return self._given
+        if not self.exists:
+            return load_model(DEFAULT)
+        wanted = self._settings["model"]
+        model = load_model(wanted["source"])
+        if model.fingerprint != wanted["fingerprint"]:
+            raise DataError(
+                f"{self.directory} was made with another version of the model {model.source}: "
+                "give the old version with --model DIR, or have the new one look at the images and "
+                f"switch to it: {_switch(self.directory, model.source)}"
+            )
+        return model
+
+    @property
+    def storage(self) -> Storage:
+        """How the regions of the images are kept."""
+        self._need()
+        return Storage.of(self._table())
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return int(self._table().count_rows()) if self.exists else 0
+
+    def add(
+        self,
+        paths: Iterable[Path | str],
+        regions: str | None = None,
+        progress: Callable[[int, int], None] = lambda done, total: None,
+        vectors: int | None = None,
+        *,
+        listed: bool = False,
+        exclude: Sequence[str] = (),
+        prune: bool = False,
+        raw: bool = False,
+        max_pixels: int = MAX_PIXELS,
+    ) -> IndexReport:
+        """Index the images of folders, files and archives; only what is new or changed.
+
+        paths: also patterns such as "photos/**/*.jpg"; listed: they come from a list, of which
+        some may be gone. regions: a name for `parse_proposer`; the collection's, else the model's
+        where not given. progress: called with (images done, images in all); vectors: k, how many
+        fused vectors are kept of each image, the collection's, else the model's where not given;
+        where they or the model's fusion changed, all images are fused anew. exclude: patterns as
+        in `.finesightignore`; prune: remove images below the given folders that are not there any
+        more; raw: look at the previews of raw files; max_pixels: larger images are skipped.
+        Raises InputError where there is nothing to index, the folder cannot be written, or
+        another run is writing to it.
+        """
+        from finesight.indexing.adding import Way
+        from finesight.indexing.walking import find_images
+
+        looked = regions or self._settings.get("regions") or self.model.regions
+        looked = resolve_effort(looked, self.model.capabilities)
+        parse_proposer(looked, self.model.capabilities)
+        kept = vectors or self._settings.get("vectors") or self.model.vectors
+        if kept < 1:
+            raise InputError(f"keep at least one vector an image, got {kept}")
+        if raw:
+            need_rawpy()
+        findings = find_images(paths, listed=listed, exclude=exclude, raw=raw)
+        with self._writing():
+            if not self.exists:
+                self._create(looked, kept)
+            self._bring_up_to_date(kept)
+            # So that later runs go on in this way, and with what the model has besides its encoder.
+            source = {**self._settings["model"], "source": self.model.source}
+            if self._settings["regions"] != looked or self._settings["model"] != source:
+                self._settings = {**self._settings, "regions": looked, "model": source}
+                write_settings(self.directory, self._settings)
+            way = Way(self.model, looked, kept, max_pixels, raw)
+            with shown_progress(self.directory, progress) as shown:
+                return self._add(findings, way, shown, prune)
+
+    def _add(
+        self,
+        findings: "Findings",
+        way: "Way",
+        progress: Callable[[int, int], None],
+        prune: bool,
+    ) -> IndexReport:
+        from finesight.indexing.adding import Adding
+        from finesight.store.ledger import Ledger
+        from finesight.store.upkeep import keep_fast
+
+        adding = Adding(self._table, Ledger(self.directory), way, progress)
+        report = adding.run(findings, prune)
+        if report.indexed or report.moved or report.removed:
+            keep_fast(self._table(), self._made_of)
+            keep_calibrated(self._table(), self.model, self._made_of, self.directory)
+            tidy(self._table())
+        return report
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Hold the collection's lock and know its newest settings; raises InputError."""
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            with filelock.FileLock(self.directory / ".lock", timeout=0):
+                self._settings = read_settings(self.directory)
+                yield
+        except filelock.Timeout as error:
+            raise InputError(
+                f"another run is indexing into {self.directory}: wait until it has ended"
+            ) from error
+        except OSError as error:
+            raise InputError(
+                f"cannot write to {self.directory}: {error.strerror or error}"
+            ) from error
+
+    def remove(self, paths: Iterable[Path | str]) -> int:
+        """Take images out of the collection, by file, folder, archive or pattern; return how many.
+
+        Their files stay, and come back when they are indexed again. Raises InputError where
+        nothing in the collection has such a path.
+        """
+        from finesight.store.ledger import Ledger
+        from finesight.store.removing import forget, remove_rows
+
+        self._need()
+        given = list(paths)
+        with self._writing():
+            tables = [self._table(entry["table"]) for entry in self._per_model()]
+            counts = [remove_rows(table, given) for table in tables]
+            forgotten = forget(Ledger(self.directory), given)
+        if not (any(counts) or forgotten):
+            names = ", ".join(map(str, given))
+            raise InputError(f"{self.directory} holds no image of {names}")
+        return counts[0]
+
+    def skipped(self) -> list[Skipped]:
+        """Return the files that could not be indexed, and why."""
+        from finesight.store.ledger import Ledger
+
+        self._need()
+        return Ledger(self.directory).skipped()
+
+    def duplicates(
+        self,
+        near: float | None = 0.98,
+        progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> "list[Duplicates]":
+        """Return groups of images of the same bytes, the same pixels, or alike embeddings.
+
+        near: the least cosine of embeddings that are alike; None leaves these out.
+        """
+        from finesight.indexing.duplicates import find_duplicates
+
+        self._need()
+        if near is not None and not 0 < near <= 1:
+            raise InputError(f"near is a cosine above 0 and at most 1, got {near}")
+        return find_duplicates(self._table(), near, progress)
+
+    def switch(
+        self,
+        model: Model | str,
+        progress: Callable[[int, int], None] = lambda done, total: None,
+        without_missing: bool = False,
+    ) -> SwitchReport:
+        """Have another model look at the collection's images, then make it the active one.
+
+        Searches go on with the old one until all is done; its vectors stay, and switching back
+        looks at new and changed images alone. Interrupted, it goes on when it is called again.
+        without_missing: also where files are not there any more, which then leave the
+        collection; otherwise nothing is switched, and the report names them.
+        """
+        from finesight.indexing.adding import Way
+        from finesight.indexing.switching import build_beside, rows_of
+        from finesight.store.ledger import Ledger
+        from finesight.store.upkeep import keep_fast
+
+        self._need()
+        other = load_model(model) if isinstance(model, str) else model
+        with self._writing():
+            if other.fingerprint == self._settings["model"]["fingerprint"]:
+                raise InputError(f"{self.directory} already answers with {other.source}")
+            target = self._beside(other)
+            wanted = rows_of(self._table())
+            raw = any(Path(path).suffix.lower() in RAW_SUFFIXES for path in wanted)
+            way = Way(other, target["regions"], target["vectors"], sys.maxsize, raw)
+            report, missing = build_beside(
+                wanted, lambda: self._table(target["table"]), Ledger(self.directory), way, progress
+            )
+            keep_fast(self._table(target["table"]), _of_what(target))
+            keep_calibrated(self._table(target["table"]), other, _of_what(target), self.directory)
+            tidy(self._table(target["table"]))
+            switched = without_missing or not missing
+            if switched:
+                self._settings = activate(self._settings, other.fingerprint)
+                write_settings(self.directory, self._settings)
+                self._given = other
+                self.__dict__.pop("model", None)
+        return SwitchReport(report.indexed, tuple(map(Path, missing)), switched)
+
+    def forget(self, model: str) -> None:
+        """Remove the vectors of a model that is not the active one; model: its source."""
+        from finesight.store.vector_index import index_path
+
+        self._need()
+        with self._writing():
+            others = self._settings.get("others", {})
+            found = [key for key, entry in others.items() if entry["model"]["source"] == model]
+            if not found:
+                names = ", ".join(entry["model"]["source"] for entry in others.values())
+                raise InputError(
+                    f"{self.directory} keeps no vectors of {model} beside the active model's"
+                    + (f", but of {names}" if names else "")
+                )
+            gone = {key: others[key] for key in found}
+            kept = {key: entry for key, entry in others.items() if key not in gone}
+            self._settings = {**self._settings, "others": kept}
+            write_settings(self.directory, self._settings)
+            for entry in gone.values():
+                shutil.rmtree(self.directory / entry["table"])
+                index = index_path(self.directory / entry["table"])
+                shutil.rmtree(index, ignore_errors=True)
+                calibration_file(self.directory, entry["model"]["fingerprint"]).unlink(
+                    missing_ok=True
+                )
+
+    def search(
+        self,
+        query: Asked | None = None,
+        k: int = 10,
+        rank_by: str = "regions",
+        *,
+        near: Path | str | None = None,
+        where: str | None = None,
+        path: str | None = None,
+        offset: int = 0,
+        group: bool = False,
+        words: bool = False,
+        detail: float = 1.0,
+        parts: str = "auto",
+        prompts: bool = False,
+        min_relevance: float = 0.0,
+        descriptions: Sequence[str] = (),
+        rank_fusion: str = "trusted",
+        rerank: str | None = None,
+        rerank_top: int = TOP,
+        item: bool = False,
+    ) -> list[Hit]:
+        """Return the k images that answer a query best, best first.
+
+        query: a text, encoded as typed; an image (a path, or pixels of Pillow); or several of both
+        with weights: a `Query`, such as `finesight.queries.parse_query` reads, or its parts.
+        near: an indexed image: more like it, itself left out.
+        rank_by: "regions" (the best region, of the images whose fused vectors come nearest),
+        "exact" (the best region of all images), "fused" (the fused vectors alone), "whole" (the
+        whole image alone) or "mean" (over all regions).
+        where: a condition in SQL on the columns; path: a glob on paths; both hold before the best
+        are taken. offset: how many of the best to pass over, for paging. group: near-duplicates
+        stand behind the best of them, as its `similar`. words: captions and file names count as
+        well; the two rankings are merged, and the score is the sum of reciprocal ranks.
+        detail: where regions rank, how much the best one counts, from 0 (the whole image alone) to
+        1. parts: "auto" takes a text that asks for several things apart, "red mug beside a plate",
+        and ranks first what shows all of them, each in a region of its own, and no unwanted ones
+        ("dog no leash"); "off" leaves it whole. prompts: short texts are encoded in all of the
+        model's prompts and averaged, not as typed. min_relevance: hits that are less likely to
+        show what was asked for are left out, which may leave none; it needs an index of this or a
+        later version. descriptions: more texts that say what is meant, such as a language model's
+        (`finesight.queries.enhancement`); rank_fusion: how what they find is merged with what the
+        query finds, one of `scoring.rank_fusion.RANK_FUSIONS`. rerank: the model's matcher of this
+        name ranks the best `rerank_top` anew for a query of one text; the score is then the
+        matcher's. item: find the very thing that a photo or a box of it shows, not its kind, with
+        the model's item head. Raises InputError, with what to do, for whatever cannot be answered.
+        """
+        asked = as_query(query, near)
+        if item:
+            others = {"--words": words, "--rerank": rerank is not None}
+            others |= {"--enhance": bool(descriptions), "a detail below 1": detail < 1}
+            check_item_query(asked, rank_by, others)
+        reranking = self._reranking(asked, rerank, rerank_top)
+        if k < 1:
+            raise InputError(f"ask for at least one hit, got {k}")
+        if offset < 0:
+            raise InputError(f"the offset is how many hits to pass over, got {offset}")
+        if not 0 <= detail <= 1:
+            raise InputError(f"detail is between 0 (the whole image) and 1, got {detail}")
+        if rank_fusion not in RANK_FUSIONS:
+            known = ", ".join(RANK_FUSIONS)
+            raise InputError(f"merge rankings by one of {known}, got {rank_fusion!r}")
+        if descriptions and (words or len(asked.parts) != 1 or asked.parts[0].text is None):
+            raise InputError("descriptions go with a query of one text, and without --words")
+        if parts not in ("auto", "off"):
+            raise InputError(f"parts is auto or off, got {parts!r}")
+        if not 0 <= min_relevance <= 1:
+            raise InputError(f"the relevance is between 0 and 1, got {min_relevance}")
+        if words and not any(part.text and part.weight > 0 for part in asked.parts):
+            raise InputError("there are no words in the query to look for in captions and names")
+        if rank_by not in RANKINGS:
+            raise InputError(f"rank by one of {', '.join(RANKINGS)}, got {rank_by!r}")
+        self._need()
+        snapshot = self._latest()
+        if rank_by == "fused" and not snapshot.has_fused:
+            raise InputError(
+                f"{self.directory} keeps no fused vectors yet: index its images again, which adds "
+                "them without looking"
+            )
+        allowed = condition(snapshot.dataset, where, path)
+        calibrator, together = snapshot.calibrator, None
+        if calibrator is None and min_relevance > 0:
+            raise InputError(
+                f"{self.directory} has not learned yet how relevant hits are: run `finesight "
+                f"optimize --collection {self.directory}`, or index an image"
+            )
+        if calibrator and parts == "auto" and rank_by in ("regions", "exact") and detail == 1:
+            asked, together = take_query_apart(asked, calibrator.curves.cosine)
+        templates = self.model.prompts if prompts else ()
+        space = self._fused_space()
+        vectors = encode_query(
+            asked, lambda: self.model.encoder, snapshot.dataset, templates, space
+        )
+        vectors = replace(vectors, detail=detail, together=together)
+        if min_relevance > 0 and not any(vectors.texts):
+            raise InputError("relevance is known of texts alone, and the query has none")
+        ranked: Ranked = rank_with_words if words else rank
+        if item:
+            ranked = partial(rank_items, head=self.model.need_item_head())
+        if descriptions:
+            more = encode_texts(descriptions, self.model.encoder)
+            fused = None if space is None else space.queries(more, [True] * len(more))
+            ranked = partial(rank_described, descriptions=more, fusion=rank_fusion, fused=fused)
+        if reranking is not None:
+            ranked = partial(rank_anew, ranked=ranked, reranking=reranking)
+        answer = search_grouped if group else search_table
+
+        def hits(count: int) -> list[Hit]:
+            return answer(snapshot, vectors, count, rank_by, allowed, 0, ranked)
+
+        if min_relevance > 0:
+            return relevant_hits(hits, k, offset, min_relevance)
+        return answer(snapshot, vectors, k, rank_by, allowed, offset, ranked)
+
+    def _reranking(self, asked: Query, name: str | None, top: int) -> Reranking | None:
+        """Return how to rank anew; raises InputError where the model or the query cannot."""
+        if name is None:
+            return None
+        if top < 1:
+            raise InputError(f"re-rank at least one image, got {top}")
+        self._need()
+        matcher = self.model.matcher(name)
+        trained = self.model.matchers[name].regions
+        looked = self._settings["regions"]
+        if trained != looked:
+            warnings.warn(
+                f"the matcher {name} was trained on regions of {trained}, and the images were "
+                f"looked at with {looked}: it ranks worse than it could",
+                stacklevel=3,
+            )
+        return Reranking(matcher, sentence_of(asked), top)
+
+    def _fused_space(self) -> FusedSpace | None:
+        """Return the space of the fused vectors where it is not the encoder's own."""
+        if not self._settings.get("own_space"):
+            return None
+        if self._settings["fusion"] != self.model.fusion_name or self.model.text_head is None:
+            raise InputError(
+                f"the fused vectors in {self.directory} are of the fusion "
+                f"{self._settings['fusion']}, which {self.model.source} does not have: leave "
+                "--model out, or index the images again, which fuses them anew"
+            )
+        return FusedSpace(self.model.text_head, self.model.fusion)
+
+    def optimize(
+        self,
+        texts: Sequence[str] | None = None,
+        recall: float = 0.98,
+        say: Callable[[str], None] = lambda message: None,
+        storage: Storage | None = None,
+    ) -> "Optimized":
+        """Bring the indexes in step, tune them for texts, and measure what a search finds.
+
+        storage: how regions are to be kept from now on; those that are there are kept anew, and
+        what is left out of them comes back only when the images are looked at again.
+
+        texts: what to measure with; the captions, where there are any, else everyday words.
+        recall: the share of the exact ten best by their fused vectors that the index is to find.
+        say: is told of what may take minutes.
+        """
+        from finesight.search.tune import Optimized, some_texts, tune, two_stage_recall
+        from finesight.store.storage import rewrite
+        from finesight.store.upkeep import keep_fast
+
+        if not self.exists or not len(self):
+            raise InputError(f"there is nothing to optimize in {self.directory}: index images")
+        with self._writing():
+            if storage is not None and storage != self.storage:
+                say(f"keeping the regions of {len(self):,} images anew")
+                rewrite(self._table(), storage)
+            keep_fast(self._table(), self._made_of, say)
+            tidy(self._table())
+            keep_calibrated(self._table(), self.model, self._made_of, self.directory, anew=True)
+            self._snapshot = None
+            snapshot = self._latest()
+            asked = list(texts or some_texts(snapshot.dataset))
+            queries = self.model.encoder.encode_texts(asked)
+            space = self._fused_space()
+            fused = queries if space is None else space.of_texts(queries)
+            say(f"measuring with {len(asked)} texts")
+            settings, chosen = tune(snapshot, fused, recall)
+            self._snapshot = None  # the next search asks as many partitions as were chosen
+            found = two_stage_recall(self._latest(), queries, fused)
+        return Optimized(snapshot.images, snapshot.vectors, len(asked), settings, chosen, found)
+
+    def read(
+        self,
+        columns: Sequence[str] | None = None,
+        *,
+        where: str | None = None,
+        path: str | None = None,
+    ) -> "pa.RecordBatchReader":
+        """Return the images as Arrow, batch by batch: paths, sizes, captions, boxes, vectors.
+
+        columns: all where not given; boxes are lists of normalised xyxy, one a region. where and
+        path: as in `search`. Raises InputError for a column or a condition that cannot be read.
+        """
+        from finesight.store.exporting import read_rows
+
+        self._need()
+        table = self._table()
+        return read_rows(table, columns, condition(table, where, path))
+
+    def export_vectors(
+        self,
+        out: Path | str,
+        vectors: str = "fused",
+        *,
+        where: str | None = None,
+        path: str | None = None,
+    ) -> tuple[int, int]:
+        """Write vectors to a .parquet or .npz file, one row a vector; returns (images, vectors).
+
+        vectors: "fused", "regions" or "whole". where and path: as in `search`.
+        """
+        from finesight.store import exporting
+
+        self._need()
+        table = self._table()
+        file = Path(out).expanduser()
+        return exporting.export_vectors(table, file, vectors, condition(table, where, path))
+
+    def status(self) -> dict[str, Any]:
+        """Return what the collection holds: images, regions, model and format version."""
+        self._need()
+        others = [entry["model"]["source"] for entry in self._per_model()[1:]]
+        return {
+            "collection": str(self.directory),
+            "images": len(self),
+            "skipped": len(self.skipped()),
+            "regions": self._settings["regions"],
+            "fusion": self._settings.get("fusion"),
+            "vectors": self._settings.get("vectors"),
+            "model": self._settings["model"]["source"],
+            "fingerprint": self._settings["model"]["fingerprint"],
+            "others": ", ".join(others) or None,
+            "version": self._settings["version"],
+            "bytes": sum(p.stat().st_size for p in self.directory.rglob("*") if p.is_file()),
+        }
+
+    def _need(self) -> None:
+        if not self.exists:
+            raise InputError(
+                f"there is no collection in {self.directory}: make one with "
+                f"`finesight index FOLDER --collection {self.directory}`"
+            )
+
+    def _per_model(self) -> list[dict[str, Any]]:
+        """Return what the settings say of each model's table, the active one's first."""
+        return [self._settings, *self._settings.get("others", {}).values()]
+
+    def table(self) -> lance.LanceDataset:
+        """Return the images as they stand: a snapshot that later writes do not change."""
+        self._need()
+        return self._latest().dataset
+
+    def _table(self, name: str | None = None) -> lance.LanceDataset:
+        """Open the newest version of the active table, or of another one."""
+        path = self.directory / (name or self._settings["table"])
+        try:
+            return lance.dataset(str(path))
+        except (ValueError, OSError) as error:
+            raise DataError(
+                f"the table {path} is missing or damaged: remove {self.directory} and index again"
+            ) from error
+
+    def _latest(self) -> Snapshot:
+        """Return the table as it is now, with what earlier searches read into memory."""
+        settings = read_settings(self.directory) or self._settings
+        if settings != self._settings:  # another run fused the images anew, or switched
+            if settings["model"] != self._settings["model"]:
+                if self._given is not None:
+                    raise _other_model(self.directory, settings, self._given)
+                self.__dict__.pop("model", None)
+            self._settings, self._snapshot = settings, None
+        if self._snapshot is None or not self._snapshot.is_latest:
+            calibrator = load_calibrator(calibration_file(self.directory, self._fingerprint))
+            self._snapshot = Snapshot(self._table(), self._made_of, calibrator)
+        return self._snapshot
+
+    @property
+    def _fingerprint(self) -> str:
+        return str(self._settings["model"]["fingerprint"])
+
+    @property
+    def _made_of(self) -> str:
+        return _of_what(self._settings)
+
+    def _bring_up_to_date(self, vectors: int) -> None:
+        """Add the columns of newer versions; fuse anew what was fused otherwise or not at all."""
+        wanted = {"fusion": self.model.fusion_name, "vectors": vectors, "version": VERSION}
+        wanted["own_space"] = self.model.text_head is not None
+        table = self._table()
+        there = "fused" in table.schema.names
+        if there and all(self._settings.get(key) == value for key, value in wanted.items()):
+            return
+        if self._settings["version"] < VERSION:
+            add_details(table)
+        fusion = (self._settings.get("fusion"), self._settings.get("vectors"))
+        if not there or fusion != (self.model.fusion_name, vectors):
+            fuse_anew(
+                self._table(),
+                lambda seen: fuse(self.model, seen, vectors),
+                self.model.encoder.width,
+            )
+        self._settings = {**self._settings, **wanted}
+        write_settings(self.directory, self._settings)
+
+    def _create(self, regions: str, vectors: int) -> None:
+        """Make an empty table and, last, the file that names it."""
+        entry = self._new_table(self.model, regions, vectors)
+        self._settings = {"format": FORMAT, "version": VERSION, **entry}
+        write_settings(self.directory, self._settings)
+
+    def _beside(self, model: Model) -> dict[str, Any]:
+        """Return what the settings say of another model's table, made if there is none."""
+        others = self._settings.get("others", {})
+        entry = others.get(model.fingerprint)
+        if entry is None or entry["fusion"] != model.fusion_name:
+            regions, vectors = self._settings["regions"], self._settings.get("vectors")
+            regions = carried_over(regions, model.capabilities)
+            entry = self._new_table(model, regions, vectors or model.vectors)
+            others = {**others, model.fingerprint: entry}
+            self._settings = {**self._settings, "others": others}
+            write_settings(self.directory, self._settings)
+        return entry
+
+    def _new_table(self, model: Model, regions: str, vectors: int) -> dict[str, Any]:
+        """Make an empty table for a model; return what the settings are to say of it."""
+        name = f"images-{model.fingerprint}.lance"
+        path = self.directory / name
+        # A table without a file that names it is what a killed first run left behind.
+        mode = "overwrite" if path.exists() else "create"
+        lance.write_dataset(table_schema(model.encoder.width).empty_table(), str(path), mode=mode)
+        return {
+            "table": name,
+            "regions": regions,
+            "model": {"source": model.source, "fingerprint": model.fingerprint},
+            "fusion": model.fusion_name,
+            "vectors": vectors,
+            "own_space": model.text_head is not None,
+        }
+
+
+def _of_what(settings: dict[str, Any]) -> str:
+    """What the fused vectors of a table are, by which their index is known."""
+    return json.dumps([settings.get(key) for key in ("fusion", "vectors", "regions")])
+
+
+def _switch(directory: Path, source: str) -> str:
+    """Return the command that makes a model the active one."""
+    return f"finesight switch {source} --collection {directory}"
+
+
+def _other_model(directory: Path, settings: dict[str, Any], given: Model) -> InputError:
+    """Return why a collection does not answer with a model, and the command that mends it."""
+    return InputError(
+        f"{directory} was made with the model {settings['model']['source']}, and {given.source} is "
+        "another: leave --model out, or have it look at the images too and switch to it: "
+        + _switch(directory, given.source)
+    )

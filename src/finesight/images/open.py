@@ -1,0 +1,284 @@
+"""Open any image file safely, upright and in RGB, or say why not."""
+
+import contextlib
+import io
+import threading
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from finesight.errors import DataError
+from finesight.images.archives import ArchiveError, read_member
+from finesight.types import WHOLE, Box
+
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".tif", ".tiff", ".bmp", ".ppm"}
+    | {".heic", ".heif", ".hif", ".avif", ".jp2", ".j2k"}
+)
+"""File name endings that are taken for images, in lower case."""
+
+MAX_PIXELS = 178_956_970
+"""Largest width x height that is decoded: Pillow's own limit for a decompression bomb."""
+
+# Pillow knows more, but some of them run other programs, or are documents rather than images.
+_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "DIB", "PPM", "JPEG2000", "AVIF")
+_HEIF = "HEIF"
+
+_ORIENTATION, _MAKE, _MODEL, _CHANGED = 0x0112, 0x010F, 0x0110, 0x0132  # EXIF's tags
+_EXIF_IFD, _TAKEN, _DIGITISED = 0x8769, 0x9003, 0x9004
+
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+# Pillow warns about large files while it reads the header, and refuses larger ones. The limit
+# below is ours, so both are set aside there; the filters of `warnings` and Pillow's limit are
+# shared by all threads, hence the lock.
+_header_lock = threading.Lock()
+
+
+class ImageError(DataError):
+    """A file that is not a readable image; the message is the reason, without the path."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Decoded RGB pixels, and what is known of the file that they are from.
+
+    file_size: width and height of the file, where it was decoded smaller; box: the part of the file
+    that the pixels show.
+    """
+
+    image: Image.Image
+    file_size: tuple[int, int] | None = None
+    path: Path | None = None
+    box: Box = WHOLE
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the file, or of the part of it that is shown."""
+        return self.file_size or self.image.size
+
+
+@dataclass(frozen=True)
+class Header:
+    """What an image file says of itself: the upright size in pixels, camera and its local time."""
+
+    width: int
+    height: int
+    orientation: int
+    taken: datetime | None
+    camera: str | None
+
+
+def read_image(path: Path, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """Return the first frame of an image file: RGB, upright by its EXIF orientation.
+
+    path: of a file, or of a member of a zip or tar file as if that were a folder. Transparency
+    is laid on white, 16-bit and floating-point samples are scaled to 8 bits. Raises ImageError
+    with the reason where that cannot be done.
+    """
+    try:
+        member = read_member(path)
+        data = path.read_bytes() if member is None else member
+    except ArchiveError as error:
+        raise ImageError(str(error)) from error
+    except OSError as error:
+        raise ImageError(f"cannot be read: {error.strerror or error}") from error
+    return decode_image(data, max_pixels)
+
+
+def read_annotated(path: Path, width: int, height: int) -> Image.Image:
+    """Read a photo whose annotation is of so many pixels; raises DataError where it is another."""
+    try:
+        image = read_image(path)
+    except ImageError as error:
+        raise DataError(f"{path}: {error}; mend it or take it out of the set") from error
+    if image.size != (width, height):
+        raise DataError(
+            f"{path} has {image.width} × {image.height} pixels and its annotation says {width} × "
+            f"{height}: correct the annotation or restore the photo"
+        )
+    return image
+
+
+def image_size(data: bytes | Path, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+    """Return width and height of an image file's upright first frame, from its header alone."""
+    header = read_header(data, max_pixels)
+    return header.width, header.height
+
+
+def read_header(data: bytes | Path, max_pixels: int = MAX_PIXELS) -> Header:
+    """Return what an image file (its bytes or its path) says of itself, without decoding it."""
+    with _reasons(max_pixels), _open(data, max_pixels) as image:
+        exif = _exif(image)
+        orientation = _orientation(exif)
+        size = image.size[::-1] if orientation in (5, 6, 7, 8) else image.size
+        return Header(*size, orientation, _taken(exif), _camera(exif))
+
+
+def decode_image(data: bytes | Path, max_pixels: int = MAX_PIXELS, shrink: int = 1) -> Image.Image:
+    """Decode an image file (its bytes or its path), as `read_image` does.
+
+    shrink: 2, 4 or 8 where the image may come that many times smaller; a JPEG file then does, in a
+    fraction of the time, other files do not.
+    """
+    with _reasons(max_pixels), _open(data, max_pixels) as image:
+        if shrink > 1:
+            image.draft("RGB", (image.width // shrink, image.height // shrink))
+        image.load()
+        turn = _UPRIGHT.get(_orientation(_exif(image)))
+        return _to_rgb(image if turn is None else image.transpose(turn))
+
+
+def decoders() -> str:
+    """Name the decoders that may be missing and are there: what a refused file was tried with."""
+    return "heif" if _heif_is_there() else ""
+
+
+def _open(data: bytes | Path, max_pixels: int) -> Image.Image:
+    if isinstance(data, bytes) and not data:
+        raise ImageError("empty file")
+    formats = [*_FORMATS, _HEIF] if _heif_is_there() else list(_FORMATS)
+    with _header_lock, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            image = Image.open(io.BytesIO(data) if isinstance(data, bytes) else data, "r", formats)
+        except UnidentifiedImageError as error:
+            raise ImageError(_why_not_known(data)) from error
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+    width, height = image.size
+    if width * height > max_pixels:
+        image.close()
+        raise ImageError(
+            f"too large: {width} x {height} pixels, the limit is {max_pixels:,} pixels"
+        )
+    return image
+
+
+def _heif_is_there() -> bool:
+    """Teach Pillow HEIC, once, if its reader is installed."""
+    if _HEIF in Image.OPEN:
+        return True
+    try:
+        import pi_heif
+    except ImportError:
+        return False
+    Image.preinit()
+    pi_heif.register_heif_opener()
+    return True
+
+
+def _why_not_known(data: bytes | Path) -> str:
+    if isinstance(data, Path):
+        with data.open("rb") as file:
+            start = file.read(32)
+    else:
+        start = data[:32]
+    if not start:
+        return "empty file"
+    if start[4:8] == b"ftyp" and start[8:12] in (b"heic", b"heix", b"mif1", b"hevc", b"msf1"):
+        if not _heif_is_there():
+            return "HEIC, which needs one more package: pip install pi-heif"
+        return "damaged or truncated: no HEIC image in it"
+    return "not an image, or of a format that is not supported"
+
+
+@contextlib.contextmanager
+def _reasons(max_pixels: int) -> Iterator[None]:
+    """Turn whatever Pillow raises into an ImageError with the reason."""
+    try:
+        yield
+    except ImageError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise ImageError(f"too large: over the limit of {max_pixels:,} pixels") from error
+    except MemoryError as error:
+        raise ImageError("too large for the memory of this machine") from error
+    # Pillow's decoders raise many kinds of exception on damaged data: OSError, SyntaxError,
+    # ValueError, struct.error, IndexError and more. Whichever it is, the file is damaged.
+    except Exception as error:
+        raise ImageError(f"damaged or truncated: {_one_line(error)}") from error
+
+
+def _one_line(error: Exception) -> str:
+    """Return a decoder's message as it can be shown in a list; some have none, or bytes."""
+    what = error.args[0] if error.args else type(error).__name__
+    text = what.decode(errors="replace") if isinstance(what, bytes) else str(error)
+    return _printable(" ".join(text.split()))
+
+
+def _exif(image: Image.Image) -> dict[int, Any]:
+    """Return the EXIF tags that matter here; none where they are damaged: pixels are what counts.
+
+    Pillow raises as many kinds of exception on damaged tags as on damaged pixels.
+    """
+    try:
+        exif = image.getexif()
+        return {**exif, **exif.get_ifd(_EXIF_IFD)}
+    except Exception:
+        return {}
+
+
+def _orientation(exif: dict[int, Any]) -> int:
+    value = exif.get(_ORIENTATION)
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _taken(exif: dict[int, Any]) -> datetime | None:
+    for tag in (_TAKEN, _DIGITISED, _CHANGED):
+        with contextlib.suppress(TypeError, ValueError):
+            text = str(exif[tag]).strip("\0 ") if tag in exif else ""
+            return datetime.strptime(text[:19], "%Y:%m:%d %H:%M:%S")
+    return None
+
+
+def _camera(exif: dict[int, Any]) -> str | None:
+    """Return maker and model, the maker once: "Canon EOS R5"."""
+    make, model = (str(exif.get(tag, "")).strip("\0 ") for tag in (_MAKE, _MODEL))
+    name = model if model.lower().startswith(make.lower()) else f"{make} {model}"
+    return _printable(name) or None
+
+
+def _printable(text: str) -> str:
+    """Return a text of a file as it may be stored and shown: short, without controls."""
+    return "".join(c for c in text if c.isprintable()).strip()[:100]
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "RGB":
+        return image
+    if image.mode.startswith("I") or image.mode == "F":
+        image = _to_eight_bits(image)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        ground = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(ground, image).convert("RGB")
+    return image.convert("RGB")
+
+
+def _to_eight_bits(image: Image.Image) -> Image.Image:
+    """Scale 16-bit samples by their range, 32-bit and float samples by what they hold."""
+    samples = np.asarray(image, dtype=np.float32)
+    if image.mode.startswith("I;16") or (
+        samples.size and samples.min() >= 0 and 255 < samples.max() <= 65535
+    ):
+        samples = samples / 257.0
+    elif samples.size and (samples.min() < 0 or samples.max() > 255):
+        low, high = float(samples.min()), float(samples.max())
+        samples = (samples - low) * (255.0 / (high - low))
+    return Image.fromarray(np.clip(np.rint(samples), 0, 255).astype(np.uint8))

@@ -1,0 +1,164 @@
+"""Finds images that are there more than once: the same bytes, the same pixels, or nearly so."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lance
+import numpy as np
+import xxhash
+
+from finesight.images.open import ImageError, decode_image, read_image
+from finesight.images.raw import SUFFIXES as RAW_SUFFIXES
+from finesight.images.raw import NoPreviewError, read_preview
+from finesight.proposals.geometry.tiles import is_large
+from finesight.scoring.similarity import normalise
+from finesight.types import Float32
+
+_ROWS = 2048  # compared with all others at a time
+_COPIED = 2**20  # pixels, to be hashed
+
+
+@dataclass(frozen=True)
+class Duplicates:
+    """Images that are the same, by path.
+
+    kind: "bytes", "pixels" (another file, the same picture) or "near" (of alike embeddings: each
+    is near to another one of the group); similarity: the lowest cosine that joined two of them.
+    """
+
+    kind: str
+    paths: tuple[Path, ...]
+    similarity: float = 1.0
+
+
+def find_duplicates(
+    table: lance.LanceDataset,
+    near: float | None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> list[Duplicates]:
+    """Return the groups of a table, those of the same bytes first, then pixels, then near ones.
+
+    near: the least cosine, or None to leave them out, as they cost time that grows with the
+    square of the number of images. An image that stands in a group for its bytes or pixels is
+    compared once. Files that looked the same are read again; one that is gone has no pixels.
+    """
+    columns = ["path", "sha256", "pixels", "width", "height"]
+    rows = table.to_table(columns=columns).to_pydict()
+    paths = [Path(path) for path in rows["path"]]
+    alike: dict[str, list[int]] = {}
+    for place, digest in enumerate(rows["sha256"]):
+        alike.setdefault(digest, []).append(place)
+    groups = [_group("bytes", paths, g) for g in alike.values() if len(g) > 1]
+    pictures = _same_pixels(rows, paths, [places[0] for places in alike.values()], progress)
+    groups += [_group("pixels", paths, places) for places in pictures if len(places) > 1]
+    if near is not None:
+        firsts = sorted(places[0] for places in pictures)
+        groups += _near(table, paths, firsts, near, progress)
+    return groups
+
+
+def _same_pixels(
+    rows: dict[str, list[Any]],
+    paths: list[Path],
+    contents: list[int],
+    progress: Callable[[int, int], None],
+) -> list[list[int]]:
+    """Group the contents, a place each, by their pixels; most groups have one member.
+
+    What looked the same when it was indexed is decoded again and compared as a whole: small
+    things may differ. Very large images were compared as a whole then.
+    """
+    looked: dict[str, list[int]] = {}
+    for place in contents:
+        looked.setdefault(rows["pixels"][place] or rows["sha256"][place], []).append(place)
+    to_decode = sum(len(places) for places in looked.values() if len(places) > 1)
+    done = 0
+    groups = []
+    for places in looked.values():
+        same: dict[str, list[int]] = {}
+        for place in places:
+            width, height = rows["width"][place], rows["height"][place]
+            if len(places) == 1 or is_large(width, height):
+                key: str | None = rows["pixels"][place]
+            else:
+                key = _pixel_hash(paths[place], width * height)
+                done += 1
+                progress(done, to_decode)
+            same.setdefault(key or rows["sha256"][place], []).append(place)
+        groups += list(same.values())
+    return groups
+
+
+def _pixel_hash(path: Path, most_pixels: int) -> str | None:
+    """Return what images of the same pixels have in common; None where it cannot be read now."""
+    try:
+        if path.suffix.lower() in RAW_SUFFIXES:
+            image = decode_image(read_preview(path), most_pixels)
+        else:
+            image = read_image(path, most_pixels)
+    except (ImageError, NoPreviewError):
+        return None
+    digest = xxhash.xxh3_128(f"{image.width}x{image.height}".encode())
+    rows = max(1, _COPIED // image.width)
+    for top in range(0, image.height, rows):  # a copy of the whole may be large
+        digest.update(image.crop((0, top, image.width, min(top + rows, image.height))).tobytes())
+    return digest.hexdigest()
+
+
+def _group(
+    kind: str, paths: list[Path], places: Sequence[int], similarity: float = 1.0
+) -> Duplicates:
+    return Duplicates(kind, tuple(sorted(paths[place] for place in places)), similarity)
+
+
+def _near(
+    table: lance.LanceDataset,
+    paths: list[Path],
+    places: list[int],
+    near: float,
+    progress: Callable[[int, int], None],
+) -> list[Duplicates]:
+    whole = table.to_table(columns=["whole"])["whole"].combine_chunks()
+    flat = whole.flatten().to_numpy(zero_copy_only=False)
+    # Stored in float16, whose rounding changes their lengths.
+    vectors = normalise(flat.reshape(len(whole), -1)[places].astype(np.float32))
+    parent = np.arange(len(places))
+    lowest = np.ones(len(places))
+    for first, second, cosine in pairs_above(vectors, near, progress):
+        a, b = _root(parent, first), _root(parent, second)
+        parent[b] = a
+        lowest[a] = min(lowest[a], lowest[b], cosine)
+    groups: dict[int, list[int]] = {}
+    for i in range(len(places)):
+        groups.setdefault(_root(parent, i), []).append(places[i])
+    return [
+        _group("near", paths, members, round(float(lowest[root]), 4))
+        for root, members in groups.items()
+        if len(members) > 1
+    ]
+
+
+def pairs_above(
+    vectors: np.ndarray,
+    least: float,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Iterator[tuple[int, int, float]]:
+    """Yield (i, j, cosine), i < j, of L2-normalised vectors (n, d) with a cosine of `least` on."""
+    count = len(vectors)
+    for start in range(0, count, _ROWS):
+        block: Float32 = vectors[start : start + _ROWS].astype(np.float32)
+        for other in range(start, count, _ROWS):
+            cosines = block @ vectors[other : other + _ROWS].astype(np.float32).T
+            for i, j in np.argwhere(cosines >= least):
+                if start + i < other + j:
+                    yield int(start + i), int(other + j), float(cosines[i, j])
+        progress(min(start + _ROWS, count), count)
+
+
+def _root(parent: np.ndarray, i: int) -> int:
+    while parent[i] != i:
+        parent[i] = parent[parent[i]]
+        i = int(parent[i])
+    return i

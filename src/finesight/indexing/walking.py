@@ -1,0 +1,152 @@
+"""Finds the image files of folders, each once, also where links go in circles."""
+
+import glob
+import os
+import stat
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from finesight.annotations.notes import is_annotation
+from finesight.errors import InputError
+from finesight.images.archives import is_archive
+from finesight.images.open import SUFFIXES
+from finesight.images.raw import SUFFIXES as RAW_SUFFIXES
+from finesight.indexing.ignoring import Ignored
+from finesight.types import Found, Skipped
+
+
+@dataclass
+class Findings:
+    """What lies under the given paths.
+
+    images, archives, annotations: the files, in order, each once; skipped: what could not be
+    read; roots: the given folders and files themselves, absolute and without links.
+    """
+
+    images: list[Found] = field(default_factory=list)
+    archives: list[Found] = field(default_factory=list)
+    annotations: list[Found] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    roots: list[Path] = field(default_factory=list)
+
+
+def find_images(
+    paths: Iterable[Path | str],
+    *,
+    listed: bool = False,
+    exclude: Sequence[str] = (),
+    raw: bool = False,
+) -> Findings:
+    """Return the images, archives and annotations among files and below folders.
+
+    paths: also patterns such as "photos/**/*.jpg". A file named by itself is taken whatever its
+    ending. Hidden folders are passed over, and what `.finesightignore` or `exclude` (patterns in
+    the same syntax) keep out; links are followed. listed: the paths come from a list, of which
+    some may be gone: they are skipped, not errors. raw: the previews of raw files as well.
+    Raises InputError for a path that is missing or cannot be read, or if nothing is found.
+    """
+    given = list(paths)
+    walk = _Walk(SUFFIXES | RAW_SUFFIXES if raw else SUFFIXES, exclude)
+    for path in (each for name in given for each in _expand(Path(name).expanduser())):
+        try:
+            walk.start(path)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            if not listed:
+                if isinstance(error, FileNotFoundError):
+                    raise InputError(f"{path} does not exist") from error
+                raise InputError(f"{path} cannot be read: {reason}") from error
+            walk.found.skipped.append(Skipped(path.absolute(), f"cannot be read: {reason}"))
+    found = walk.found
+    if not (found.images or found.archives or found.annotations or listed):
+        names = ", ".join(str(path) for path in given)
+        endings = " ".join(sorted(walk.suffixes))
+        reasons = "".join(f"; {item.path} {item.reason}" for item in found.skipped[:3])
+        raise InputError(f"no image files in {names} (file names ending in {endings}){reasons}")
+    return found
+
+
+def _expand(path: Path) -> list[Path]:
+    """Return the paths that match a pattern; a path without one, or that is there, is itself."""
+    if not glob.has_magic(str(path)) or os.path.lexists(path):
+        return [path]
+    matches = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207
+    if not matches:
+        raise InputError(f"no file matches {path}")
+    return [Path(match) for match in matches]
+
+
+class _Walk:
+    """One walk: what it found, and where it has been."""
+
+    def __init__(self, suffixes: frozenset[str], exclude: Sequence[str]) -> None:
+        self.suffixes = suffixes
+        self.exclude = list(exclude)
+        self.found = Findings()
+        self.folders: set[str] = set()
+        self.files: set[str] = set()
+
+    def start(self, path: Path) -> None:
+        """Take a path that was named; raises OSError where it is not there."""
+        path = path.resolve(strict=True)
+        self.found.roots.append(path)
+        if not path.is_dir():
+            self._take(path, path.stat(), named=True)
+            return
+        if not os.access(path, os.R_OK | os.X_OK):
+            raise PermissionError(13, "Permission denied: check its permissions")
+        self._folder(path, Ignored().with_patterns(path, self.exclude, "--exclude"))
+
+    def _folder(self, folder: Path, ignored: Ignored) -> None:
+        if str(folder) in self.folders:
+            return
+        self.folders.add(str(folder))
+        try:
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError as error:
+            self._skip(folder, error)
+            return
+        ignored = ignored.inside(folder)
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            try:
+                self._entry(Path(entry.path), entry, ignored)
+            except OSError as error:  # a link that leads nowhere or to itself
+                self._skip(Path(entry.path), error)
+
+    def _entry(self, path: Path, entry: os.DirEntry[str], ignored: Ignored) -> None:
+        if entry.is_dir():
+            # The tables of a collection that lies among its pictures are no place to look.
+            if path.suffix == ".lance" or ignored.match(path, is_folder=True):
+                return
+            if entry.is_symlink():
+                path = path.resolve(strict=True)
+                ignored = Ignored().with_patterns(path, self.exclude, "--exclude")
+            self._folder(path, ignored)
+        elif self._wanted(path) and not ignored.match(path):
+            real = path.resolve(strict=True) if entry.is_symlink() else path
+            self._take(real, entry.stat())
+
+    def _wanted(self, path: Path) -> bool:
+        return path.suffix.lower() in self.suffixes or is_archive(path) or is_annotation(path)
+
+    def _take(self, path: Path, status: os.stat_result, named: bool = False) -> None:
+        if str(path) in self.files:
+            return
+        self.files.add(str(path))
+        if not stat.S_ISREG(status.st_mode):
+            self.found.skipped.append(Skipped(path, "cannot be read: not a plain file"))
+            return
+        found = Found(path, status.st_size, status.st_mtime_ns)
+        if is_annotation(path, named):
+            self.found.annotations.append(found)
+        elif is_archive(path):
+            self.found.archives.append(found)
+        else:
+            self.found.images.append(found)
+
+    def _skip(self, path: Path, error: OSError) -> None:
+        reason = f"cannot be read: {error.strerror or error}"
+        self.found.skipped.append(Skipped(path, reason))

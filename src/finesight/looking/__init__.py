@@ -1,1 +1,0 @@
-"""Looking: pixels, an encoder and a budget to boxes and embeddings."""

@@ -1,0 +1,1 @@
+"""Proposer: pixels, an encoder and a budget to boxes and embeddings."""

@@ -1,0 +1,86 @@
+"""Images with sentences, in whichever of the published formats they come."""
+
+from pathlib import Path
+
+from finesight.errors import DataError, InputError
+from finesight.research.datasets import (
+    caption_list,
+    clevr_captions,
+    fine_grained,
+    karpathy,
+    precomputed,
+)
+from finesight.research.datasets.json_files import read_json
+from finesight.research.datasets.records import CaptionSet
+
+
+def read_captions(
+    source: Path,
+    split: str | None = None,
+    *,
+    restval: bool = True,
+    per_image: int | None = karpathy.PER_IMAGE,
+    pool: Path | None = None,
+) -> CaptionSet:
+    """Read the images and captions of a dataset.
+
+    source: a folder of `finesight render scenes` or of SCAN's features, or a JSON file: Karpathy's,
+    an evaluation list, captions by image (Flickr30K-FG), or what `finesight caption` wrote
+    (.jsonl). split: where the source has several, else "test"; restval, per_image: see
+    `karpathy.parse`; pool: see `fine_grained.parse`.
+    Raises InputError or DataError, which say what does not fit.
+    """
+    if not source.exists():
+        raise InputError(f"{source} does not exist")
+    if source.is_dir():
+        if precomputed.is_precomputed(source):
+            return precomputed.load(source, split or "test").captions
+        _refuse(source, split, pool)
+        return clevr_captions.load(source)
+    if source.suffix == ".jsonl":
+        _refuse(source, split, pool)
+        return caption_list.load_lines(source)
+    content = read_json(source)
+    if isinstance(content, dict) and isinstance(content.get("images"), list):
+        _refuse(source, None, pool)
+        return karpathy.parse(content, source, split or "test", restval, per_image)
+    if isinstance(content, list):
+        _refuse(source, split, pool)
+        return caption_list.parse(content, source)
+    if isinstance(content, dict):
+        _refuse(source, split, None)
+        return fine_grained.parse(content, source, pool)
+    raise DataError(
+        f"{source} holds neither Karpathy's images, nor a list of images with captions, nor "
+        "captions by image"
+    )
+
+
+def find_files(captions: CaptionSet, folder: Path) -> list[Path]:
+    """Return the file of every image; raises InputError where some are not in the folder.
+
+    A name is looked for with its own folder and without.
+    """
+    found: list[Path] = []
+    missing: list[str] = []
+    for name in captions.images:
+        tries = (folder / name, folder / Path(name).name)
+        path = next((path for path in tries if path.is_file()), None)
+        if path is None:
+            missing.append(name)
+        else:
+            found.append(path)
+    if missing:
+        raise InputError(
+            f"{len(missing)} of the {len(captions.images)} images of {captions.name} are not in "
+            f"{folder} (the first is {missing[0]}): name their folder with --images"
+        )
+    return found
+
+
+def _refuse(source: Path, split: str | None, pool: Path | None) -> None:
+    """Raise InputError for what a format does not have."""
+    if split is not None:
+        raise InputError(f"{source} has no splits, so it has no {split!r} either: leave it out")
+    if pool is not None:
+        raise InputError(f"{source} has all its images with captions: a pool ({pool}) has no place")

@@ -1,0 +1,150 @@
+"""Reads DeepFashion2: shop and user photos of the same garments, one JSON file an image.
+
+Format (Ge et al., CVPR 2019): `annos/000001.json` beside `image/000001.jpg`, with `source`,
+`pair_id` and `item1`, `item2` ..., each with `style`, `bounding_box` (xyxy in pixels),
+`category_name` and the levels `scale`, `occlusion`, `zoom_in`, `viewpoint`. Two items are the same
+where pair_id and style are, and style is above 0.
+"""
+
+from collections.abc import Callable, Hashable, Mapping
+from pathlib import Path
+from typing import Any
+
+from finesight.errors import DataError, InputError
+from finesight.images.open import SUFFIXES, ImageError, image_size
+from finesight.research.datasets.item_records import LEVELS, ItemSet, Photo, Thing
+from finesight.research.datasets.json_files import read_json
+from finesight.types import Box
+
+SOURCES = ("user", "shop")
+
+_FOLDERS = ("image", "images")  # DeepFashion2's own name, and that of rendered sets
+_ROUNDED = 1.0  # pixels that an edge may be outside: whoever wrote it rounded
+
+IdentityOf = Callable[[Path, int, int, int], Hashable | None]
+"""Returns an item's identity: arguments image file, number of the item, pair_id and style."""
+
+
+def by_pair_and_style(file: Path, number: int, pair: int, style: int) -> Hashable | None:
+    """Return DeepFashion2's identity, None for style 0."""
+    return (pair, style) if style > 0 else None
+
+
+def is_deepfashion2(source: Path) -> bool:
+    """Whether a folder has annotations and images as DeepFashion2 names them."""
+    return (source / "annos").is_dir() and any((source / name).is_dir() for name in _FOLDERS)
+
+
+def load(source: Path, identity_of: IdentityOf = by_pair_and_style) -> ItemSet:
+    """Read a folder with `annos` and `image` (or `images`), in the order of the file names.
+
+    A photo or an item that cannot be used is left out and reported in the set's `problems`: an
+    image that is missing or broken, a file that is not such an annotation, a box of no area or
+    outside its image. Boxes up to a pixel outside are cut. identity_of: says which items are the
+    same where pair and style do not. Raises InputError where there is no such folder, DataError
+    where nothing in it can be used.
+    """
+    if not is_deepfashion2(source):
+        raise InputError(
+            f"{source} is not a folder of DeepFashion2 (annos/ with a .json an image, beside "
+            "image/): name the one that holds both, such as deepfashion2/validation"
+        )
+    folder = next(source / name for name in _FOLDERS if (source / name).is_dir())
+    files = {path.stem: path for path in sorted(folder.iterdir()) if _is_image(path)}
+    photos: list[Photo] = []
+    problems: list[str] = []
+    for annotation in sorted((source / "annos").glob("*.json")):
+        try:
+            photos.append(_photo(annotation, files, folder, identity_of, problems))
+        except (DataError, InputError) as error:
+            problems.append(str(error))
+    if not photos:
+        raise DataError(
+            f"{source / 'annos'} holds no annotation that can be used: "
+            + (problems[0] if problems else "it has no .json files; copy the whole dataset")
+        )
+    return ItemSet(source.name, source, tuple(photos), tuple(problems))
+
+
+def _photo(
+    annotation: Path,
+    files: Mapping[str, Path],
+    folder: Path,
+    identity_of: IdentityOf,
+    problems: list[str],
+) -> Photo:
+    content = read_json(annotation)
+    try:
+        origin, pair = content["source"], int(content["pair_id"])
+        items = [(name, item) for name, item in content.items() if name.startswith("item")]
+        if origin not in SOURCES:
+            raise ValueError(f"source is user or shop, not {origin!r}")
+        read = [_item(name, item) for name, item in items]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(
+            f"{annotation} is not an annotation of DeepFashion2, or is damaged ({error!r}): it "
+            "needs source, pair_id and item1 with style, bounding_box and category_name; copy it "
+            "again"
+        ) from error
+    if annotation.stem not in files:
+        raise InputError(
+            f"{annotation}: its image {annotation.stem}.jpg is not in {folder}: copy it there"
+        )
+    file = files[annotation.stem]
+    width, height = _size(file)
+    things = []
+    for number, style, category, box_px, levels in read:
+        wrong = wrong_box(box_px, width, height)
+        if wrong:
+            problems.append(f"{annotation}, item{number}: {wrong}")
+            continue
+        identity = identity_of(file, number, pair, style)
+        things.append(Thing(category, _normalised(box_px, width, height), identity, levels))
+    return Photo(file, width, height, origin, tuple(things))
+
+
+_Item = tuple[int, int, str, tuple[float, ...], dict[str, int]]
+"""Number, style, category, box in pixels, and levels."""
+
+
+def _item(name: str, item: Mapping[str, Any]) -> _Item:
+    number, style = int(name.removeprefix("item")), int(item["style"])
+    box = tuple(float(edge) for edge in item["bounding_box"])
+    if len(box) != 4:
+        raise ValueError(f"{name} has a bounding_box of {len(box)} numbers, not 4")
+    levels = {level: int(item[level]) for level in LEVELS if level in item}
+    return number, style, str(item["category_name"]), box, levels
+
+
+def wrong_box(box_px: tuple[float, ...], width: int, height: int) -> str | None:
+    """Return what is wrong with a box (xyxy, pixels) of an image and what to do, or None."""
+    x0, y0, x1, y1 = box_px
+    shown = ", ".join(f"{edge:g}" for edge in box_px)
+    if not (x0 < x1 and y0 < y1):  # also where one is not a number
+        return f"the box {shown} has no area, it needs x0 < x1 and y0 < y1: mend it or remove it"
+    least = -_ROUNDED
+    if x0 < least or y0 < least or x1 > width + _ROUNDED or y1 > height + _ROUNDED:
+        return (
+            f"the box {shown} is outside its photo of {width} x {height} pixels: mend it, or take "
+            "the photo in the size that was annotated"
+        )
+    return None
+
+
+def _normalised(box_px: tuple[float, ...], width: int, height: int) -> Box:
+    x0, y0, x1, y1 = (
+        min(max(edge / side, 0.0), 1.0)
+        for edge, side in zip(box_px, (width, height) * 2, strict=True)
+    )
+    return x0, y0, x1, y1
+
+
+def _size(file: Path) -> tuple[int, int]:
+    try:
+        return image_size(file)
+    except (OSError, ImageError) as error:
+        raise DataError(f"{file} is no readable image ({error}): copy it again") from error
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES

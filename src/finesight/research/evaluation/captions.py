@@ -1,0 +1,215 @@
+"""Image-caption retrieval by any model, under the protocols of Flickr30K, COCO and ECCV Caption.
+
+Images are scored by their whole-image embedding, by the vectors that the model's fusion keeps, and
+by their best region.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from finesight.models import Model
+from finesight.research.datasets import CaptionSet, Judgements
+from finesight.research.datasets.hard_negatives import HardNegatives
+from finesight.research.evaluation.hard_negatives import KindResult, hard_negative_accuracy
+from finesight.research.evaluation.metrics import (
+    CaptionRecalls,
+    caption_folds,
+    caption_recalls,
+    map_at_r,
+    r_precision,
+    success_at_k,
+)
+from finesight.types import Float32, ImageVectors
+
+FOLD = 1000
+"""Images of a slice of COCO's 5 x 1K."""
+
+_TEXTS = 1024  # texts that are encoded at a time
+
+
+@dataclass(frozen=True)
+class Judged:
+    """How a method does where more than one answer may be true, in percent; see `Judgements`."""
+
+    name: str
+    map_at_r: tuple[float, float]
+    r_precision: tuple[float, float]
+    recalls: CaptionRecalls
+
+
+@dataclass(frozen=True)
+class CaptionResult:
+    """The table's row of one method.
+
+    recalls: over all images; folds: the mean over slices of 1,000 images, for COCO's 5,000.
+    In pairs, image to text stands before text to image.
+    """
+
+    method: str
+    recalls: CaptionRecalls
+    folds: CaptionRecalls | None = None
+    calibrated: tuple[Judged, ...] = ()
+    negatives: tuple[KindResult, ...] = ()
+
+
+@dataclass
+class CaptionScores:
+    """The scores of one method: (n, t) of images and captions, and (m, 2) of hard negatives."""
+
+    captions: np.ndarray
+    negatives: np.ndarray = field(default_factory=lambda: np.empty((0, 2), np.float32))
+
+
+def score_captions(
+    captions: CaptionSet,
+    seen: Iterable[ImageVectors],
+    model: Model,
+    negatives: HardNegatives | None = None,
+) -> dict[str, CaptionScores]:
+    """Return the scores by method: "whole", "fused-k", and "regions" where there are any.
+
+    seen: what the model saw in each image, in order; captions are encoded as they are.
+    """
+    texts = encode_all(model, captions.captions)
+    pairs = None
+    if negatives is not None:
+        pairs = np.stack([encode_all(model, negatives.true), encode_all(model, negatives.false)], 1)
+    found: dict[str, CaptionScores] = {}
+    for image, vectors in enumerate(seen):
+        for method, kept in _methods(vectors, model).items():
+            if method not in found:
+                empty = np.empty((len(captions.images), len(texts)), np.float32)
+                found[method] = CaptionScores(empty)
+                if pairs is not None:
+                    found[method].negatives = np.empty((len(pairs), 2), np.float32)
+            found[method].captions[image] = (kept @ texts.T).max(axis=0)
+            if pairs is not None and negatives is not None:
+                rows = negatives.image == image
+                found[method].negatives[rows] = (pairs[rows] @ kept.T).max(axis=-1)
+    return found
+
+
+def _methods(vectors: ImageVectors, model: Model) -> dict[str, Float32]:
+    """Return the vectors by which each method knows an image."""
+    methods = {"whole": vectors.embeddings[:1]}
+    if len(vectors.embeddings) > 1:
+        methods |= {f"fused-{model.vectors}": model.fuse(vectors), "regions": vectors.embeddings}
+    return methods
+
+
+def encode_all(model: Model, texts: Sequence[str]) -> Float32:
+    """Return the embeddings (t, d) of any number of texts, each different one encoded once."""
+    different = list(dict.fromkeys(texts))
+    parts = [
+        model.encoder.encode_texts(different[i : i + _TEXTS])
+        for i in range(0, len(different), _TEXTS)
+    ]
+    place = {text: i for i, text in enumerate(different)}
+    return np.concatenate(parts)[[place[text] for text in texts]]
+
+
+def evaluate_captions(
+    captions: CaptionSet,
+    scores: dict[str, CaptionScores],
+    judgements: Sequence[Judgements] = (),
+    negatives: HardNegatives | None = None,
+) -> list[CaptionResult]:
+    """Return every method's row.
+
+    judgements: what else was calibrated true; what the set itself says is added as "all true".
+    """
+    known = list(judgements)
+    if len(captions.more):
+        relevant = captions.relevant()
+        texts, images = np.arange(len(captions.captions)), np.flatnonzero(relevant.any(axis=1))
+        known.insert(0, Judgements("all true", images, relevant[images], texts, relevant.T))
+    folds = len(captions.images) == 5 * FOLD
+    results = []
+    for method, found in scores.items():
+        said = hard_negative_accuracy(negatives, found.negatives) if negatives else []
+        results.append(
+            CaptionResult(
+                method,
+                caption_recalls(found.captions, captions.owner),
+                caption_folds(found.captions, captions.owner, FOLD) if folds else None,
+                tuple(_judged(found.captions, each) for each in known),
+                tuple(said),
+            )
+        )
+    return results
+
+
+def _judged(scores: np.ndarray, known: Judgements) -> Judged:
+    i2t, t2i = scores[known.images], scores.T[known.texts]
+    return Judged(
+        known.name,
+        (100 * map_at_r(i2t, known.i2t), 100 * map_at_r(t2i, known.t2i)),
+        (100 * r_precision(i2t, known.i2t), 100 * r_precision(t2i, known.t2i)),
+        CaptionRecalls(success_at_k(i2t, known.i2t), success_at_k(t2i, known.t2i)),
+    )
+
+
+def plain(result: CaptionResult) -> dict[str, object]:
+    """Return a row for JSON."""
+    row: dict[str, object] = {"method": result.method, **_plain_recalls(result.recalls)}
+    if result.folds is not None:
+        row["folds_5x1k"] = _plain_recalls(result.folds)
+    if result.calibrated:
+        row["calibrated"] = {
+            each.name: {
+                "map_at_r": dict(zip(("i2t", "t2i"), each.map_at_r, strict=True)),
+                "r_precision": dict(zip(("i2t", "t2i"), each.r_precision, strict=True)),
+                **_plain_recalls(each.recalls),
+            }
+            for each in result.calibrated
+        }
+    if result.negatives:
+        row["hard_negatives"] = {
+            each.kind: {"right": 100 * each.right, "tied": 100 * each.tied, "pairs": each.pairs}
+            for each in result.negatives
+        }
+    return row
+
+
+def _plain_recalls(recalls: CaptionRecalls) -> dict[str, object]:
+    names = ("r1", "r5", "r10")
+    return {
+        "i2t": dict(zip(names, recalls.i2t, strict=True)),
+        "t2i": dict(zip(names, recalls.t2i, strict=True)),
+        "rsum": recalls.rsum,
+    }
+
+
+def format_captions(captions: CaptionSet, results: Sequence[CaptionResult]) -> str:
+    """Return the tables for people, in percent."""
+    lines = [
+        f"{captions.name}: {len(captions.images)} images, {len(captions.captions)} captions",
+        f"{'recall, %':<28}{'image to text':^24}{'text to image':^24}{'rsum':>8}",
+        f"{'':<28}{'R@1':>8}{'R@5':>8}{'R@10':>8}{'R@1':>8}{'R@5':>8}{'R@10':>8}",
+    ]
+    for result in results:
+        lines.append(_recall_line(result.method, result.recalls))
+        if result.folds is not None:
+            lines.append(_recall_line(f"{result.method}, 5 x 1K", result.folds))
+        lines += [_recall_line(f"{result.method}, {j.name}", j.recalls) for j in result.calibrated]
+    if results[0].calibrated:
+        lines += ["", f"{'%':<28}{'mAP@R':>8}{'R-Prec.':>8}{'':8}{'mAP@R':>8}{'R-Prec.':>8}"]
+        for result in results:
+            for calibrated in result.calibrated:
+                pairs = zip(calibrated.map_at_r, calibrated.r_precision, strict=True)
+                i2t, t2i = (f"{first:>8.1f}{second:>8.1f}" for first, second in pairs)
+                lines.append(f"{f'{result.method}, {calibrated.name}':<28}{i2t}{'':8}{t2i}")
+    if results[0].negatives:
+        lines += ["", "true captions above nearly true ones, % (chance, and counting words: 50)"]
+        lines.append(f"{'':<28}" + "".join(f"{each.kind:>16}" for each in results[0].negatives))
+        for result in results:
+            cells = "".join(f"{100 * each.right:>16.1f}" for each in result.negatives)
+            lines.append(f"{result.method:<28}{cells}")
+    return "\n".join(lines)
+
+
+def _recall_line(name: str, recalls: CaptionRecalls) -> str:
+    cells = "".join(f"{value:>8.1f}" for value in (*recalls.i2t, *recalls.t2i))
+    return f"{name:<28}{cells}{recalls.rsum:>8.1f}"

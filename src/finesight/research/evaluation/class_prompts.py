@@ -1,0 +1,214 @@
+"""Class-prompt retrieval, DetailCLIP's benchmark: name a class, get the images that hold it.
+
+Recall by object size of the whole image, Complete Cover, a grid, the true boxes, and of a few fused
+vectors an image.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from finesight.errors import DataError
+from finesight.fusion import TRAINING_FREE, ClosedForm
+from finesight.images.open import ImageError, Picture, read_image
+from finesight.models import Model
+from finesight.proposals.geometry import complete_cover, grid, square_around
+from finesight.proposals.registry import EFFORTS, Proposals, parse_proposer
+from finesight.research.datasets.records import LabelledImage, LabelledSet
+from finesight.research.evaluation.metrics import class_prompt_recall
+from finesight.types import WHOLE, Float32, ImageVectors, UInt8
+
+KS = (1, 3, 5)
+SUBSETS: dict[str, tuple[float, float]] = {
+    "all": (0.0, 1.01),
+    "<1%": (0.0, 0.01),
+    "1-5%": (0.01, 0.05),
+    ">5%": (0.05, 1.01),
+}
+"""Share of the image that the class's largest instance covers: from (inclusive), to."""
+
+VECTORS = (1, 2, 4, 8, 16, 32)
+"""The numbers of vectors k at which the model's own fusion is measured."""
+
+TRAINING_FREE_METHODS = {
+    "salient-1": ("salient", 1),
+    "salient-4": ("salient", 4),
+    "salient-8": ("salient", 8),
+    "fps-8": ("fps", 8),
+}
+"""Fusions that need neither training nor words, and their k."""
+
+METHODS = (
+    "full",
+    "cc5-max",
+    "cc10-max",
+    "cc10-mean",
+    "grid10-max",
+    "boxes-max",
+    *(f"effort-{effort}" for effort in EFFORTS),
+    "fused",
+    *(f"fused-{k}" for k in VECTORS[1:]),
+    *TRAINING_FREE_METHODS,
+    "closed-form",
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One number of the table; recall in 0..1, nan where a subset has no query.
+
+    forward_passes: what looking costs per image in the mean, in encodings of one crop.
+    """
+
+    method: str
+    subset: str
+    k: int
+    recall: float
+    forward_passes: float
+
+    def plain(self) -> dict[str, str | int | float | None]:
+        """Return the row for JSON, which has no nan."""
+        recall = None if np.isnan(self.recall) else self.recall
+        return {**asdict(self), "recall": recall, "passes": round(self.forward_passes, 2)}
+
+
+def evaluate_class_prompts(
+    scenes: LabelledSet,
+    model: Model,
+    progress: Callable[[int], None] = lambda done: None,
+    verified: bool = False,
+) -> list[Row]:
+    """Return class-prompt Recall@k for every method, subset and k.
+
+    verified: rank only images in which a class was looked for (LVIS looks for a few an image); the
+    paper ranks all. progress: called with the number of finished images. Raises DataError for a
+    broken image.
+    """
+    texts = model.encoder.encode_texts([model.prompt.format(name) for name in scenes.classes])
+    named = np.array([name not in scenes.never_named for name in scenes.classes])
+    scores, forward_passes = score_images(scenes.images, model, texts, named, progress)
+    shares = largest_shares(scenes)
+    rows = []
+    appears = largest_shares(scenes, ("query", "distractor")) > 0
+    looked_for = _looked_for(scenes) if verified else np.ones_like(appears)
+    for subset, (low, high) in SUBSETS.items():
+        relevant = (shares >= low) & (shares < high) & (shares > 0)
+        gallery = relevant | (~appears & looked_for)
+        for method in METHODS:
+            for k in KS:
+                recall = class_prompt_recall(scores[method], relevant, gallery, k)
+                rows.append(Row(method, subset, k, recall, forward_passes[method]))
+    return rows
+
+
+def _looked_for(scenes: LabelledSet) -> np.ndarray:
+    """Whether a class without an object in an image is known to be absent: (c, i) bool."""
+    return np.array(
+        [
+            [image.absent is None or name in image.absent for image in scenes.images]
+            for name in scenes.classes
+        ]
+    )
+
+
+def largest_shares(scenes: LabelledSet, roles: Sequence[str] = ("query",)) -> np.ndarray:
+    """Return the share of image i that the largest instance of class c covers: (c, i).
+
+    roles: the objects that count; a class that is there only as a distractor may not be asked for.
+    """
+    shares = np.zeros((len(scenes.classes), len(scenes.images)))
+    for i, image in enumerate(scenes.images):
+        for thing in (thing for thing in image.objects if thing.role in roles):
+            c = scenes.classes.index(thing.class_name)
+            shares[c, i] = max(shares[c, i], thing.share)
+    return shares
+
+
+def score_images(
+    images: Sequence[LabelledImage],
+    model: Model,
+    texts: Float32,
+    named: np.ndarray,
+    progress: Callable[[int], None] = lambda done: None,
+) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+    """Return each method's scores (t, n) of n images for text embeddings (t, d), and its passes.
+
+    named: (t,) bool, the texts that a fusion may know beforehand.
+    """
+    scores = {method: np.empty((len(texts), len(images))) for method in METHODS}
+    forward_passes = dict.fromkeys(METHODS, 0.0)
+    closed_form = ClosedForm(texts[named])
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        for i, cut in enumerate(pool.map(lambda image: _cut(image, model), images)):
+            parts = np.split(model.encoder.encode_images(cut.crops), cut.ends)
+            seen = {
+                method: proposals.complete(part)
+                for (method, proposals), part in zip(cut.proposals.items(), parts, strict=True)
+            }
+            for method, vectors in seen.items():
+                found = texts @ vectors.embeddings.T
+                scores[method][:, i] = found.max(axis=1, initial=-1.0)
+            cover = seen["cc10-max"]
+            scores["cc10-mean"][:, i] = (texts @ cover.embeddings.T).mean(axis=1)
+            fused = _fused(cover, model, closed_form)
+            for method, kept in fused.items():
+                scores[method][:, i] = (texts @ kept.T).max(axis=1)
+            of_cover = dict.fromkeys(("cc10-mean", *fused), cut.forward_passes["cc10-max"])
+            for method, cost in (cut.forward_passes | of_cover).items():
+                forward_passes[method] += cost / len(images)
+            progress(i + 1)
+    return scores, forward_passes
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """One image's crops, those of one method behind the other's, which end at `ends`.
+
+    proposals: the boxes of each method's regions, in that order; forward_passes: their costs.
+    """
+
+    crops: UInt8
+    ends: np.ndarray
+    proposals: dict[str, Proposals]
+    forward_passes: dict[str, float]
+
+
+def _fused(seen: ImageVectors, model: Model, closed_form: ClosedForm) -> dict[str, Float32]:
+    """Return what every fusion makes of Complete Cover's regions: (k, d) a method."""
+    free = {
+        method: TRAINING_FREE[name](seen, k) for method, (name, k) in TRAINING_FREE_METHODS.items()
+    }
+    trained = {f"fused-{k}": model.fusion(seen, k) for k in VECTORS}
+    trained["fused"] = trained.pop("fused-1")
+    return {**free, **trained, "closed-form": closed_form(seen)}
+
+
+def _cut(image: LabelledImage, model: Model) -> _Cut:
+    """Return the crops of every method's regions in one array."""
+    try:
+        pixels = read_image(image.path)
+    except ImageError as error:
+        raise DataError(f"{image.path}: {error}; mend it or take it out of the set") from error
+    width, height = pixels.size
+    true = [square_around(thing.box, width, height) for thing in image.objects]
+    boxes = {
+        "full": np.array([WHOLE], np.float32),
+        "cc10-max": complete_cover(width, height, 10),
+        "cc5-max": complete_cover(width, height, 5),
+        "grid10-max": grid(width, height, 10),
+        "boxes-max": np.array(true, np.float32).reshape(-1, 4),
+    }
+    forward_passes = {method: float(len(each)) for method, each in boxes.items()}
+    preprocessing = model.encoder.preprocessing
+    crops = [preprocessing.cut(pixels, each) for each in boxes.values()]
+    proposals = {method: Proposals(each) for method, each in boxes.items()}
+    for effort in EFFORTS:
+        proposer = parse_proposer(effort, model.capabilities)
+        proposals[f"effort-{effort}"], part = proposer.propose(Picture(pixels), preprocessing)
+        crops.append(part)
+        forward_passes[f"effort-{effort}"] = proposer.forward_passes(width, height)
+    ends = np.cumsum([len(part) for part in crops])[:-1]
+    return _Cut(np.concatenate(crops), ends, proposals, forward_passes)

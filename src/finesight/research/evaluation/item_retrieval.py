@@ -1,0 +1,265 @@
+"""Consumer-to-shop retrieval with a model: users' items against the shop's photos.
+
+What a query is: the user's whole photo, the item's true box, or the box in which the model itself
+finds it (DeepFashion2's own protocol: an overlap of at least .5, a miss where there is none). What
+it is compared with: whole photos, boxes of the same kind, or all regions that indexing would keep
+of the shop's photos, of which the best counts, as in `finesight search --item`.
+"""
+
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from PIL import Image
+
+from finesight.boxes import suppress
+from finesight.errors import InputError
+from finesight.images.open import Picture, read_annotated
+from finesight.models import Model
+from finesight.proposals.ahead import encode_ahead
+from finesight.proposals.proposers import FinderProposer
+from finesight.proposals.registry import Proposals, Proposer, parse_proposer
+from finesight.research.datasets import ItemSet, Photo, View
+from finesight.research.datasets.item_records import LEVELS
+from finesight.research.evaluation.items import KS, ItemRanks, choose_detected, rank_photos
+from finesight.scoring.similarity import ITEM_SHARPNESS, soft_max_over_regions
+from finesight.types import WHOLE, Float32, UInt8
+
+METHODS = {
+    "photos": "whole photo with whole photos",
+    "boxes": "true box with true boxes",
+    "boxes-regions": "true box with regions of photos",
+    "detected": "detected box with detected boxes",
+    "detected-regions": "detected box with regions of photos",
+}
+"""Query and gallery, by name; "boxes-regions" is what `finesight search --item` compares."""
+
+_AT_ONCE = 256  # queries scored at a time
+
+
+@dataclass(frozen=True)
+class SeenPhoto:
+    """What a model sees in a photo.
+
+    regions: (p, d), the whole photo first, as indexing keeps them; found: (p, 4), the boxes that
+    they are about, xyxy; given: (t, d), of the true boxes of its things.
+    """
+
+    regions: Float32
+    found: Float32
+    given: Float32
+
+
+@dataclass(frozen=True)
+class ItemRow:
+    """Figures of one method on one subset of the queries.
+
+    embedding: "encoder", or "items" where they went through the item head; metrics: "mAP" and
+    "top-k" in 0..1, nan without a query; detected: the share of queries that were.
+    """
+
+    method: str
+    embedding: str
+    subset: str
+    queries: int
+    detected: float
+    metrics: dict[str, float]
+
+    def plain(self) -> dict[str, object]:
+        """Return the row for JSON, which has no nan."""
+        known = {k: None if np.isnan(v) else round(v, 6) for k, v in self.metrics.items()}
+        detected = None if np.isnan(self.detected) else round(self.detected, 6)
+        about = {"method": self.method, "embedding": self.embedding, "subset": self.subset}
+        return {**about, "queries": self.queries, "detected": detected, **known}
+
+
+def evaluate_items(
+    items: ItemSet,
+    model: Model,
+    regions: str | None = None,
+    progress: Callable[[int], None] = lambda done: None,
+) -> list[ItemRow]:
+    """Return the figures of every method, with the encoder's embeddings and with the item head's.
+
+    regions: how the photos are looked at, the model's own way if not given; progress: called with
+    the number of finished photos. Raises InputError where a user's item has no shop photo, or
+    there are no queries; DataError for a photo that cannot be read.
+    """
+    users, shop = items.views("user"), items.views("shop")
+    if not users:
+        raise InputError(f"{items.name} has no item in a user's photo that could be looked for")
+    refuse_unmatched(items)
+    photos = list(dict.fromkeys(view.photo.path for view in [*users, *shop]))
+    wanted = [photo for photo in items.photos if photo.path in set(photos)]
+    proposer = parse_proposer(regions or model.regions, model.capabilities)
+    seen: dict[object, SeenPhoto] = {}
+    for done, (photo, one) in enumerate(_look(wanted, model, proposer), 1):
+        seen[photo.path] = one
+        progress(done)
+    embed: dict[str, Callable[[Float32], Float32]] = {"encoder": lambda vectors: vectors}
+    if model.item_head is not None:
+        embed["items"] = model.item_head
+    rows = []
+    for method in METHODS:
+        for name, head in embed.items():
+            ranks, detected = _ranks(method, users, shop, seen, head)
+            rows += _rows(method, name, users, ranks, detected)
+    return rows
+
+
+def refuse_unmatched(items: ItemSet) -> None:
+    """Raise InputError, with what to do, where there is no shop photo of a user's item."""
+    lost = items.unmatched()
+    if lost:
+        first = lost[0]
+        raise InputError(
+            f"{len(lost)} items in users' photos have no shop photo in {items.name}, so that they "
+            f"cannot be found (the first is {first.identity} in {items.relative(first.photo)}): "
+            "add the shop's photos, or leave these queries out with --matched-only"
+        )
+
+
+def _look(
+    photos: Sequence[Photo], model: Model, proposer: Proposer
+) -> Iterator[tuple[Photo, SeenPhoto]]:
+    """Yield what is seen in every photo, in order."""
+
+    def cut(photo: Photo) -> tuple[tuple[Proposals, Float32], UInt8]:
+        image = read_annotated(photo.path, photo.width, photo.height)
+        picture = Picture(image, path=photo.path)
+        proposals, crops = proposer.propose(picture, model.encoder.preprocessing)
+        boxes = np.array([thing.box for thing in photo.things], np.float32).reshape(-1, 4)
+        given = model.encoder.preprocessing.cut(image, boxes)
+        found = _found(image, proposer, proposals.boxes)
+        return (proposals, found), np.concatenate([given, crops])
+
+    looked = encode_ahead(photos, cut, model.encoder)
+    for photo, ((proposals, found), embeddings) in zip(photos, looked, strict=True):
+        assert embeddings is not None
+        given, rest = np.split(embeddings, [len(photo.things)])
+        yield photo, SeenPhoto(proposals.complete(rest).embeddings, found, given)
+
+
+def _found(image: Image.Image, proposer: Proposer, windows: Float32) -> Float32:
+    """Return the boxes that windows (p, 4) were put around, where a finder says them."""
+    if not isinstance(proposer, FinderProposer):
+        return windows
+    guesses = proposer.finder.detect(image, proposer.canvas)
+    boxes = guesses.boxes[suppress(guesses, proposer.count)]
+    return np.concatenate([np.array([WHOLE], np.float32), boxes])
+
+
+_Seen = dict[object, SeenPhoto]
+_Embed = Callable[[Float32], Float32]
+
+
+def _ranks(
+    method: str, users: Sequence[View], shop: Sequence[View], seen: _Seen, embed: _Embed
+) -> tuple[ItemRanks, np.ndarray]:
+    """Return the ranks of a method, and which queries were detected (q,)."""
+    kind, _, against_regions = method.partition("-")
+    queries, detected = _embeddings(kind, users, seen)
+    queries = embed(queries)
+    asked = [view.identity for view in users]
+    if against_regions:
+        photos = list({view.photo.path: view.photo for view in shop}.values())
+        shown = [_identities(photo) for photo in photos]
+        parts = [seen[photo.path].regions for photo in photos]
+        regions, counts = embed(np.concatenate(parts)), np.array([len(part) for part in parts])
+
+        def score(block: slice) -> Float32:
+            found = queries[block] @ regions.T
+            return np.stack([soft_max_over_regions(each, counts, ITEM_SHARPNESS) for each in found])
+    else:
+        gallery, there = _embeddings(kind, shop, seen)
+        gallery = embed(gallery)
+        shown = [(view.identity,) for view in shop]
+
+        def score(block: slice) -> Float32:
+            return np.where(there, queries[block] @ gallery.T, np.float32(-np.inf))
+
+    blocks = [slice(a, b) for a, b in pairwise([*range(0, len(users), _AT_ONCE), len(users)])]
+    parts_ranked = [rank_photos(score(b), asked[b], shown, detected[b]) for b in blocks]
+    return _joined(parts_ranked), detected
+
+
+def _embeddings(kind: str, views: Sequence[View], seen: _Seen) -> tuple[Float32, np.ndarray]:
+    """Return embeddings (n, d) of items, and which of them there are (n,); others are zero."""
+    rows, there = [], []
+    for view in views:
+        one, place = seen[view.photo.path], view.photo.things.index(view.thing)
+        if kind == "photos":
+            rows.append(one.regions[0])
+        elif kind == "boxes":
+            rows.append(one.given[place])
+        else:
+            true = np.array([thing.box for thing in view.photo.things], np.float32)
+            chosen = int(choose_detected(one.found, true)[place])
+            rows.append(one.regions[chosen] if chosen >= 0 else np.zeros_like(one.regions[0]))
+            there.append(chosen >= 0)
+            continue
+        there.append(True)
+    return np.stack(rows), np.array(there, bool)
+
+
+def _identities(photo: Photo) -> tuple[Hashable, ...]:
+    return tuple(thing.identity for thing in photo.things if thing.identity is not None)
+
+
+def _joined(parts: Sequence[ItemRanks]) -> ItemRanks:
+    precision = np.concatenate([part.average_precision for part in parts])
+    return ItemRanks(precision, np.concatenate([part.first for part in parts]))
+
+
+def by_level(users: Sequence[View]) -> dict[str, np.ndarray]:
+    """Return which items (n,) are of each level that is annotated, by its name, after "all"."""
+    subsets = {"all": np.ones(len(users), bool)}
+    for level, names in LEVELS.items():
+        for number, name in names.items():
+            of = np.array([view.thing.levels.get(level) == number for view in users])
+            if of.any():
+                subsets[f"{level} {name}"] = of
+    return subsets
+
+
+def _rows(
+    method: str, embedding: str, users: Sequence[View], ranks: ItemRanks, detected: np.ndarray
+) -> list[ItemRow]:
+    """Return the rows of all queries, and of those of every level that is annotated."""
+    return [
+        ItemRow(
+            method,
+            embedding,
+            subset,
+            int(of.sum()),
+            float(detected[of].mean()),
+            ranks.only(of).metrics(KS),
+        )
+        for subset, of in by_level(users).items()
+    ]
+
+
+def format_items(items: ItemSet, rows: Sequence[ItemRow]) -> str:
+    """Return the tables for people, in percent: all queries, then mAP by what makes them hard."""
+    users, shop = (len(items.views(source)) for source in ("user", "shop"))
+    lines = [
+        f"{items.name}: {users} items in users' photos, {shop} in the shop's",
+        f"{'%':<38}{'embedding':>10}{'mAP':>8}"
+        + "".join(f"{f'top-{k}':>8}" for k in KS)
+        + f"{'detected':>10}",
+    ]
+    for row in rows:
+        if row.subset == "all":
+            cells = "".join(f"{100 * value:>8.1f}" for value in row.metrics.values())
+            name = METHODS[row.method]
+            lines.append(f"{name:<38}{row.embedding:>10}{cells}{100 * row.detected:>10.1f}")
+    best = rows[-1].embedding
+    lines += ["", f"mAP, % ({best})" + " " * (20 - len(best)) + f"{'queries':>8}"]
+    lines[-1] += "".join(f"{method:>18}" for method in METHODS)
+    found = {(r.method, r.subset): r for r in rows if r.embedding == best}
+    for subset in dict.fromkeys(row.subset for row in rows):
+        counted = found[next(iter(METHODS)), subset].queries
+        cells = "".join(f"{100 * found[m, subset].metrics['mAP']:>18.1f}" for m in METHODS)
+        lines.append(f"{subset:<29}{counted:>8}{cells}")
+    return "\n".join(lines)

@@ -1,0 +1,190 @@
+"""The network of image-to-image retrieval with captions and objects (METHODS.md 5).
+
+A vision tower gives a feature map; an object is the features pooled inside its box, and the item
+head says which item it is. A text tower and a cross-modal encoder, of use in training only, tie
+both to captions: do image and caption belong together, where is what the caption names, which word
+is hidden.
+
+Shapes: b views of an object (a part of a photo around it), c channels, h × w cells, d the width of
+region and item embeddings, t texts, l words, v words in the vocabulary.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from finesight.research.networks.cross_modal import CrossModalEncoder
+from finesight.research.networks.small_clip import SmallClipSettings, TextTower
+
+HIDDEN = 256  # of the head: thousands of stored regions go through it for a query
+SAID_SHARPNESS = 30.0  # of the choice between captions, chosen on items-val like the weight
+SAID_WEIGHT = 0.3  # of what is said, beside 1 for what is seen
+
+
+@dataclass(frozen=True)
+class ItemSettings:
+    """Sizes of what is trained beside the vision tower.
+
+    width: d; channels: c; vocabulary: v; cells: a side of the map that the cross-modal encoder
+    sees; hidden: of the head; layers, heads: of the cross-modal encoder; text: width of the words'
+    states; longest_text: in tokens.
+    """
+
+    width: int
+    channels: int
+    vocabulary: int
+    cells: int = 4
+    hidden: int = HIDDEN
+    layers: int = 2
+    heads: int = 4
+    text: int = 128
+    longest_text: int = 64
+
+
+class VisionTower(Protocol):
+    """What the network needs of a tower; `networks.small_clip.ImageTower` is one."""
+
+    def features(self, pixels: Tensor) -> Tensor:
+        """Pixels (b, 3, height, width) → the last feature map (b, c, h, w)."""
+
+    def project(self, pooled: Tensor) -> Tensor:
+        """Pooled features (b, c) → embeddings (b, d), not normalised."""
+
+
+class ItemHeadNetwork(nn.Module):
+    """Region embeddings (n, d) → item embeddings (n, e), of length 1.
+
+        z = normalise(r + W₂ gelu(W₁ r))
+
+    It begins as the identity (W₂ = 0), so that training starts from what the encoder knows. With
+    embeddings T (t, d) of what may be said of an item, it also tells which of it is true:
+
+        p = softmax(30 T z),   item = (z, √(.3 p)) / √1.3
+
+    so that the cosine of two items is that of what is seen of them and the Bhattacharyya
+    coefficient of what would be said of them. e is d, or d + t.
+    """
+
+    said: Tensor | None
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.register_buffer("said", None)
+        self.first = nn.Linear(width, hidden)
+        self.second = nn.Linear(hidden, width)
+        nn.init.zeros_(self.second.weight)
+        nn.init.zeros_(self.second.bias)
+        # Regions are of length 1: without this the first layer would hardly bend.
+        self.spread = math.sqrt(width)
+
+    def forward(self, regions: Tensor) -> Tensor:
+        """Embed regions, which are of length 1."""
+        changed = self.second(F.gelu(self.first(regions * self.spread)))
+        seen = F.normalize(regions + changed, dim=-1)
+        if self.said is None:
+            return seen
+        likely = (SAID_SHARPNESS * seen @ self.said.T).softmax(dim=-1)
+        return torch.cat([seen, (SAID_WEIGHT * likely).sqrt()], dim=-1) / math.sqrt(1 + SAID_WEIGHT)
+
+    @property
+    def width(self) -> int:
+        """Numbers of an item embedding."""
+        return self.first.in_features + (0 if self.said is None else len(self.said))
+
+
+class ItemNetwork(nn.Module):
+    """The heads, the text tower and the cross-modal encoder over the maps of a vision tower."""
+
+    def __init__(self, settings: ItemSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        words = SmallClipSettings(
+            settings.vocabulary,
+            width=settings.width,
+            text_width=settings.text,
+            longest_text=settings.longest_text,
+        )
+        self.head = ItemHeadNetwork(settings.width, settings.hidden)
+        self.text = TextTower(words)
+        self.log_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
+        self.of_cells = nn.Linear(settings.channels, settings.text)
+        self.of_item = nn.Linear(settings.width, settings.text)
+        self.places = nn.Parameter(0.02 * torch.randn(settings.cells**2, settings.text))
+        self.cross = CrossModalEncoder(settings.text, settings.layers, settings.heads)
+        self.matching = nn.Linear(settings.text, 1)
+        self.box = nn.Sequential(
+            nn.Linear(settings.text, settings.text), nn.GELU(), nn.Linear(settings.text, 4)
+        )
+        self.word = nn.Linear(settings.text, settings.vocabulary)
+
+    def texts(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Token ids and mask (t, l) → text embeddings (t, d), of length 1."""
+        return F.normalize(self.text(ids, mask), dim=-1)
+
+    def scale(self) -> Tensor:
+        """1 / temperature of the image–text cosines; the temperature stays within [.001, .5]."""
+        return self.log_scale.clamp(math.log(1 / 0.5), math.log(1 / 0.001)).exp()
+
+    def parts(self, features: Tensor, items: Tensor) -> Tensor:
+        """Feature maps (b, c, h, w) and the views' items (b, d) → parts (b, 1 + cells², text).
+
+        Maps are pooled to `cells` × `cells`. The item is the first part, so that what the
+        cross-modal encoder learns reaches the head.
+        """
+        pooled = F.adaptive_avg_pool2d(features, self.settings.cells)
+        cells = self.of_cells(pooled.flatten(2).transpose(1, 2)) + self.places
+        return torch.cat([self.of_item(items)[:, None], cells], dim=1)
+
+    def words(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Token ids and mask (t, l) → the words' states (t, l, text) in the text tower."""
+        return self.text.states(ids, mask)
+
+    def together(self, words: Tensor, mask: Tensor, parts: Tensor) -> Tensor:
+        """Words and mask (b, l), parts (b, p, text) → words that saw the image (b, l, text)."""
+        return self.cross(words, mask, parts)
+
+    def match(self, seen: Tensor) -> Tensor:
+        """Words that saw an image (b, l, text) → logits (b,) that it shows what they say."""
+        return self.matching(seen[:, 0])[:, 0]
+
+    def find(self, seen: Tensor) -> Tensor:
+        """Words that saw an image (b, l, text) → boxes (b, 4): centre, width and height in 0..1."""
+        return self.box(seen[:, 0]).sigmoid()
+
+    def guess(self, seen: Tensor) -> Tensor:
+        """Words that saw an image (b, l, text) → logits of each word (b, l, v)."""
+        return self.word(seen)
+
+
+def pool_inside(features: Tensor, boxes: Tensor) -> Tensor:
+    """Pool feature maps (b, c, h, w) inside one box each (b, 4), normalised xyxy → (b, c).
+
+        pooled = Σ_cells a f / Σ_cells a + max over cells with a ≥ ½ (or the largest a) of f
+
+    a is the share of a cell that the box covers. Mean and maximum are added as `ImageTower.pool`
+    adds them; with the whole view as the box the result is the same.
+    """
+    height, width = features.shape[2:]
+    x0, y0, x1, y1 = boxes.T
+    across = _covered(x0 * width, x1 * width, width)
+    down = _covered(y0 * height, y1 * height, height)
+    share = down[:, :, None] * across[:, None, :]
+    total = share.sum(dim=(1, 2)).clamp(min=1e-6)
+    mean = torch.einsum("bchw,bhw->bc", features, share) / total[:, None]
+    enough = torch.minimum(share.amax(dim=(1, 2)), share.new_tensor(0.5))
+    inside = share >= enough[:, None, None]
+    most = features.masked_fill(~inside[:, None], -torch.inf).amax(dim=(2, 3))
+    return mean + most
+
+
+def _covered(low: Tensor, high: Tensor, count: int) -> Tensor:
+    """How much of each of `count` cells of length 1 lies between low and high (b,) → (b, count)."""
+    starts = torch.arange(count, device=low.device, dtype=low.dtype)
+    ends = torch.minimum(high[:, None], starts + 1)
+    return (ends - torch.maximum(low[:, None], starts)).clamp(min=0)

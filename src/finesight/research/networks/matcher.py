@@ -1,0 +1,153 @@
+"""What every matcher has: towers for regions and words, and scores of images with texts.
+
+A matcher is query-dependent: what an image is worth follows from how its parts meet the parts of
+the text. The towers are run once for each image and each text, the meeting once for each pair, so
+`scores` is written without any tensor that holds a vector for every pair of parts; see blockwise.py
+for whole galleries.
+
+Shapes: b images, p regions, t texts, w words, h hidden width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from finesight.research.networks.parts import RegionParts, TokenParts, WordGru
+
+
+@dataclass(frozen=True)
+class MatcherSettings:
+    """What a matcher is; the defaults are the papers', for bottom-up features of 2048 numbers.
+
+    kind: of matcher_kinds.KINDS; width: of a region's features; vocabulary: how many tokens; hidden
+    and word_width: of the parts and of a trained word; smooth: λ of the softmax over parts, None
+    for the paper's; pooling: "mean" or "lse" over the parts of the query, with its factor `lse`;
+    fovea, learned: of ADAPT, whether parts are weighted by a softmax and whether its λ is learned;
+    similarity, steps: of SGRAF, the width of a similarity and the steps of reasoning;
+    tokens: the width of the encoder's token states, 0 for words through a GRU.
+    """
+
+    kind: str
+    width: int = 2048
+    vocabulary: int = 0
+    hidden: int = 1024
+    word_width: int = 300
+    smooth: float | None = None
+    pooling: str = "mean"
+    lse: float | None = None
+    fovea: bool = True
+    learned: bool = False
+    similarity: int = 256
+    steps: int = 3
+    tokens: int = 0
+
+
+class Matcher(nn.Module):
+    """Two towers; a kind adds how their parts meet.
+
+    tower: the encoder's frozen text tower, where settings.tokens says that its states are the
+    words; known: fixed word vectors, see WordGru.
+    """
+
+    leaky = False  # whether a LeakyReLU stands behind the linear layer over regions
+    apart = True  # whether a text's scores do not depend on the batch, in training either
+
+    def __init__(
+        self,
+        settings: MatcherSettings,
+        tower: nn.Module | None = None,
+        known: Tensor | None = None,
+    ) -> None:
+        super().__init__()
+        self.settings = settings
+        self.regions = RegionParts(settings.width, settings.hidden, self.leaky)
+        self.text: nn.Module
+        if settings.tokens:
+            if tower is None:
+                raise ValueError("a matcher over token states needs the tower that gives them")
+            self.text = TokenParts(tower, settings.tokens, settings.hidden)
+        else:
+            self.text = WordGru(settings.vocabulary, settings.word_width, settings.hidden, known)
+
+    def images(self, regions: Tensor, there: Tensor) -> Tensor:
+        """Regions (b, p, width) and which of them are there (b, p) → parts (b, p, h)."""
+        return self.regions(regions, there)
+
+    def words(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Token ids and mask (t, w) → parts (t, w, h)."""
+        return self.text(input_ids, attention_mask)
+
+    def scores(self, parts: Tensor, there: Tensor, words: Tensor, mask: Tensor) -> Tensor:
+        """Parts (b, p, h), there (b, p), words (t, w, h), mask (t, w) → scores (b, t)."""
+        raise NotImplementedError
+
+    def numbers(self, regions: int, words: int) -> int:
+        """How many numbers the largest tensor of `scores` holds for one image and one text."""
+        return regions * words
+
+    def forward(
+        self, regions: Tensor, there: Tensor, input_ids: Tensor, attention_mask: Tensor
+    ) -> Tensor:
+        """Score every image with every text: (b, t); arguments as `images` and `words`."""
+        parts = self.images(regions, there)
+        words, mask = self.words(input_ids, attention_mask), attention_mask.bool()
+        if not (self.training and self.apart):
+            return self.scores(parts, there, words, mask)
+        found = words.new_zeros(len(parts), len(words))
+        for places, longest in groups_by_length(mask):
+            some, here = words[places, :longest], mask[places, :longest]
+            found[:, places] = self.scores(parts, there, some, here)
+        return found
+
+
+class Ensemble(Matcher):
+    """The mean of the scores of several matchers, each with towers of its own.
+
+    Its parts are those of its members side by side, (b, p, members × h).
+    """
+
+    def __init__(self, settings: MatcherSettings, members: Sequence[Matcher]) -> None:
+        nn.Module.__init__(self)
+        self.settings = settings
+        self.members: Sequence[Matcher] = nn.ModuleList(members)  # type: ignore[assignment]
+
+    def images(self, regions: Tensor, there: Tensor) -> Tensor:
+        """Regions and which are there → the members' parts side by side."""
+        return torch.cat([member.images(regions, there) for member in self.members], dim=-1)
+
+    def words(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Token ids and mask → the members' parts side by side."""
+        found = [member.words(input_ids, attention_mask) for member in self.members]
+        return torch.cat(found, dim=-1)
+
+    def scores(self, parts: Tensor, there: Tensor, words: Tensor, mask: Tensor) -> Tensor:
+        """The mean of what the members give their parts."""
+        count = len(self.members)
+        shares = zip(self.members, parts.chunk(count, -1), words.chunk(count, -1), strict=True)
+        found = [member.scores(image, there, text, mask) for member, image, text in shares]
+        return torch.stack(found).mean(dim=0)
+
+    def numbers(self, regions: int, words: int) -> int:
+        """The most of any member."""
+        return max(member.numbers(regions, words) for member in self.members)
+
+
+def masked_mean(parts: Tensor, mask: Tensor) -> Tensor:
+    """The mean (n, h) of those of parts (n, m, h) that are there (n, m)."""
+    there = mask[..., None].to(parts.dtype)
+    return (parts * there).sum(dim=1) / there.sum(dim=1).clamp(min=1)
+
+
+def groups_by_length(mask: Tensor, groups: int = 4) -> Iterator[tuple[Tensor, int]]:
+    """Yield the places of texts, mask (t, w), in groups of about one length, and the longest one.
+
+    In training a batch has texts of all lengths; what is done for every word of every pair is then
+    done for hardly any padding.
+    """
+    counts = mask.sum(dim=1)
+    for places in counts.argsort(stable=True).chunk(groups):
+        yield places, int(counts[places].max())

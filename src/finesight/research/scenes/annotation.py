@@ -1,0 +1,123 @@
+"""What is written about a scene: every object, where it is and how much of it is seen."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from finesight.research.scenes.camera import Camera
+from finesight.research.scenes.placing import share_in_frame
+from finesight.research.scenes.sampling import LARGE, SMALL, Object, Recipe, Scene
+from finesight.research.scenes.visibility import object_index
+
+RELATIONS = ("left", "right", "front", "behind")
+
+_APART = 0.2  # world units, as in CLEVR: closer than this along a direction says nothing
+
+
+def annotate(scene: Scene, recipe: Recipe) -> dict[str, Any]:
+    """Return the line of `scenes.jsonl` for a scene; objects that no pixel shows are left out.
+
+    `relations`, as in CLEVR: relations["left"][i] lists the objects to the left of object i.
+    """
+    poses = [thing.pose for thing in scene.objects] + [shape.pose for shape in scene.clutter]
+    index, alone = object_index([pose.mesh for pose in poses], scene.camera)
+    objects, shown = [], []
+    for number, thing in enumerate(scene.objects):
+        rows, columns = np.nonzero(index == number)
+        if len(rows) == 0:
+            continue
+        shown.append(thing)
+        box = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+        share = len(rows) / recipe.size**2
+        asked = {"mix": True, "small": share < SMALL, "large": share > LARGE}[recipe.mode]
+        entry: dict[str, Any] = {
+            "class": thing.name,
+            "instance": thing.instance,
+            "color": thing.color,
+            "material": thing.material,
+            "size": "small" if share < SMALL else "large" if share > LARGE else "medium",
+            "role": "query" if asked else "distractor",
+            "box_px": [int(edge) for edge in box],
+            "visible_px": len(rows),
+            "hidden": round(1 - len(rows) / int(alone[number]), 4),
+            "position": _rounded(thing.pose.position),
+            "scale": round(thing.pose.scale, 5),
+            "rotation": round(thing.pose.rotation, 3),
+        }
+        if thing.cell_px is not None:
+            entry["cell_px"] = list(thing.cell_px)
+        if scene.item is not None:
+            entry["cut"] = round(1 - share_in_frame(thing.pose, scene.camera), 4)
+        objects.append(entry)
+    camera, light = scene.camera, scene.light
+    record = {
+        "file": f"images/{scene.index:06d}.jpg",
+        "index": scene.index,
+        "seed": recipe.seed,
+        "split": recipe.split,
+        "mode": recipe.mode,
+        "look": recipe.look,
+        "width": recipe.size,
+        "height": recipe.size,
+        "camera": {
+            "azimuth": round(camera.azimuth, 4),
+            "elevation": round(camera.elevation, 4),
+            "distance": round(camera.distance, 4),
+            "field_of_view": camera.field_of_view,
+            "position": _rounded(camera.position),
+        },
+        "light": _rounded((light.azimuth, light.elevation, light.strength)),
+        "ground": scene.ground.pattern,
+        "clutter": len(scene.clutter),
+        "objects": objects,
+    }
+    if scene.item is not None:
+        record["item"] = vars(scene.item)
+    if recipe.kind == "scenes":
+        record["relations"] = relations(shown, camera)
+    return record
+
+
+def relations(objects: Sequence[Object], camera: Camera) -> dict[str, list[list[int]]]:
+    """Return which objects are to the left, right, front of and behind each object."""
+    right = camera.axes[0][:2]
+    behind = -camera.axes[2][:2] / np.linalg.norm(camera.axes[2][:2])
+    directions = dict(zip(RELATIONS, (-right, right, -behind, behind), strict=True))
+    places = np.array([thing.pose.position[:2] for thing in objects]).reshape(-1, 2)
+    return {
+        name: [
+            [int(j) for j in np.flatnonzero((places - place) @ direction > _APART)]
+            for place in places
+        ]
+        for name, direction in directions.items()
+    }
+
+
+def coco_instances(records: Iterable[dict[str, Any]], classes: Sequence[str]) -> dict[str, Any]:
+    """Return records as a COCO instances file; boxes become x, y, width, height in pixels."""
+    number = {name: i for i, name in enumerate(classes, 1)}
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for record in records:
+        name, size = record["file"].removeprefix("images/"), record["width"]
+        images.append({"id": record["index"], "file_name": name, "width": size, "height": size})
+        for thing in record["objects"]:
+            x0, y0, x1, y1 = thing["box_px"]
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": record["index"],
+                    "category_id": number[thing["class"]],
+                    "bbox": [x0, y0, x1 - x0, y1 - y0],
+                    "area": thing["visible_px"],
+                    "iscrowd": 0,
+                    **{key: thing[key] for key in ("instance", "color", "material", "hidden")},
+                }
+            )
+    categories = [{"id": i, "name": name, "supercategory": "object"} for name, i in number.items()]
+    return {"images": images, "annotations": annotations, "categories": categories}
+
+
+def _rounded(values: Iterable[float]) -> list[float]:
+    return [round(float(value), 5) for value in values]

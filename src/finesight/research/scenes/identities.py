@@ -1,0 +1,181 @@
+"""Items as a shop shows them and as people photograph them, after DeepFashion2.
+
+A pair is a shape, a style its colour and material. Every style has one `shop` image, clean and
+centred, and some `user` images: in a scene, from another side, smaller, half hidden or half cut.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from finesight.research.scenes.camera import Camera
+from finesight.research.scenes.clutter import Clutter, unnamed_color, unnamed_shape
+from finesight.research.scenes.looks import LOOKS, Ground
+from finesight.research.scenes.objects import COLORS
+from finesight.research.scenes.placing import (
+    Pose,
+    Stage,
+    fit_area,
+    fit_side,
+    share_in_frame,
+    touching,
+)
+from finesight.research.scenes.sampling import Item, Object, Recipe, Scene, background, draw, strew
+
+STYLES = 2
+USERS = 3
+"""Styles a pair and user images a style; with the shop image, 8 images a pair."""
+
+_SCALES = ((0.006, 0.02), (0.02, 0.1), (0.1, 0.4))  # share of the image: small, modest, large
+_CUT = ((0.0, 0.0), (0.1, 0.28), (0.32, 0.55))  # of the item's box outside, by zoom-in level
+_ZOOM = (0.08, 0.3)  # share outside from which the zoom-in is medium, and large
+_OCCLUSION = (0.2, 0.5)  # share hidden from which occlusion is medium, and heavy
+_TRIES = 40
+
+
+def sample_identity(recipe: Recipe, index: int) -> Scene:
+    """Draw image `index`: the images of a pair follow each other, each style's shop image first."""
+    images = 1 + USERS
+    pair, place = divmod(index, STYLES * images)
+    style, number = divmod(place, images)
+    thing = _item(recipe, pair, style)
+    rng = recipe.generator(index)
+    item = Item("shop" if number == 0 else "user", pair + 1, style + 1)
+    scene = _shop(rng, recipe, index, thing) if number == 0 else _user(rng, recipe, index, thing)
+    return replace(scene, item=item)
+
+
+def deepfashion2(record: dict[str, Any], classes: Sequence[str]) -> dict[str, Any]:
+    """Return the annotation of an image as DeepFashion2 writes it, levels from what is seen.
+
+    The item of the pair comes first; other objects of the scene have style 0.
+    """
+    found: dict[str, Any] = {"source": record["item"]["source"]}
+    found["pair_id"] = record["item"]["pair_id"]
+    for number, thing in enumerate(record["objects"], 1):
+        share = thing["visible_px"] / (record["width"] * record["height"])
+        own = number == 1
+        turned = abs((thing["rotation"] - record["camera"]["azimuth"] + 180) % 360 - 180)
+        found[f"item{number}"] = {
+            "style": record["item"]["style"] if own else 0,
+            "category_id": classes.index(thing["class"]) + 1,
+            "category_name": thing["class"],
+            "bounding_box": thing["box_px"],
+            "scale": 1 + sum(share >= low for low, _ in _SCALES[1:]),
+            "occlusion": 1 + sum(thing["hidden"] >= level for level in _OCCLUSION),
+            "zoom_in": 1 + sum(thing["cut"] >= level for level in _ZOOM),
+            "viewpoint": 2 if turned < 45 else 3,  # 2 frontal, 3 side or back; 1 is "no wear"
+        }
+    return found
+
+
+def _item(recipe: Recipe, pair: int, style: int) -> Object:
+    """Draw what a pair and a style are, the same for all of their images."""
+    rng = recipe.generator(pair, "pair")
+    name = str(rng.choice(recipe.shapes.classes))
+    thing = draw(rng, recipe, Camera(0, 0, 1, 40, recipe.size), name)
+    painted = [(color, material) for color in COLORS for material in ("matte", "metal")]
+    color, material = painted[int(rng.permutation(len(painted))[style])]
+    return replace(thing, color=color, material=material)
+
+
+def _shop(rng: np.random.Generator, recipe: Recipe, index: int, thing: Object) -> Scene:
+    plain = replace(recipe, look="plain")
+    white: tuple[float, float, float] = (0.8, 0.8, 0.8)
+    while True:
+        scene = background(rng, plain, index, field_of_view=30, elevation=(15, 35))
+        scene = replace(scene, ground=Ground("plain", (white, white)))
+        turned = scene.camera.azimuth + float(rng.uniform(-40, 40))
+        middle = (recipe.size / 2, recipe.size / 2)
+        pose = Pose(thing.pose.shape, rotation=turned)
+        fitted = fit_side(pose, scene.camera, middle, 0.72 * recipe.size)
+        if fitted is not None:
+            return replace(scene, objects=(replace(thing, pose=fitted),))
+
+
+def _user(rng: np.random.Generator, recipe: Recipe, index: int, thing: Object) -> Scene:
+    scale, occlusion, zoom = (int(level) for level in rng.integers(0, 3, 3))
+    low, high = _SCALES[scale]
+    others = int(rng.integers(0, 4))
+    while True:
+        scene = background(rng, recipe, index, field_of_view=40)
+        camera = scene.camera
+        area = float(np.exp(rng.uniform(np.log(low), np.log(high))))
+        pose = Pose(thing.pose.shape, rotation=float(rng.uniform(0, 360)))
+        fitted = fit_area(pose, camera, rng.uniform(0, 1, 2), area)
+        if fitted is not None and zoom:
+            fitted = _cut(rng, fitted, camera, _CUT[zoom])
+        if fitted is None:
+            continue
+        stage = Stage(camera)
+        clutter = []
+        if not occlusion:
+            stage.take(fitted)
+        else:
+            hiding = _occluder(rng, fitted, camera, occlusion)
+            if hiding is None:
+                continue
+            stage.put(fitted)
+            stage.put(hiding)
+            clutter.append(Clutter(hiding, unnamed_color(rng), bool(rng.random() < 0.3)))
+        objects = [replace(thing, pose=fitted)]
+        names = [n for n in recipe.shapes.classes if n != thing.name]
+        for name in rng.choice(names, others, replace=False):
+            other = draw(rng, recipe, camera, str(name))
+            share = float(np.exp(rng.uniform(np.log(0.003), np.log(0.1))))
+            place = fit_area(other.pose, camera, rng.uniform(0, 1, 2), share)
+            if place is not None and stage.take(place):
+                objects.append(replace(other, pose=place))
+        clutter += strew(rng, LOOKS[recipe.look], camera, stage)
+        return replace(scene, objects=tuple(objects), clutter=tuple(clutter))
+
+
+def _cut(
+    rng: np.random.Generator, pose: Pose, camera: Camera, share: tuple[float, float]
+) -> Pose | None:
+    """Move a pose towards an edge until about a share of its box is outside."""
+    side = int(rng.integers(4))
+    wanted = 1 - float(rng.uniform(*share))
+    for _ in range(_TRIES):
+        inside = share_in_frame(pose, camera)
+        if inside <= wanted:
+            return pose if inside >= 1 - share[1] - 0.05 else None
+        points, _ = camera.project(pose.vertices)
+        middle = (points.min(axis=0) + points.max(axis=0)) / 2
+        step = 0.04 * camera.size * np.array([(-1, 0), (1, 0), (0, 1), (0, -1)][side])
+        ground, here = camera.ground(*(middle + step)), camera.ground(*middle)
+        if ground is None or here is None:
+            return None
+        moved = np.array(pose.position) + ground - here
+        pose = replace(pose, position=(float(moved[0]), float(moved[1]), 0.0))
+        if camera.project(pose.vertices)[1].min() < 1.0:
+            return None
+    return None
+
+
+def _occluder(rng: np.random.Generator, pose: Pose, camera: Camera, level: int) -> Pose | None:
+    """Find an unnamed shape before a pose that hides as much of it as the level says."""
+    low, high = (*_OCCLUSION, 0.7)[level - 1 : level + 1]
+    eye = camera.position * [1, 1, 0]
+    for _ in range(_TRIES):
+        near = float(rng.uniform(0.1, 0.5))
+        place = np.array(pose.position) * (1 - near) + eye * near
+        place += rng.normal(0, 0.3 * pose.scale, 3) * [1, 1, 0]
+        hiding = Pose(
+            unnamed_shape(rng),
+            (float(place[0]), float(place[1]), 0.0),
+            float(pose.scale * rng.uniform(0.4, 1.2)),
+            float(rng.uniform(0, 360)),
+        )
+        if camera.project(hiding.vertices)[1].min() < 1.0:
+            continue
+        if touching(pose, hiding):
+            continue
+        stage = Stage(camera)
+        stage.put(pose)
+        stage.put(hiding)
+        if low <= 1 - stage.seen()[0] <= high:
+            return hiding
+    return None

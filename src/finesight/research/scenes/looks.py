@@ -1,0 +1,91 @@
+"""How a scene looks apart from its objects: ground, light and sky, plain or textured."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from finesight.research.scenes.camera import Camera
+from finesight.research.scenes.clutter import unnamed_color
+
+Color = tuple[float, float, float]
+
+PATTERNS = ("noise", "voronoi", "wave", "brick", "checker", "magic")
+"""The procedural patterns of textured grounds, as Blender names them."""
+
+
+@dataclass(frozen=True)
+class Ground:
+    """The ground's material: `pattern` "plain", or one of PATTERNS between two linear colours.
+
+    scale: repeats a world unit, about; rotation: of the pattern, degrees; contrast: 0..1, how
+    sharply one colour turns into the other.
+    """
+
+    pattern: str
+    colors: tuple[Color, Color]
+    scale: float = 1.0
+    rotation: float = 0.0
+    contrast: float = 0.5
+
+
+@dataclass(frozen=True)
+class Light:
+    """A sun and a sky: angles in degrees, softness the sun's diameter, sky a linear colour."""
+
+    azimuth: float
+    elevation: float
+    strength: float
+    softness: float
+    sky: Color
+    sky_strength: float
+
+
+@dataclass(frozen=True)
+class Look:
+    """One kind of scenes: ranges for the camera's elevation, how much clutter, ground and light."""
+
+    elevation: tuple[float, float]
+    clutter: tuple[int, int]
+    ground: Callable[[np.random.Generator], Ground]
+    light: Callable[[np.random.Generator, Camera], Light]
+
+
+def _plain_ground(rng: np.random.Generator) -> Ground:
+    shade = float(rng.uniform(0.32, 0.5))
+    return Ground("plain", ((shade,) * 3, (shade,) * 3))
+
+
+def _plain_light(rng: np.random.Generator, camera: Camera) -> Light:
+    azimuth = float(camera.azimuth + rng.uniform(-100, 100))
+    elevation, strength = float(rng.uniform(35, 65)), float(rng.uniform(2.2, 3.4))
+    return Light(azimuth, elevation, strength, 12.0, (0.9, 0.95, 1.0), 0.75)
+
+
+def _textured_ground(rng: np.random.Generator) -> Ground:
+    return Ground(
+        pattern=str(rng.choice(PATTERNS)),
+        colors=(unnamed_color(rng), unnamed_color(rng)),
+        scale=float(np.exp(rng.uniform(np.log(0.1), np.log(1.2)))),
+        rotation=float(rng.uniform(0, 180)),
+        contrast=float(rng.uniform(0.1, 1.0)),
+    )
+
+
+def _textured_light(rng: np.random.Generator, camera: Camera) -> Light:
+    warm = float(rng.uniform(0, 1))
+    return Light(
+        azimuth=float(camera.azimuth + rng.uniform(0, 360)),
+        elevation=float(rng.uniform(18, 60)),
+        strength=float(rng.uniform(2.5, 5.0)),
+        softness=float(rng.uniform(0.5, 4.0)),
+        sky=(0.55 + 0.35 * warm, 0.72 + 0.1 * warm, 1.0 - 0.25 * warm),
+        sky_strength=float(rng.uniform(0.35, 0.8)),
+    )
+
+
+LOOKS = {
+    "plain": Look((24, 48), (0, 0), _plain_ground, _plain_light),
+    "textured": Look((11, 48), (5, 14), _textured_ground, _textured_light),
+}
+"""The looks by name. Plain is CLEVR's; in textured scenes, what stands out is not what is named."""

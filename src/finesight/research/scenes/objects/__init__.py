@@ -1,0 +1,162 @@
+"""The object classes: one small function each, from a seeded generator to a mesh.
+
+An instance is one draw of a class's proportions; the same instance id is the same shape in every
+scene of every set. To add a class, write its function and name it here.
+"""
+
+import zlib
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Protocol
+
+import numpy as np
+
+from finesight.research.scenes.meshes import Mesh, standing
+from finesight.research.scenes.objects import (
+    belongings,
+    carried,
+    devices,
+    furniture,
+    household,
+    structures,
+    vehicles,
+)
+
+CLASSES: dict[str, Callable[[np.random.Generator], Mesh]] = {
+    "airplane": vehicles.airplane,
+    "bag": carried.bag,
+    "basket": household.basket,
+    "bathtub": furniture.bathtub,
+    "bed": furniture.bed,
+    "bench": furniture.bench,
+    "birdhouse": structures.birdhouse,
+    "bookshelf": household.bookshelf,
+    "bottle": belongings.bottle,
+    "bowl": belongings.bowl,
+    "bus": vehicles.bus,
+    "cabinet": household.cabinet,
+    "camera": belongings.camera,
+    "cap": carried.cap,
+    "car": vehicles.car,
+    "chair": furniture.chair,
+    "clock": devices.clock,
+    "faucet": furniture.faucet,
+    "flowerpot": household.flowerpot,
+    "guitar": belongings.guitar,
+    "headphones": belongings.headphones,
+    "helmet": belongings.helmet,
+    "jar": carried.jar,
+    "keyboard": devices.keyboard,
+    "knife": belongings.knife,
+    "lamp": furniture.lamp,
+    "laptop": belongings.laptop,
+    "loudspeaker": devices.loudspeaker,
+    "mailbox": furniture.mailbox,
+    "microphone": devices.microphone,
+    "microwave": household.microwave,
+    "monitor": devices.monitor,
+    "motorcycle": vehicles.motorcycle,
+    "mug": belongings.mug,
+    "piano": household.piano,
+    "pillow": belongings.pillow,
+    "pistol": carried.pistol,
+    "printer": devices.printer,
+    "remote control": devices.remote_control,
+    "rifle": carried.rifle,
+    "rocket": vehicles.rocket,
+    "sailboat": vehicles.sailboat,
+    "skateboard": vehicles.skateboard,
+    "sofa": furniture.sofa,
+    "stove": household.stove,
+    "table": furniture.table,
+    "telephone": devices.telephone,
+    "tower": structures.tower,
+    "train": vehicles.train,
+    "trash can": household.trash_can,
+    "washing machine": household.washing_machine,
+}
+
+COLORS: dict[str, tuple[float, float, float]] = {
+    "gray": (87, 87, 87),
+    "red": (190, 30, 34),
+    "blue": (34, 70, 205),
+    "green": (30, 130, 26),
+    "brown": (118, 68, 24),
+    "purple": (126, 36, 178),
+    "cyan": (40, 196, 200),
+    "yellow": (250, 222, 36),
+}
+"""The eight colours of CLEVR, as sRGB 0..255."""
+
+NEVER_NAMED = (
+    "bag",
+    "birdhouse",
+    "camera",
+    "chair",
+    "clock",
+    "faucet",
+    "helmet",
+    "jar",
+    "microphone",
+    "motorcycle",
+    "piano",
+    "rocket",
+    "stove",
+    "table",
+    "train",
+)
+"""Classes that are in every set but that no fusion's training or validation may name."""
+
+INSTANCES = {"train": range(0, 70), "val": range(70, 80), "test": range(80, 90)}
+"""The instance ids of each split: what is tested was never seen in training."""
+
+
+FRONTED = frozenset(
+    {"bookshelf", "cabinet", "clock", "loudspeaker", "microwave", "monitor", "piano"}
+    | {"stove", "washing machine"}
+)
+"""Classes that are a plain box from behind: their front (+x) stays within FRONT of the camera."""
+FRONT = 65.0
+
+
+class Shapes(Protocol):
+    """Where the objects' shapes come from."""
+
+    @property
+    def name(self) -> str:
+        """What a rendered set says of its shapes."""
+
+    @property
+    def classes(self) -> Sequence[str]:
+        """The class names."""
+
+    def instances(self, name: str, split: str) -> Sequence[int]:
+        """The instance ids of a class in a split."""
+
+    def build(self, name: str, instance: int) -> Mesh:
+        """Return one instance of a class, standing on the ground, its longest side 1."""
+
+
+class Procedural:
+    """The shapes that this package builds itself; the same id is the same shape everywhere."""
+
+    name = "procedural"
+    classes = tuple(sorted(CLASSES))
+
+    def instances(self, name: str, split: str) -> Sequence[int]:
+        """The instance ids of a split, the same for every class."""
+        return INSTANCES[split]
+
+    def build(self, name: str, instance: int) -> Mesh:
+        """Return one instance of a class, standing on the ground, its longest side 1."""
+        return build(name, instance)
+
+
+@lru_cache(maxsize=4096)
+def build(name: str, instance: int) -> Mesh:
+    """Return one procedural instance of a class, standing on the ground, its longest side 1."""
+    rng = np.random.default_rng([zlib.crc32(name.encode()), instance])
+    return standing(CLASSES[name](rng))
+
+
+PROCEDURAL: Shapes = Procedural()

@@ -1,0 +1,166 @@
+"""Things that people hold, wear and eat from."""
+
+import itertools
+
+import numpy as np
+
+from finesight.research.scenes.meshes import (
+    Mesh,
+    box,
+    cylinder,
+    ellipsoid,
+    extrude,
+    join,
+    lathe,
+    ring,
+    tube,
+)
+
+
+def bottle(rng: np.random.Generator) -> Mesh:
+    """A round body, shoulders, a narrow neck and a cap."""
+    radius, body, neck = rng.uniform(0.22, 0.3), rng.uniform(0.75, 1.0), rng.uniform(0.07, 0.1)
+    shoulder, top = rng.uniform(0.15, 0.3), rng.uniform(0.22, 0.38)
+    curve = [
+        (
+            neck + (radius - neck) * (0.5 + 0.5 * float(np.cos(t))),
+            body + shoulder * float(t / np.pi),
+        )
+        for t in np.linspace(0, np.pi, 8)
+    ]
+    hull = lathe([(0, 0), (radius, 0), *curve, (neck, body + shoulder + top)])
+    cap = cylinder(neck * 1.35, 0.13, tone="dark").moved(z=body + shoulder + top - 0.04)
+    label = lathe([(radius * 1.01, body * 0.3), (radius * 1.01, body * 0.72)], tone="light")
+    return join(hull, cap, label)
+
+
+def bowl(rng: np.random.Generator) -> Mesh:
+    """A wide open half sphere on a small foot."""
+    radius, depth = rng.uniform(0.6, 0.75), rng.uniform(0.38, 0.55)
+    angles = np.linspace(0.12, np.pi / 2, 10)
+    outer = [(radius * float(np.sin(t)), 0.06 + depth * (1 - float(np.cos(t)))) for t in angles]
+    inner = [(r * 0.92, z * 0.94 + 0.06) for r, z in reversed(outer)]
+    foot = cylinder(radius * 0.42, 0.09, radius * 0.36)
+    return join(lathe([*outer, inner[0]]), lathe([*inner, (0, 0.14)], tone="light"), foot)
+
+
+def mug(rng: np.random.Generator) -> Mesh:
+    """A straight cup with a handle."""
+    radius, height = rng.uniform(0.36, 0.44), rng.uniform(0.75, 0.98)
+    taper = rng.uniform(0.86, 1.04)
+    outer = lathe([(0, 0), (radius * taper, 0), (radius, height), (radius * 0.88, height)])
+    inner = lathe([(radius * 0.88, height), (radius * 0.84, 0.1), (0, 0.1)], tone="light")
+    reach, rise = rng.uniform(0.22, 0.32), height * rng.uniform(0.26, 0.33)
+    path = [
+        (radius * 0.94 + reach * float(np.sin(t)), 0.0, height * 0.5 - rise * float(np.cos(t)))
+        for t in np.linspace(0, np.pi, 12)
+    ]
+    return join(outer, inner, tube(path, rng.uniform(0.055, 0.075)))
+
+
+def knife(rng: np.random.Generator) -> Mesh:
+    """A pointed steel blade in a handle, lying flat."""
+    blade, width = rng.uniform(1.1, 1.4), rng.uniform(0.17, 0.24)
+    handle = rng.uniform(0.75, 0.95)
+    edge = [(0.0, 0.0), (blade * 0.7, 0.0), (blade, width), (0.0, width)]
+    steel = extrude(edge, 0.05, "steel")
+    grip = box(handle, 0.16, width * 1.15, 0.4).moved(-handle / 2, 0, -0.01)
+    guard = box(0.08, 0.2, width * 1.3, 0.2, "dark").moved(0, 0, -width * 0.1)
+    return join(steel, grip, guard).turned("x", 90)
+
+
+def guitar(rng: np.random.Generator) -> Mesh:
+    """A waisted body with a dark hole and a long neck, leaning on a stand."""
+    lower, upper = rng.uniform(0.44, 0.52), rng.uniform(0.33, 0.4)
+    waist, neck = rng.uniform(0.24, 0.3), rng.uniform(0.95, 1.15)
+    heights = np.linspace(0, 1.15, 24)
+    anchors = (
+        [0, 0.1, 0.35, 0.68, 0.92, 1.08, 1.15],
+        [0.12, 0.8 * lower, lower, waist, upper, 0.7 * upper, 0.08],
+    )
+    half = np.interp(heights, *anchors)
+    half = np.convolve(np.pad(half, 1, mode="edge"), [0.25, 0.5, 0.25], mode="valid")
+    right = [(float(w), float(h)) for w, h in zip(half, heights, strict=True)]
+    slices = [
+        extrude([(w, h), (w2, h2), (-w2, h2), (-w, h)], 0.2)
+        for (w, h), (w2, h2) in itertools.pairwise(right)
+    ]
+    hole = cylinder(0.13, 0.03, tone="dark").turned("x", 90).moved(0, -0.09, 0.72)
+    bridge = box(0.34, 0.04, 0.07, 0.1, "dark").moved(0, -0.11, 0.33)
+    board = box(0.11, 0.08, neck + 0.45, 0.1, "dark").moved(0, -0.1, 0.78)
+    head = box(0.2, 0.08, 0.28, 0.2).moved(0, -0.09, 1.2 + neck)
+    return join(*slices, hole, bridge, board, head).turned("x", -rng.uniform(6, 14))
+
+
+def helmet(rng: np.random.Generator) -> Mesh:
+    """A round shell with a dark visor at the front."""
+    width, height = rng.uniform(0.46, 0.54), rng.uniform(0.5, 0.58)
+    shell = ellipsoid(0.58, width, height, share=0.62).moved(z=0.36)
+    jaw = lathe([(0.98, 0.0), (0.98, 0.3)]).scaled(0.58, width, 1).moved(z=0.0)
+    visor = ellipsoid(0.3, width * 0.86, height * 0.42, "dark").moved(0.34, 0, 0.42)
+    ridge = box(0.9, 0.1, 0.1, 0.4, "light").moved(-0.06, 0, 0.36 + height - 0.06)
+    rim = ring(1.0, 0.06, "dark").scaled(0.58, width, 1).moved(z=0.04)
+    return join(shell, jaw, visor, ridge, rim)
+
+
+def laptop(rng: np.random.Generator) -> Mesh:
+    """A flat keyboard and an open screen."""
+    width, depth = rng.uniform(1.15, 1.4), rng.uniform(0.8, 0.95)
+    base = box(depth, width, 0.08, 0.2)
+    keys = box(depth * 0.5, width * 0.86, 0.02, 0.1, "dark").moved(-depth * 0.12, 0, 0.075)
+    pad = box(depth * 0.2, width * 0.3, 0.02, 0.1, "steel").moved(depth * 0.32, 0, 0.072)
+    lid = box(0.06, width, depth * 0.92, 0.2)
+    screen = box(0.02, width * 0.9, depth * 0.78, 0.05, "dark").moved(0.035, 0, depth * 0.08)
+    lid = join(lid, screen).turned("y", -rng.uniform(8, 28)).moved(-depth / 2, 0, 0.05)
+    return join(base, keys, pad, lid)
+
+
+def camera(rng: np.random.Generator) -> Mesh:
+    """A box with a thick round lens and a viewfinder hump."""
+    width, height = rng.uniform(1.0, 1.2), rng.uniform(0.6, 0.75)
+    body = box(0.4, width, height, 0.2)
+    radius, reach = rng.uniform(0.24, 0.3), rng.uniform(0.3, 0.5)
+    barrel = join(
+        cylinder(radius, reach, tone="dark"), cylinder(radius * 1.12, 0.1).moved(z=reach * 0.4)
+    )
+    glass = ellipsoid(radius * 0.75, radius * 0.75, 0.06, "light").moved(z=reach)
+    lens = join(barrel, glass).turned("y", 90).moved(0.18, 0, height * 0.46)
+    hump = box(0.32, 0.36, 0.2, 0.3).moved(z=height - 0.02)
+    button = cylinder(0.07, 0.07, tone="steel").moved(0, width * 0.34, height)
+    flash = box(0.03, 0.2, 0.12, 0.2, "light").moved(0.2, -width * 0.34, height * 0.7)
+    return join(body, lens, hump, button, flash)
+
+
+def headphones(rng: np.random.Generator) -> Mesh:
+    """A bow over two round ear cups."""
+    radius, thick = rng.uniform(0.5, 0.6), rng.uniform(0.05, 0.075)
+    path = [
+        (0.0, radius * float(np.cos(t)), 0.42 + radius * 1.1 * float(np.sin(t)))
+        for t in np.linspace(0, np.pi, 20)
+    ]
+    size = rng.uniform(0.26, 0.32)
+    cup = cylinder(size, 0.16).turned("x", 90)
+    cushion = cylinder(size * 0.85, 0.12, tone="dark").turned("x", -90)
+    ear = join(cup, cushion).moved(z=0.34)
+    left, right = ear.moved(y=-radius), ear.scaled(1, -1, 1).moved(y=radius)
+    return join(tube(path, thick), left, right)
+
+
+def pillow(rng: np.random.Generator) -> Mesh:
+    """A soft square, thick in the middle, with four pointed corners."""
+    size, depth = rng.uniform(0.9, 1.2), rng.uniform(0.3, 0.4)
+    steps = np.linspace(-1, 1, 15)
+    u, v = (axis.ravel() for axis in np.meshgrid(steps, steps))
+    bulge = depth / 2 * ((1 - u**4) * (1 - v**4)) ** 0.5
+    pinch_u, pinch_v = 1 - 0.1 * (1 - v**2), 1 - 0.1 * (1 - u**2)
+    flat = np.column_stack([size / 2 * u * pinch_u, 0.5 * v * pinch_v])
+    n = len(steps)
+    faces: list[tuple[int, ...]] = []
+    for i in range(n - 1):
+        for j in range(n - 1):
+            a = i * n + j
+            faces.append((a, a + 1, a + n + 1, a + n))
+            faces.append((n * n + a + n, n * n + a + n + 1, n * n + a + 1, n * n + a))
+    vertices = np.concatenate([np.column_stack([flat, s * bulge]) for s in (1, -1)])
+    soft = Mesh(vertices, faces, ["main"] * len(faces), [True] * len(faces))
+    return soft.turned("y", -rng.uniform(50, 70))

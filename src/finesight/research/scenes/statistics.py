@@ -1,0 +1,154 @@
+"""What is in scene sets: the paper's Tables 2 and 6 and its Figure 5."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from finesight.errors import DataError, MissingDependencyError
+from finesight.research.datasets.clevr_ds import SceneSet
+
+PAPER = {
+    "images": 10_000,
+    "classes": 51,
+    "instances an image": (3.01, 1, 5),
+    "classes an image": (3.01, 1, 5),
+    "instances a class": 590,
+    "area, % of the image": (0.01, 97.0),  # 504 and 4,849,600 of 2240 x 2240 pixels
+}
+"""DetailCLIP, Tables 2 and 6, Figure 5 and section 4.2; numbers in threes are mean, min, max."""
+
+DECADES = (1e-4, 5e-4, 1e-3, 5e-3, 0.01, 0.05, 0.1, 0.3, 0.6, 1.0)
+"""Edges of the bins of areas, as shares of the image."""
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """One set, or several as one: what each image and each class counts.
+
+    instances and classes: (n,) per image; shares: visible areas of all objects; by_class: objects
+    of each class; hidden: the share hidden of each object.
+    """
+
+    name: str
+    instances: np.ndarray
+    classes: np.ndarray
+    shares: np.ndarray
+    hidden: np.ndarray
+    by_class: dict[str, int]
+
+    @property
+    def histogram(self) -> np.ndarray:
+        """How many objects fall between the DECADES (9,)."""
+        return np.histogram(self.shares, DECADES)[0]
+
+    def plain(self) -> dict[str, Any]:
+        """Return the figures for JSON."""
+        counts = list(self.by_class.values())
+        return {
+            "set": self.name,
+            "images": len(self.instances),
+            "classes": len(self.by_class),
+            "instances_an_image": _spread(self.instances),
+            "classes_an_image": _spread(self.classes),
+            "instances_a_class": _spread(np.array(counts)),
+            "area": _spread(self.shares),
+            "hidden_most": float(self.hidden.max()),
+            "histogram": {
+                f"{low:g}-{high:g}": int(count)
+                for (low, high), count in zip(pairwise(DECADES), self.histogram, strict=True)
+            },
+        }
+
+
+def count(name: str, sets: Sequence[SceneSet]) -> Statistics:
+    """Count what is in sets; raises DataError where they hold no object."""
+    images = [image for each in sets for image in each.images]
+    things = [thing for image in images for thing in image.objects]
+    if not things:
+        raise DataError(f"{name} holds no object: render more images")
+    found = Counter(thing.class_name for thing in things)
+    known = sorted({c for each in sets for c in each.classes})
+    return Statistics(
+        name,
+        np.array([len(image.objects) for image in images]),
+        np.array([len({thing.class_name for thing in image.objects}) for image in images]),
+        np.array([thing.share for thing in things]),
+        np.array([thing.hidden for thing in things]),
+        {c: found[c] for c in known},
+    )
+
+
+def format_statistics(found: Sequence[Statistics]) -> str:
+    """Return the tables for people, a column a set, the paper's CLEVR-DS first."""
+    rows: list[tuple[str, list[str]]] = [
+        ("images", [f"{PAPER['images']:,}", *(f"{len(s.instances):,}" for s in found)]),
+        ("classes", [f"{PAPER['classes']}", *(str(len(s.by_class)) for s in found)]),
+    ]
+    for title, values in (
+        ("instances an image", [s.instances for s in found]),
+        ("classes an image", [s.classes for s in found]),
+    ):
+        rows.append((title, [_three(PAPER[title]), *(_three(_spread(v)) for v in values)]))
+    counts = [np.array(list(s.by_class.values())) for s in found]
+    rows.append(("instances a class", ["about 590", *(_three(_spread(c)) for c in counts)]))
+    rows.append(
+        (
+            "area, % (min-max)",
+            ["0.01-97", *(f"{s.shares.min():.2%}-{s.shares.max():.0%}" for s in found)],
+        )
+    )
+    rows.append(("most hidden, %", ["", *(f"{100 * s.hidden.max():.0f}" for s in found)]))
+    for number, (low, high) in enumerate(pairwise(DECADES)):
+        shares = [f"{s.histogram[number] / len(s.shares):.1%}" for s in found]
+        rows.append((f"objects of {low:.2%}-{high:.2%}", ["", *shares]))
+    head = ("", ["paper", *(s.name for s in found)])
+    width = max(18, *(len(s.name) + 2 for s in found))
+    lines = [
+        f"{title:<28}" + "".join(f"{cell:>{width}}" for cell in cells)
+        for title, cells in (head, *rows)
+    ]
+    return "\n".join(
+        [*lines, "", "Numbers in threes: mean (min-max). The paper's images: 2240 px."]
+    )
+
+
+def plot(found: Sequence[Statistics], path: Path) -> None:
+    """Draw Figure 5: the objects' areas and the objects of each class, a colour a set.
+
+    Raises MissingDependencyError without matplotlib.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingDependencyError("plots need matplotlib: pip install matplotlib") from error
+    figure = Figure(figsize=(12, 8), layout="constrained")
+    areas, classes = figure.subplots(2, 1)
+    edges = np.geomspace(DECADES[0], 1, 33)
+    for each in found:
+        areas.hist(each.shares, edges, histtype="step", linewidth=1.6, label=each.name)
+    areas.set(xscale="log", xlabel="visible area, share of the image", ylabel="objects")
+    areas.legend()
+    names = sorted({name for each in found for name in each.by_class})
+    bottom = np.zeros(len(names))
+    for each in found:
+        heights = np.array([each.by_class.get(name, 0) for name in names])
+        classes.bar(names, heights, bottom=bottom, label=each.name)
+        bottom += heights
+    classes.tick_params(axis="x", rotation=90)
+    classes.set(ylabel="objects")
+    classes.margins(x=0.01)
+    figure.savefig(path)
+
+
+def _spread(values: np.ndarray) -> tuple[float, float, float]:
+    return float(values.mean()), float(values.min()), float(values.max())
+
+
+def _three(values: Any) -> str:
+    mean, low, high = values
+    return f"{mean:.2f} ({low:g}-{high:g})"

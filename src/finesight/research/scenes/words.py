@@ -1,0 +1,207 @@
+"""Words for scenes: captions, the queries that people type, and captions that are nearly true.
+
+Every text is made from a `Meaning`, so which images it is true of is computed, not guessed.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from finesight.research.datasets.clevr_ds import SceneImage, SceneObject, SceneSet
+from finesight.research.scenes.meanings import Meaning, Noun, Truth
+
+QUERY_KINDS = ("raw", "similar", "fragment", "phrase", "tag")
+"""The five kinds of query of Flickr30K-CFQ: two sentences, and three of what people type."""
+NEGATIVE_KINDS = ("attribute", "attribute-swap", "object-swap", "relation", "order")
+"""What is wrong in a hard negative, after ARO: the last one only shuffles the words."""
+
+_WHERE = {
+    "left": ("to the left of", "on the left side of"),
+    "right": ("to the right of", "on the right side of"),
+    "front": ("in front of", "closer than"),
+    "behind": ("behind", "farther away than"),
+}
+_TYPED = {"left": "left of", "right": "right of", "front": "in front of", "behind": "behind"}
+_OPPOSITE = {"left": "right", "right": "left", "front": "behind", "behind": "front"}
+_OPENINGS = (("a photo of ", "a picture of "), ("a scene with ", "an image that shows "))
+
+
+def write_words(directory: Path, scenes: SceneSet) -> None:
+    """Write `captions.jsonl`, `queries.jsonl` and `negatives.jsonl` beside the scenes.
+
+    A line of captions.jsonl is an image: its number and five captions of rising detail, each with
+    its meaning and all images it is true of. A line of queries.jsonl is a query: kind, text, all
+    relevant images, and whether it names a class that training must not name. A line of
+    negatives.jsonl is a caption that is true of an image and one that differs in one thing and is
+    not.
+    """
+    truth = Truth(scenes.images)
+    seed = int(scenes.settings["seed"])
+    hidden = set(scenes.never_named)
+    captions, negatives = [], []
+    queries: dict[tuple[str, str], dict[str, Any]] = {}
+    for scene in scenes.images:
+        if not any(thing.role == "query" for thing in scene.objects):
+            continue
+        rng = np.random.default_rng([seed, scene.index, 2])
+        levels = caption_meanings(rng, scene)
+        entries = [
+            {
+                "level": level,
+                "text": say(meaning, level > 3),
+                "relevant": truth.images(meaning),
+                **_marked(meaning, hidden),
+            }
+            for level, meaning in enumerate(levels, 1)
+        ]
+        captions.append({"index": scene.index, "captions": entries})
+        for kind, text, meaning in query_texts(rng, levels):
+            if (kind, text) not in queries:
+                found = truth.images(meaning)
+                line = {"kind": kind, "text": text, "relevant": found, **_marked(meaning, hidden)}
+                queries[kind, text] = line
+        for kind, true, false in hard_negatives(rng, scene, levels, scenes.colors):
+            negatives.append({"index": scene.index, "kind": kind, "true": true, "false": false})
+    _write_lines(directory / "captions.jsonl", captions)
+    _write_lines(directory / "queries.jsonl", list(queries.values()))
+    _write_lines(directory / "negatives.jsonl", negatives)
+
+
+def _marked(meaning: Meaning, hidden: set[str]) -> dict[str, Any]:
+    named = any(noun.class_name in hidden for noun in meaning.nouns)
+    return {"meaning": meaning.as_json(), "never_named": named}
+
+
+def _write_lines(path: Path, lines: Sequence[dict[str, Any]]) -> None:
+    temporary = path.with_name(path.name + ".part")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
+    temporary.replace(path)
+
+
+def caption_meanings(rng: np.random.Generator, scene: SceneImage) -> list[Meaning]:
+    """Return five meanings of rising detail, all true of a scene.
+
+    1 a class; 2 with its colour; 3 two objects with colours; 4 how they stand to each other;
+    5 all objects with colour, material and size, and nothing else. Where a scene has one object, or
+    two that stand too near, 3 and 4 say more of one instead.
+    """
+    order = rng.permutation(len(scene.objects))
+    asked = [int(i) for i in order if scene.objects[i].role == "query"]
+    first = scene.objects[asked[0]]
+    noun = Noun(first.class_name, first.color)
+    levels = [Meaning((Noun(first.class_name),)), Meaning((noun,))]
+    pair = _related(rng, scene, asked[0])
+    if pair is None:
+        with_material = replace(noun, material=first.material)
+        levels += [Meaning((with_material,)), Meaning((replace(with_material, size=first.size),))]
+    else:
+        where, other = pair
+        second = scene.objects[other]
+        nouns = (noun, Noun(second.class_name, second.color))
+        levels += [Meaning(nouns), Meaning(nouns, ((0, where, 1),))]
+    every = tuple(_full(scene.objects[int(i)]) for i in order)
+    return [*levels, Meaning(every, alone=True)]
+
+
+def _related(rng: np.random.Generator, scene: SceneImage, one: int) -> tuple[str, int] | None:
+    """Choose where object `one` is (left, ...), and of which other object."""
+    found = [
+        (where, other)
+        for where, lists in scene.relations.items()
+        for other, there in enumerate(lists)
+        if one in there
+    ]
+    return found[int(rng.integers(len(found)))] if found else None
+
+
+def _full(thing: SceneObject) -> Noun:
+    return Noun(thing.class_name, thing.color, thing.material, thing.size)
+
+
+def query_texts(
+    rng: np.random.Generator, levels: Sequence[Meaning]
+) -> Iterator[tuple[str, str, Meaning]]:
+    """Yield a query of every kind from the meanings of `caption_meanings`."""
+    sentence = levels[int(rng.integers(2, 5))]
+    yield "raw", say(sentence, long=True), sentence
+    yield "similar", say(sentence, long=True, other=True), sentence
+    part = levels[3] if levels[3].relations else levels[2]
+    yield "fragment", say(part, bare=True), part
+    phrase = levels[1]
+    yield "phrase", say(phrase, bare=True), phrase
+    yield "tag", levels[0].nouns[0].class_name, levels[0]
+
+
+def hard_negatives(
+    rng: np.random.Generator,
+    scene: SceneImage,
+    levels: Sequence[Meaning],
+    colors: Sequence[str],
+) -> Iterator[tuple[str, str, str]]:
+    """Yield (kind, true caption, false caption): one thing is changed, and the scene denies it."""
+    true = levels[3] if levels[3].relations else levels[1]
+    text = say(true)
+    first = true.nouns[0]
+    other = str(rng.choice([c for c in colors if c != first.color]))
+    changes = [("attribute", replace(true, nouns=(replace(first, color=other), *true.nouns[1:])))]
+    if true.relations:
+        a, b = true.nouns
+        swapped = (replace(a, color=b.color), replace(b, color=a.color))
+        ((i, where, j),) = true.relations
+        changes += [
+            ("attribute-swap", replace(true, nouns=swapped)),
+            ("object-swap", replace(true, nouns=(b, a))),
+            ("relation", replace(true, relations=((i, _OPPOSITE[where], j),))),
+        ]
+    for kind, meaning in changes:
+        if not meaning.holds(scene):
+            yield kind, text, say(meaning)
+    words = text.split()
+    shuffled = [words[int(i)] for i in rng.permutation(len(words))]
+    if shuffled != words:
+        yield "order", text, " ".join(shuffled)
+
+
+def say(meaning: Meaning, long: bool = False, other: bool = False, bare: bool = False) -> str:
+    """Put a meaning into words.
+
+    long: with an opening, as a sentence; other: in other words; bare: without articles and
+    fillers, as people type.
+    """
+    named = [_noun(noun, bare, other) for noun in meaning.nouns]
+    if meaning.relations:
+        ((i, where, j),) = meaning.relations
+        if other:  # the same place, seen from the second object
+            i, where, j = j, _OPPOSITE[where], i
+        text = f"{named[i]} {_WHERE[where][other]} {named[j]}"
+        if bare:
+            text = f"{named[i]} {_TYPED[where]} {named[j]}"
+    else:
+        if other:
+            named = named[::-1]
+        text = " ".join(named) if bare else _list(named)
+        if meaning.alone:
+            text += " only" if bare else (" and no other object" if other else " and nothing else")
+    if bare or not (long or (len(meaning.nouns) == 1 and not meaning.alone)):
+        return text
+    return _OPENINGS[long][other] + text
+
+
+def _noun(noun: Noun, bare: bool, other: bool) -> str:
+    material = {"metal": "shiny metal", "matte": "dull"} if other else {}
+    parts = (noun.size, noun.color, material.get(noun.material or "", noun.material))
+    text = " ".join(filter(None, (*parts, noun.class_name)))
+    return text if bare else _article(text)
+
+
+def _article(text: str) -> str:
+    return f"{'an' if text[0] in 'aeiou' else 'a'} {text}"
+
+
+def _list(named: Sequence[str]) -> str:
+    return named[0] if len(named) == 1 else f"{', '.join(named[:-1])} and {named[-1]}"

@@ -1,0 +1,201 @@
+"""Square crops of rendered scenes with what each of them shows: the small model's training images.
+
+A crop is cut as an image is looked at later: one antialiased bicubic resize of a window to a
+square. Windows are xyxy in pixels. Batch number i of a seed is always the same, so that training
+can go on where it stopped.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from finesight.research.training.encoder.concepts import Concepts
+
+# Which windows: around an object, exactly an object's box, as Complete Cover would place them
+# (mostly ground, or several objects), or across an object's edge.
+KINDS = ("object", "box", "cover", "edge")
+KIND_SHARES = (0.46, 0.06, 0.36, 0.12)
+SHEET_SHARE = 0.5  # of the windows around objects come from object sheets, where there are any
+FILL = (0.17, 1.4)  # the object's longer side over the crop's side, log-uniform
+COVER_SIDES = (0.1, 0.2, 0.3, 0.4, 0.6, 1.0)  # over the image's side: the levels of CC@10
+COVER_SHARES = (0.3, 0.2, 0.16, 0.12, 0.1, 0.12)
+BLURRED_SHARE = 0.12  # of the crops lose detail, as if the object had been only a few pixels large
+BLURRED_SIDES = (16, 44)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One decoded image: boxes (n, 4) in pixels, what each object is, and where crops may reach.
+
+    `kinds` holds each object's concepts; `limits` (n, 4) is the whole image, or on an object sheet
+    the object's own cell.
+    """
+
+    image: Image.Image
+    boxes: NDArray[np.float64]
+    kinds: list[list[int]]
+    limits: NDArray[np.float64]
+    sheet: bool
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Crops (b, side, side, 3) in uint8 and their content (b, concepts) in int8."""
+
+    pixels: NDArray[np.uint8]
+    content: NDArray[np.int8]
+
+
+def cut(
+    image: Image.Image, window: NDArray[np.float64], side: int, through: int | None = None
+) -> NDArray[np.uint8]:
+    """The window as a square (side, side, 3); `through` a smaller square first, to lose detail."""
+    left, top, right, bottom = window.tolist()
+    box = (left, top, right, bottom)
+    if through is not None:
+        image = image.resize((through, through), Image.Resampling.BICUBIC, box=box)
+        box = (0.0, 0.0, float(through), float(through))
+    # The gap makes large windows several times faster to cut and changes a pixel by a level or two.
+    resized = image.resize((side, side), Image.Resampling.BICUBIC, box=box, reducing_gap=3.0)
+    return np.asarray(resized)
+
+
+def centered_window(
+    box: NDArray[np.float64], fill: float, limit: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """The square whose side the box fills by `fill`, centred on it as far as the limit allows."""
+    side = (box[2:] - box[:2]).max() / fill
+    return _within((box[:2] + box[2:]) / 2 - side / 2, side, limit)
+
+
+def object_window(
+    box: NDArray[np.float64], limit: NDArray[np.float64], rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """A square that holds the box, or most of it, anywhere in it and at any of many scales."""
+    fill = np.exp(rng.uniform(*np.log(FILL)))
+    sizes = box[2:] - box[:2]
+    side = sizes.max() / fill
+    ends = np.sort(np.stack([box[2:] - side, box[:2]]), axis=0)
+    slack = 0.1 * np.minimum(sizes, side)
+    return _within(rng.uniform(ends[0] - slack, ends[1] + slack), side, limit)
+
+
+def box_window(
+    box: NDArray[np.float64], limit: NDArray[np.float64], rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """The box itself with its edges moved a little; it need not be square."""
+    sizes = np.tile(box[2:] - box[:2], 2)
+    moved = box + rng.uniform(-0.05, 0.2, 4) * sizes * np.array([-1, -1, 1, 1])
+    return np.concatenate([np.maximum(moved[:2], limit[:2]), np.minimum(moved[2:], limit[2:])])
+
+
+def cover_window(size: tuple[int, int], rng: np.random.Generator) -> NDArray[np.float64]:
+    """A window of Complete Cover's proportions, the same share of both sides, anywhere."""
+    sides = np.array(size) * rng.choice(COVER_SIDES, p=COVER_SHARES)
+    corner = rng.uniform(0, np.array(size) - sides)
+    return np.concatenate([corner, corner + sides])
+
+
+def edge_window(
+    box: NDArray[np.float64], limit: NDArray[np.float64], rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """A square that an object reaches into a little, just misses, or fills without being whole."""
+    sizes = box[2:] - box[:2]
+    side = sizes.max() / np.exp(rng.uniform(np.log(0.3), np.log(4.0)))
+    corner = rng.uniform(box[:2] - side, box[2:])
+    axis = rng.integers(2)
+    reach = rng.uniform(-0.2, 0.4) * sizes[axis]
+    corner[axis] = rng.choice([box[axis] + reach - side, box[axis + 2] - reach])
+    return _within(corner, side, limit)
+
+
+def _within(
+    corner: NDArray[np.float64], side: float, limit: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    side = min(side, *(limit[2:] - limit[:2]))
+    corner = np.clip(corner, limit[:2], limit[2:] - side)
+    return np.concatenate([corner, corner + side])
+
+
+class CropSampler:
+    """Draws batches of crops from decoded scenes; the batch number decides everything in it."""
+
+    def __init__(
+        self, scenes: list[Scene], concepts: Concepts, side: int, batch: int, seed: int
+    ) -> None:
+        self.scenes = scenes
+        self.concepts = concepts
+        self.side = side
+        self.size = batch
+        self.seed = seed
+        places = [(s, o) for s, scene in enumerate(scenes) for o in range(len(scene.boxes))]
+        self._in_sheets = [place for place in places if scenes[place[0]].sheet]
+        self._in_scenes = [place for place in places if not scenes[place[0]].sheet]
+        self._whole = [scene for scene in scenes if not scene.sheet]
+
+    def batch(self, number: int) -> Batch:
+        """Batch `number`, the same whenever it is asked for."""
+        rng = np.random.default_rng([self.seed, number])
+        crops, contents = zip(*(self._crop(rng) for _ in range(self.size)), strict=True)
+        return Batch(np.stack(crops), np.stack(contents))
+
+    def batches(self, first: int, last: int, ahead: int = 4) -> Iterator[Batch]:
+        """Batches first … last − 1, drawn by a thread that stays a few ahead of the reader."""
+        ready: queue.Queue[Batch | BaseException] = queue.Queue(ahead)
+        stopped = threading.Event()
+
+        def put(item: Batch | BaseException) -> None:
+            while not stopped.is_set():
+                try:
+                    return ready.put(item, timeout=0.2)
+                except queue.Full:
+                    continue
+
+        def draw() -> None:
+            try:
+                for number in range(first, last):
+                    if stopped.is_set():
+                        return
+                    put(self.batch(number))
+            except BaseException as error:  # handed to the reader, who raises it
+                put(error)
+
+        worker = threading.Thread(target=draw, daemon=True)
+        worker.start()
+        try:
+            for _ in range(first, last):
+                item = ready.get()
+                if isinstance(item, BaseException):
+                    raise item
+                yield item
+        finally:
+            stopped.set()
+            worker.join()
+
+    def _crop(self, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.int8]]:
+        scene, window = self._window(rng)
+        through = None
+        if rng.random() < BLURRED_SHARE:
+            through = int(rng.integers(*BLURRED_SIDES))
+        pixels = cut(scene.image, window, self.side, through)
+        return pixels, self.concepts.content(window, scene.boxes, scene.kinds)
+
+    def _window(self, rng: np.random.Generator) -> tuple[Scene, NDArray[np.float64]]:
+        kind = rng.choice(KINDS, p=KIND_SHARES)
+        if kind == "cover" and self._whole:
+            scene = self._whole[rng.integers(len(self._whole))]
+            return scene, cover_window(scene.image.size, rng)
+        places = self._in_scenes
+        if not places or (self._in_sheets and rng.random() < SHEET_SHARE):
+            places = self._in_sheets
+        number, index = places[rng.integers(len(places))]
+        scene = self.scenes[number]
+        place = {"box": box_window, "edge": edge_window}.get(kind, object_window)
+        return scene, place(scene.boxes[index], scene.limits[index], rng)

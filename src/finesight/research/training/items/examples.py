@@ -1,0 +1,134 @@
+"""What items are learned from: things in photos, who else shows them and what is said of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from finesight.errors import InputError
+from finesight.research.datasets import CaptionSet, ItemSet, View
+from finesight.research.datasets.clevr_ds import SceneSet
+from finesight.research.datasets.item_captions import described as caption_subjects
+from finesight.research.datasets.item_captions import template_caption
+from finesight.research.training.matcher.captions import article
+from finesight.types import Box
+
+
+@dataclass(frozen=True)
+class Example:
+    """One thing in one photo.
+
+    width, height: of the photo, pixels; identity: None for a thing of which nothing is known but
+    its caption; caption: None for a thing of which nothing is said.
+    """
+
+    path: Path
+    width: int
+    height: int
+    box: Box
+    source: str
+    identity: Hashable | None
+    caption: str | None
+
+
+def examples(items: ItemSet, say: Callable[[View], str | None]) -> list[Example]:
+    """Return the items of all photos, with what `say` says of them."""
+    views = [*items.views("shop"), *items.views("user")]
+    return [
+        Example(
+            view.photo.path,
+            view.photo.width,
+            view.photo.height,
+            view.thing.box,
+            view.photo.source,
+            view.identity,
+            say(view),
+        )
+        for view in views
+    ]
+
+
+def described(scenes: SceneSet) -> list[Example]:
+    """Return the objects of rendered scenes with detailed captions and without identities."""
+    return [
+        Example(
+            image.path,
+            image.width,
+            image.height,
+            thing.box,
+            "other",
+            None,
+            _sentence(thing.material, thing.color, thing.class_name),
+        )
+        for image in scenes.images
+        for thing in image.objects
+        if thing.role == "query"
+    ]
+
+
+def template(view: View) -> str:
+    """Say an item's category and how it is seen (METHODS.md 5)."""
+    return template_caption(view.thing)
+
+
+def category(view: View) -> str:
+    """Say an item's category alone."""
+    return _sentence(view.thing.category)
+
+
+def detailed(view: View) -> str:
+    """Say what a rendered item is, as a person would: its material, colour and category.
+
+    Raises InputError for items whose identity does not tell them.
+    """
+    match view.identity:
+        case (str(name), int(), str(color), str(material)):
+            return _sentence(material, color, name)
+    raise InputError(
+        f"{view.photo.path} does not say what colour and material its item has, as rendered items "
+        "do: take captions by template, by category, or from a file"
+    )
+
+
+CAPTIONS: Mapping[str, Callable[[View], str]] = {
+    "template": template,
+    "category": category,
+    "detailed": detailed,
+}
+"""The ways to say what an item is, by name."""
+
+
+def from_captions(captions: CaptionSet, items: ItemSet) -> Callable[[View], str | None]:
+    """Say what a caption file says, such as that of a dialogue; None of photos that it leaves out.
+
+    The captions of a photo are of the things that `described` names, in order; where there are
+    fewer, the first is of all of them. Raises InputError where it knows none of the photos.
+    """
+    said: dict[str, list[str]] = {}
+    for owner, caption in zip(captions.owner.tolist(), captions.captions, strict=True):
+        said.setdefault(captions.images[owner], []).append(caption)
+    names = [items.relative(photo) for photo in items.photos]
+    if not any(name in said for name in names):
+        raise InputError(
+            f"{captions.name} captions none of the photos of {items.name} (it names "
+            f"{captions.images[0]}, they are such as {names[0]}): name the captions of this set"
+        )
+
+    def say(view: View) -> str | None:
+        texts = said.get(items.relative(view.photo), [])
+        place = caption_subjects(view.photo).index(view.thing)
+        return texts[place if place < len(texts) else 0] if texts else None
+
+    return say
+
+
+def _sentence(*words: str) -> str:
+    noun = " ".join(words)
+    return f"an image of {article(noun)} {noun}"
+
+
+def numbered(found: Sequence[Example]) -> dict[Hashable, int]:
+    """Return a number for each identity, in order."""
+    known = dict.fromkeys(each.identity for each in found if each.identity is not None)
+    return {identity: number for number, identity in enumerate(known)}

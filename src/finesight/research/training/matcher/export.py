@@ -1,0 +1,136 @@
+"""Puts a trained matcher into a model bundle, where it runs without PyTorch."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+
+from finesight.errors import FinesightError
+from finesight.matching import NetworkMatcher
+from finesight.models.bundle import MatcherEntry, add_matcher
+from finesight.research.networks.matcher import Matcher
+from finesight.research.training.export import export_graph
+from finesight.research.training.fusion.export import bundle_to_change
+
+MOST_APART = 1e-3  # between the scores of PyTorch and of ONNX Runtime
+
+
+class _Words(nn.Module):
+    """The word tower of a matcher."""
+
+    def __init__(self, matcher: Matcher) -> None:
+        super().__init__()
+        self.matcher = matcher
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Token ids and mask (t, w) → parts (t, w, h)."""
+        return self.matcher.words(input_ids, attention_mask)
+
+
+class _Scores(nn.Module):
+    """The region tower of a matcher, and how parts meet."""
+
+    def __init__(self, matcher: Matcher) -> None:
+        super().__init__()
+        self.matcher = matcher
+
+    def forward(self, regions: Tensor, there: Tensor, words: Tensor, mask: Tensor) -> Tensor:
+        """Regions (b, p, d), there (b, p), words (t, w, h), mask (t, w) → scores (b, t)."""
+        return self.matcher.scores(self.matcher.images(regions, there), there, words, mask)
+
+
+def export_matcher(
+    matcher: Matcher, tokenizer: Tokenizer, graph: Path, words: Path, vocabulary: Path
+) -> float:
+    """Write a matcher's graphs and its tokenizer; any number of images, regions, texts and words.
+
+    Returns how far the scores of the two runtimes are apart at most; raises FinesightError where
+    that is too far.
+    """
+    matcher = copy.deepcopy(matcher).float().cpu().eval()
+    regions = nn.functional.normalize(torch.randn(2, 5, matcher.settings.width), dim=-1)
+    there = torch.arange(5) < torch.tensor([[5], [3]])
+    ids = torch.randint(tokenizer.get_vocab_size(), (3, 4))
+    mask = (torch.arange(4) < torch.tensor([[4], [2], [3]])).long()
+    axes = {0: "t", 1: "w"}
+    given = {"input_ids": ids, "attention_mask": mask}
+    export_graph(_Words(matcher), given, axes, ["words"], words)
+    _any_length(words)
+    with torch.inference_mode():
+        parts = matcher.words(ids, mask).clone()
+    inputs = {"regions": regions, "there": there, "words": parts, "mask": mask.bool()}
+    images = {0: "b", 1: "p"}
+    export_graph(_Scores(matcher), inputs, [images, images, axes, axes], ["scores"], graph)
+    tokenizer.save(str(vocabulary))
+    apart = _apart(matcher, tokenizer, NetworkMatcher(graph, words, vocabulary))
+    if not apart < MOST_APART:
+        raise FinesightError(
+            f"the exported matcher {graph} disagrees with PyTorch (scores {apart:.5f} apart): do "
+            "not use it, and report this with the versions of torch and onnxruntime"
+        )
+    return apart
+
+
+def _any_length(path: Path) -> None:
+    """Take out of a word tower's graph that its texts have the example's number of words.
+
+    The exporter notes the shapes behind a GRU as it saw them; the operators serve any.
+    """
+    model = onnx.load(path)
+    del model.graph.value_info[:]
+    for place, name in enumerate(("t", "w")):
+        model.graph.output[0].type.tensor_type.shape.dim[place].dim_param = name
+    onnx.save(model, path)
+
+
+def _apart(matcher: Matcher, tokenizer: Tokenizer, exported: NetworkMatcher) -> float:
+    """The largest difference of the two runtimes' scores, for images and texts of many sizes."""
+    rng = np.random.default_rng(0)
+    known = [token for token in tokenizer.get_vocab() if not token.startswith(("[", "<"))]
+    texts = [" ".join(rng.choice(known, count)) for count in (1, 2, 5, 9)]
+    seen = [rng.normal(size=(count, matcher.settings.width)) for count in (1, 2, 12, 7, 1)]
+    regions = [(r / np.linalg.norm(r, axis=1, keepdims=True)).astype(np.float32) for r in seen]
+    theirs = exported.scores(regions, texts)
+    ours = np.zeros_like(theirs)
+    for column, text in enumerate(texts):
+        tokens = tokenizer.encode(text)
+        ids, mask = torch.tensor([tokens.ids]), torch.tensor([tokens.attention_mask])
+        with torch.inference_mode():
+            for row, each in enumerate(regions):
+                there = torch.ones(1, len(each), dtype=torch.bool)
+                ours[row, column] = float(matcher(torch.from_numpy(each)[None], there, ids, mask))
+    return float(np.abs(ours - theirs).max())
+
+
+def put_matcher_into_bundle(
+    matcher: Matcher,
+    tokenizer: Tokenizer,
+    bundle: Path,
+    name: str,
+    regions: str,
+    provenance: Mapping[str, Any],
+    out: Path | None = None,
+) -> float:
+    """Add a matcher to a bundle, or to a copy of it; returns how far the runtimes are apart.
+
+    regions: the way of looking that it was trained with. Raises InputError where `bundle` is none
+    of ours or `out` is there already.
+    """
+    bundle = bundle_to_change(bundle, out)
+    files = (
+        f"onnx/matcher-{name}.onnx",
+        f"onnx/matcher-{name}-words.onnx",
+        f"onnx/matcher-{name}-tokenizer.json",
+    )
+    apart = export_matcher(matcher, tokenizer, *(bundle / file for file in files))
+    entry = MatcherEntry(matcher.settings.kind, *files, regions)
+    add_matcher(bundle, name, entry, provenance)
+    return apart

@@ -1,0 +1,226 @@
+"""The collections a server has: opened when first asked for, and again when they changed."""
+
+import itertools
+import os
+import re
+import threading
+from collections import Counter, OrderedDict
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from finesight.server.problems import Problem
+
+# What a collection needs takes a quarter of a second to import: the page is there before that.
+if TYPE_CHECKING:
+    from finesight.collection import Collection
+    from finesight.models import Model
+    from finesight.server.batching import BatchingEncoder
+
+ID = re.compile(r"[0-9a-f]{16}")
+"""What the id of an image looks like; nothing else reaches a filter."""
+
+_REMEMBERED = 50_000  # images whose rows are kept, so that a thumbnail needs no query
+_DESCRIPTION = "collection.json"  # replaced whenever what a collection is changes
+_FOLDERS = 200  # named in an outline
+_COLUMNS = ["id", "path", "width", "height"]
+
+
+@dataclass(frozen=True)
+class ImageRow:
+    """What the server knows of an image: its id, its file, and its size upright in pixels."""
+
+    id: str
+    path: Path
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Outline:
+    """How many images a collection has, and where: their common folder, and those below it.
+
+    folders: (path below the root, images in it and below), the largest first.
+    """
+
+    images: int
+    root: str
+    folders: tuple[tuple[str, int], ...]
+
+    def shown(self, path: Path) -> str:
+        """Return a path as people may see it: below the root, with forward slashes."""
+        try:
+            return PurePath(os.path.relpath(path, self.root)).as_posix() if self.root else path.name
+        except ValueError:  # another drive
+            return path.name
+
+    def start_of(self, folder: str) -> str:
+        """Return how the paths of all images in a folder below the root begin."""
+        return os.path.join(self.root, *PurePosixPath(folder).parts, "")  # noqa: PTH118
+
+
+_NOTHING = Outline(0, "", ())
+
+
+class ServedCollection:
+    """One collection as it is served: its name, and snapshots of what is in it.
+
+    The server only reads. Readers and a process that indexes do not wait for each other.
+    """
+
+    def __init__(self, name: str, directory: Path) -> None:
+        self.name = name
+        self.directory = directory
+        self._lock = threading.Lock()
+        self._loading = threading.Lock()
+        self._opened: tuple[object, Collection] | None = None
+        self._searched: tuple[Collection, Collection] | None = None
+        self._model: Model | None = None
+        self._encoder: BatchingEncoder | None = None
+        self._rows: OrderedDict[str, ImageRow] = OrderedDict()
+        self._version: int | None = None  # of the table that the rows are from
+        self._outlined: tuple[object, Outline] | None = None
+
+    def collection(self) -> "Collection":
+        """Return the collection, opened anew where its description changed; may not exist yet."""
+        from finesight.collection import Collection
+
+        state = self._state()
+        with self._lock:
+            if self._opened is None or self._opened[0] != state:
+                self._opened = (state, Collection.open(self.directory))
+            opened = self._opened[1]
+            # With its model it is the same collection, and one snapshot is enough.
+            known = self._searched is not None and self._searched[0] is opened
+            return self._searched[1] if known and self._searched else opened
+
+    def searchable(self) -> "Collection":
+        """Return the collection with its model, whose encoder all threads share.
+
+        Raises Problem where nothing was indexed yet.
+        """
+        from finesight.collection import Collection
+        from finesight.server.batching import BatchingEncoder
+
+        with self._loading:
+            opened = self.collection()
+            if not opened.exists:
+                raise Problem(404, f"Nothing has been indexed into {self.name} yet.")
+            if self._searched is None or self._searched[1] is not opened:
+                fingerprint = opened.status()["fingerprint"]
+                if self._model is None or self._model.fingerprint != fingerprint:
+                    model = opened.model
+                    self._encoder = BatchingEncoder(model.encoder)
+                    self._model = replace(model, encoder=self._encoder)
+                self._searched = (opened, Collection.open(self.directory, self._model))
+            return self._searched[1]
+
+    @property
+    def encoder(self) -> "BatchingEncoder | None":
+        """The encoder that all searches share, once one was needed."""
+        return self._encoder
+
+    @property
+    def tells_items(self) -> bool:
+        """Whether the model tells one thing from others of its kind, once it is loaded."""
+        return self._model is not None and self._model.item_head is not None
+
+    def warm(self) -> None:
+        """Load what a first search would wait for."""
+        if self.collection().exists:
+            self.searchable().search("a", k=1)
+
+    def remember(self, row: ImageRow) -> None:
+        """Keep a row at hand: its picture will be asked for next."""
+        with self._lock:
+            self._rows[row.id] = row
+            self._rows.move_to_end(row.id)
+            while len(self._rows) > _REMEMBERED:
+                self._rows.popitem(last=False)
+
+    def image(self, id_: str) -> ImageRow:
+        """Return the image with an id; raises Problem where the collection has none."""
+        if ID.fullmatch(id_) and self.collection().exists:
+            table = self.collection().table()
+            with self._lock:
+                if self._version != table.version:  # images went, or moved
+                    self._rows.clear()
+                    self._version = table.version
+                if id_ in self._rows:
+                    return self._rows[id_]
+            found = table.to_table(columns=_COLUMNS, filter=f"id = '{id_}'", limit=1).to_pylist()
+            if found:
+                self.remember(image_row(found[0]))
+                return image_row(found[0])
+        raise Problem(404, f"{self.name} has no image with this id.")
+
+    def outline(self) -> Outline:
+        """Return what the images' paths have in common; computed again when images came or went."""
+        if not self.collection().exists:
+            return _NOTHING
+        table = self.collection().table()
+        with self._lock:
+            if self._outlined is not None and self._outlined[0] == table.version:
+                return self._outlined[1]
+        outline = outline_of(table.to_table(columns=["path"])["path"].to_pylist())
+        with self._lock:
+            self._outlined = (table.version, outline)
+        return outline
+
+    def _state(self) -> object:
+        try:
+            stat = (self.directory / _DESCRIPTION).stat()
+        except OSError:
+            return None
+        return stat.st_mtime_ns, stat.st_size, stat.st_ino
+
+
+class ServedCollections:
+    """The collections of a server, by name."""
+
+    def __init__(self, directories: Sequence[Path]) -> None:
+        self._shelved: dict[str, ServedCollection] = {}
+        for directory in directories:
+            name = _name(directory, self._shelved)
+            self._shelved[name] = ServedCollection(name, directory)
+
+    def __iter__(self) -> Iterator[ServedCollection]:
+        return iter(self._shelved.values())
+
+    def get(self, name: str | None = None) -> ServedCollection:
+        """Return a collection by its name, the first one without; raises Problem for another."""
+        if name is None:
+            return next(iter(self))
+        if name not in self._shelved:
+            raise Problem(404, f"There is no such collection here: {', '.join(self._shelved)}.")
+        return self._shelved[name]
+
+
+def image_row(row: Mapping[str, Any]) -> ImageRow:
+    """Return a row of the table as a record."""
+    return ImageRow(row["id"], Path(row["path"]), row["width"], row["height"])
+
+
+def outline_of(paths: Sequence[str]) -> Outline:
+    """Return the common folder of absolute paths, and the folders below it with their counts."""
+    if not paths:
+        return _NOTHING
+    first, last = min(paths), max(paths)  # what these two share, all share
+    root = os.path.commonpath([os.path.dirname(first), os.path.dirname(last)])  # noqa: PTH120
+    counts: Counter[str] = Counter()
+    for folder, images in Counter(os.path.dirname(path) for path in paths).items():  # noqa: PTH120
+        below = PurePath(os.path.relpath(folder, root))
+        for part in (below, *below.parents):
+            counts[part.as_posix()] += images
+    counts.pop(".", None)
+    return Outline(len(paths), root, tuple(counts.most_common(_FOLDERS)))
+
+
+def _name(directory: Path, taken: Container[str]) -> str:
+    """Return a short name for a collection: its folder's, or the one around it, not yet taken."""
+    folder = directory.expanduser().absolute()
+    generic = folder.name in ("collection", "index", "finesight")
+    base = (folder.parent.name if generic else folder.name.removesuffix(".finesight")) or "images"
+    further = (f"{base}-{number}" for number in itertools.count(2))
+    return next(name for name in itertools.chain([base], further) if name not in taken)

@@ -1,0 +1,170 @@
+"""Takes a collection along: as Arrow, Parquet and NumPy, for programs that know nothing of it."""
+
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import lance
+import numpy as np
+import pyarrow as pa
+
+from finesight.errors import InputError
+from finesight.store.schema import lists, unpack, unpack_whole
+from finesight.types import WHOLE
+
+VECTORS = ("fused", "regions", "whole")
+"""The vectors that can be exported: those an image is found by, of its regions, of the whole."""
+
+ENDINGS = (".parquet", ".npz")
+
+_BATCH = 256
+
+
+def read_rows(
+    dataset: lance.LanceDataset, columns: Sequence[str] | None, where: str | None
+) -> pa.RecordBatchReader:
+    """Return images as Arrow, batch by batch; vectors come in float16 and of length 1.
+
+    columns: all where not given. Raises InputError, with the columns there are, for another one.
+    """
+    there = dataset.schema.names
+    wanted = list(columns) if columns is not None else there
+    if unknown := [name for name in wanted if name not in there]:
+        raise InputError(
+            f"the collection has no column {', '.join(unknown)}: choose of {', '.join(there)}"
+        )
+    fields = [_readable(dataset.schema.field(name)) for name in wanted]
+    schema = pa.schema(fields)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        scanned = dataset.to_batches(columns=wanted, filter=where, batch_size=_BATCH)
+        for batch in scanned:
+            if batch.num_rows:
+                arrays = [_read(batch[field.name]).cast(field.type) for field in fields]
+                yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+    return pa.RecordBatchReader.from_batches(schema, batches())
+
+
+def export_vectors(
+    dataset: lance.LanceDataset, out: Path, vectors: str, where: str | None = None
+) -> tuple[int, int]:
+    """Write one row a vector to a file, seen whole or not; returns (images, vectors).
+
+    vectors: one of VECTORS. Parquet has the columns id, path, x0, y0, x1, y1 (where the vector
+    belongs to a box) and vector; npz the arrays vectors (n, d) in float16, image (n,), boxes
+    (n, 4), and ids and paths of the images that `image` counts. Raises InputError where the file
+    cannot be written.
+    """
+    if vectors not in VECTORS:
+        raise InputError(f"export one of {', '.join(VECTORS)}, got {vectors!r}")
+    if out.suffix.lower() not in ENDINGS:
+        raise InputError(f"{out}: name a file that ends with {' or '.join(ENDINGS)}")
+    if vectors not in dataset.schema.names:
+        raise InputError(f"the collection has no {vectors} vectors yet: index its images again")
+    write = _write_parquet if out.suffix.lower() == ".parquet" else _write_npz
+    temporary = out.with_name(out.name + ".new")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        counts = write(dataset, temporary, vectors, where)
+        temporary.replace(out)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink()
+        raise InputError(f"cannot write {out}: {error.strerror or error}") from error
+    return counts
+
+
+def _readable(field: pa.Field) -> pa.Field:
+    """Return the field of a column as it is given out: int8 is a matter of storage."""
+    if field.name != "regions":
+        return field
+    return pa.field("regions", pa.list_(pa.list_(pa.float16(), field.type.value_type.list_size)))
+
+
+def _read(column: pa.Array) -> pa.Array:
+    if not pa.types.is_list(column.type) or not pa.types.is_fixed_size_list(column.type.value_type):
+        return column
+    if column.type.value_type.value_type != pa.int8():
+        return column
+    rows, counts = unpack(column)
+    return lists(np.split(rows.astype(np.float16), np.cumsum(counts)[:-1]))
+
+
+def _parts(
+    dataset: lance.LanceDataset, vectors: str, where: str | None
+) -> Iterator[tuple[list[str], list[str], np.ndarray, np.ndarray, np.ndarray]]:
+    """Yield ids, paths and counts of images (m,), and vectors (n, d) and boxes (n, 4) of these."""
+    columns = ["id", "path", vectors, *(["boxes"] if vectors == "regions" else [])]
+    for batch in dataset.to_batches(columns=columns, filter=where, batch_size=_BATCH):
+        if batch.num_rows == 0:
+            continue
+        if vectors == "whole":
+            rows, counts = unpack_whole(batch["whole"]), np.ones(batch.num_rows, int)
+        else:
+            rows, counts = unpack(batch[vectors])
+        boxes = np.tile(WHOLE, (len(rows), 1))
+        if vectors == "regions":
+            boxes, _ = unpack(batch["boxes"])
+        ids, paths = batch["id"].to_pylist(), batch["path"].to_pylist()
+        yield ids, paths, counts, rows.astype(np.float16), boxes.astype(np.float32)
+
+
+def _write_parquet(
+    dataset: lance.LanceDataset, out: Path, vectors: str, where: str | None
+) -> tuple[int, int]:
+    import pyarrow.parquet as pq  # only this needs it
+
+    width = dataset.schema.field("whole").type.list_size
+    edges = ("x0", "y0", "x1", "y1")
+    schema = pa.schema(
+        [
+            pa.field("id", pa.string()),
+            pa.field("path", pa.string()),
+            *(pa.field(edge, pa.float32()) for edge in edges),
+            pa.field("vector", pa.list_(pa.float32(), width)),
+        ]
+    )
+    images = total = 0
+    with pq.ParquetWriter(out, schema) as writer:
+        for ids, paths, counts, rows, boxes in _parts(dataset, vectors, where):
+            flat = pa.array(rows.astype(np.float32).ravel())
+            columns = {
+                "id": np.repeat(np.array(ids, object), counts),
+                "path": np.repeat(np.array(paths, object), counts),
+                **dict(zip(edges, boxes.T, strict=True)),
+                "vector": pa.FixedSizeListArray.from_arrays(flat, width),
+            }
+            writer.write_table(pa.table(columns, schema=schema))
+            images, total = images + len(ids), total + len(rows)
+    return images, total
+
+
+def _write_npz(
+    dataset: lance.LanceDataset, out: Path, vectors: str, where: str | None
+) -> tuple[int, int]:
+    """Write the vectors as they are read: they may be more than the memory holds."""
+    width = dataset.schema.field("whole").type.list_size
+    column = dataset.to_batches(columns=[vectors], filter=where, batch_size=_BATCH)
+    single = vectors == "whole"
+    total = sum(batch.num_rows if single else len(batch[vectors].flatten()) for batch in column)
+    ids: list[str] = []
+    paths: list[str] = []
+    image, boxes = [np.zeros(0, np.int64)], [np.zeros((0, 4), np.float32)]
+    with zipfile.ZipFile(out, "w") as archive:
+        with archive.open("vectors.npy", "w", force_zip64=True) as file:
+            header = {"descr": "<f2", "fortran_order": False, "shape": (total, width)}
+            np.lib.format.write_array_header_1_0(file, header)
+            for new_ids, new_paths, counts, rows, places in _parts(dataset, vectors, where):
+                file.write(np.ascontiguousarray(rows).astype("<f2", copy=False).tobytes())
+                image.append(np.repeat(np.arange(len(new_ids)) + len(ids), counts))
+                boxes.append(places)
+                ids += new_ids
+                paths += new_paths
+        small = {"image": np.concatenate(image), "boxes": np.concatenate(boxes)}
+        texts = {"ids": np.array(ids, str), "paths": np.array(paths, str)}
+        for name, array in {**small, **texts}.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, array, allow_pickle=False)
+    return len(ids), total

@@ -1,0 +1,89 @@
+"""Brings a table up to date: the columns of the newest version, the vectors of today's fusion."""
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import lance
+import numpy as np
+import pyarrow as pa
+
+from finesight.images.open import Header, ImageError, read_header
+from finesight.store.schema import DETAILS, fused_field, lists, unpack
+from finesight.types import Float32, ImageVectors
+
+_BATCH = 256  # rows read at a time
+_IN_HEADERS = ("taken", "camera")
+
+Fuse = Callable[[ImageVectors], Float32]
+"""From what was seen in an image to its fused vectors (k, d)."""
+
+
+def add_details(table: lance.LanceDataset) -> None:
+    """Add the columns that version 3 brought, where a table lacks them.
+
+    What unchanged files say of themselves is read from their headers; the rest stays empty.
+    """
+    missing = [field for field in DETAILS if field.name not in table.schema.names]
+    if missing:
+        table.add_columns(pa.schema(missing))
+    schema = pa.schema([pa.field("id", pa.string()), *(DETAILS.field(n) for n in _IN_HEADERS)])
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        columns = ["id", "path", "size", "mtime_ns"]
+        for batch in table.to_batches(columns=columns, batch_size=_BATCH):
+            headers = [(row["id"], _header(row)) for row in batch.to_pylist()]
+            rows = [{"id": id_, "taken": h.taken, "camera": h.camera} for id_, h in headers if h]
+            yield pa.RecordBatch.from_pylist(rows, schema=schema)
+
+    reader = pa.RecordBatchReader.from_batches(schema, batches())
+    table.merge_insert("id").when_matched_update_all().execute(reader)
+
+
+def _header(row: dict[str, Any]) -> Header | None:
+    """Return the header of an image file if it is the one that was indexed."""
+    path = Path(row["path"])
+    try:
+        status = path.stat()
+        if (status.st_size, status.st_mtime_ns) == (row["size"], row["mtime_ns"]):
+            return read_header(path, sys.maxsize)
+    except (OSError, ImageError):
+        pass  # the row stays as it was; the next run reports what is wrong with the file
+    return None
+
+
+def fuse_anew(table: lance.LanceDataset, fuse: Fuse, width: int) -> None:
+    """Give every row the vectors of a fusion, in one commit: readers see the old or the new ones.
+
+    fuse: from what was seen in an image to its vectors; width: the embeddings' d.
+    """
+    schema = pa.schema([pa.field("id", pa.string()), fused_field(width)])
+    if "fused" not in table.schema.names:  # version 1 kept none
+
+        @lance.batch_udf(output_schema=pa.schema([schema.field("fused")]))
+        def first(batch: pa.RecordBatch) -> pa.RecordBatch:
+            return pa.RecordBatch.from_arrays([_fused(batch, fuse, width)], ["fused"])
+
+        table.add_columns(first, read_columns=["boxes", "regions"])
+        return
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        columns = ["id", "boxes", "regions"]
+        for batch in table.to_batches(columns=columns, batch_size=_BATCH):
+            if batch.num_rows:
+                fused = _fused(batch, fuse, width)
+                yield pa.RecordBatch.from_arrays([batch["id"], fused], schema=schema)
+
+    reader = pa.RecordBatchReader.from_batches(schema, batches())
+    table.merge_insert("id").when_matched_update_all().execute(reader)
+
+
+def _fused(batch: pa.RecordBatch, fuse: Fuse, width: int) -> pa.Array:
+    boxes, counts = unpack(batch["boxes"])
+    regions, _ = unpack(batch["regions"])
+    ends = np.cumsum(counts)[:-1]
+    parts = zip(np.split(boxes, ends), np.split(regions, ends), strict=True)
+    seen = [ImageVectors(box, region.astype(np.float32)) for box, region in parts]
+    fused = [fuse(each).astype(np.float16) for each in seen]
+    return lists(fused).cast(fused_field(width).type)

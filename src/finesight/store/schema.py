@@ -1,0 +1,134 @@
+"""What a collection keeps of an image: one row of a Lance table a path."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from finesight.scoring.similarity import normalise
+from finesight.types import Float32, ImageVectors
+
+DETAILS = pa.schema(
+    [
+        pa.field("pixels", pa.string()),
+        pa.field("taken", pa.timestamp("s")),
+        pa.field("camera", pa.string()),
+        pa.field("caption", pa.string()),
+        pa.field("metadata", pa.json_()),
+    ]
+)
+"""The columns that came with version 3; each may be null."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One looked-at image.
+
+    id: stays when the file moves; sha256: of the file's bytes; looked: the name of the regions;
+    fused: the vectors (k, d) that stand for them all; pixels: a hash that images of the same
+    pixels share, and others that the model sees alike; taken: the camera's local time; caption:
+    words about the image; metadata: a JSON object.
+    """
+
+    id: str
+    path: Path
+    sha256: str
+    size: int
+    mtime_ns: int
+    width: int
+    height: int
+    looked: str
+    vectors: ImageVectors
+    fused: Float32
+    pixels: str | None = None
+    taken: datetime | None = None
+    camera: str | None = None
+    caption: str | None = None
+    metadata: str | None = None
+
+
+_PLAIN = ("id", "sha256", "size", "mtime_ns", "width", "height", "looked", *DETAILS.names)
+
+
+def table_schema(width: int) -> pa.Schema:
+    """Return the columns for embeddings of width d, all in float16; region 0 is the whole."""
+    return pa.schema(
+        [
+            pa.field("id", pa.string()),
+            pa.field("path", pa.string()),
+            pa.field("sha256", pa.string()),
+            pa.field("size", pa.int64()),
+            pa.field("mtime_ns", pa.int64()),
+            pa.field("width", pa.int32()),
+            pa.field("height", pa.int32()),
+            pa.field("looked", pa.string()),
+            pa.field("whole", pa.list_(pa.float16(), width)),
+            pa.field("regions", pa.list_(pa.list_(pa.float16(), width))),
+            pa.field("boxes", pa.list_(pa.list_(pa.float32(), 4))),
+            fused_field(width),
+            *DETAILS,
+        ]
+    )
+
+
+def fused_field(width: int) -> pa.Field:
+    """Return the column of the fused vectors, as many as an image has."""
+    return pa.field("fused", pa.list_(pa.list_(pa.float16(), width)))
+
+
+def to_table(records: Sequence[Record], width: int) -> pa.Table:
+    """Return records as an Arrow table of `table_schema(width)`."""
+    schema = table_schema(width)
+    vectors = [record.vectors for record in records]
+    whole = np.stack([v.embeddings[0] for v in vectors]).astype(np.float16)
+    columns = {
+        "path": [str(record.path) for record in records],
+        "whole": pa.FixedSizeListArray.from_arrays(pa.array(whole.ravel()), width),
+        "regions": lists([v.embeddings.astype(np.float16) for v in vectors]),
+        "boxes": lists([v.boxes.astype(np.float32) for v in vectors]),
+        "fused": lists([record.fused.astype(np.float16) for record in records]),
+    }
+    for name in _PLAIN:
+        values = [getattr(record, name) for record in records]
+        columns[name] = pa.array(values, schema.field(name).type)
+    return pa.table({name: columns[name] for name in schema.names}, schema=schema)
+
+
+def lists(parts: list[np.ndarray]) -> pa.Array:
+    """Return a column whose row i is the list of the rows of parts[i]."""
+    offsets = np.concatenate([[0], np.cumsum([len(p) for p in parts])]).astype(np.int32)
+    rows = np.concatenate(parts)
+    inner = pa.FixedSizeListArray.from_arrays(pa.array(rows.ravel()), rows.shape[1])
+    return pa.ListArray.from_arrays(pa.array(offsets), inner)
+
+
+def unpack(column: pa.ListArray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows of a list column (sum of counts, d) and their counts (n,).
+
+    What is kept in int8 comes in float32, of length 1.
+    """
+    rows, counts = unpack_stored(column)
+    return (normalise(rows) if rows.dtype == np.int8 else rows), counts
+
+
+def unpack_stored(column: pa.ListArray) -> tuple[np.ndarray, np.ndarray]:
+    """Return rows and counts as `unpack`, without a copy, in the type in which they are kept."""
+    offsets = column.offsets.to_numpy()
+    inner = column.flatten()
+    flat = inner.flatten().to_numpy(zero_copy_only=False)
+    return flat.reshape(len(inner), inner.type.list_size), np.diff(offsets)
+
+
+def unpack_whole(column: pa.FixedSizeListArray) -> np.ndarray:
+    """Return the vectors (n, d) of a column with one an image."""
+    flat = column.flatten().to_numpy(zero_copy_only=False)
+    return flat.reshape(len(column), column.type.list_size)
+
+
+def rows_condition(row_ids: Iterable[int]) -> str:
+    """Return the SQL condition that a row is one of some; Lance reads no others."""
+    ids = ", ".join(str(int(each)) for each in row_ids)
+    return f"_rowid IN ({ids})" if ids else "false"

@@ -1,0 +1,114 @@
+"""How regions are kept: in float16 or int8, all of them or those that add something."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+
+import lance
+import numpy as np
+import pyarrow as pa
+
+from finesight.errors import InputError
+from finesight.scoring.similarity import normalise, to_int8
+from finesight.store.schema import lists, unpack
+from finesight.types import Float32
+
+KINDS = {"float16": pa.float16(), "int8": pa.int8()}
+"""What the embeddings of regions can be kept as, by name."""
+
+_METADATA = b"storage"
+_BATCH = 256
+
+
+@dataclass(frozen=True)
+class Storage:
+    """How the regions of a collection are kept.
+
+    kind: one of KINDS; distinct: regions are left out whose cosine with a larger one that is kept
+    is at least so high (1 leaves out copies alone); None keeps all.
+    """
+
+    kind: str = "float16"
+    distinct: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise InputError(f"keep regions as {' or '.join(KINDS)}, got {self.kind!r}")
+        if self.distinct is not None and not 0.5 <= self.distinct <= 1:
+            raise InputError(f"distinct is a cosine between 0.5 and 1, got {self.distinct}")
+
+    @staticmethod
+    def of(dataset: lance.LanceDataset) -> "Storage":
+        """Return how a table keeps its regions."""
+        told = (dataset.schema.metadata or {}).get(_METADATA)
+        return Storage(**json.loads(told)) if told else Storage()
+
+    def schema(self, schema: pa.Schema) -> pa.Schema:
+        """Return a table's schema with the regions as they are kept, and a note of how."""
+        metadata = {**(schema.metadata or {}), _METADATA: json.dumps(asdict(self))}
+        place = schema.get_field_index("regions")
+        width = schema.field(place).type.value_type.list_size
+        kept = pa.list_(pa.list_(KINDS[self.kind], width))
+        return schema.set(place, pa.field("regions", kept)).with_metadata(metadata)
+
+    def fit(self, rows: pa.Table) -> pa.Table:
+        """Return rows with their regions as they are kept, and the boxes of these."""
+        schema = self.schema(rows.schema)
+        if self.distinct is None and rows.schema.field("regions") == schema.field("regions"):
+            return rows
+        if rows.num_rows == 0:
+            return schema.empty_table()
+        seen, counts = unpack(rows["regions"].combine_chunks())
+        boxes, _ = unpack(rows["boxes"].combine_chunks())
+        regions = to_int8(seen) if self.kind == "int8" else seen.astype(np.float16)
+        if self.distinct is not None:
+            # Compared as they are kept, so that keeping them again leaves out no more.
+            keep = _distinct(normalise(regions), boxes, counts, self.distinct)
+            counts = np.array([len(each) for each in keep])
+            regions, boxes = regions[np.concatenate(keep)], boxes[np.concatenate(keep)]
+        ends = np.cumsum(counts)[:-1]
+        for name, values in (("regions", regions), ("boxes", boxes)):
+            place = schema.get_field_index(name)
+            rows = rows.set_column(place, schema.field(place), lists(np.split(values, ends)))
+        return rows.cast(schema)
+
+
+def _distinct(
+    regions: Float32, boxes: Float32, counts: np.ndarray, cosine: float
+) -> list[np.ndarray]:
+    """Return which regions of each image add something, as places among those of all."""
+    ends = np.cumsum(counts)
+    return [
+        start + distinct_regions(regions[start:end], boxes[start:end], cosine)
+        for start, end in zip(ends - counts, ends, strict=True)
+    ]
+
+
+def distinct_regions(regions: Float32, boxes: Float32, cosine: float) -> np.ndarray:
+    """Return which regions (p, d) add something, in their order; the whole image, 0, always does.
+
+    From the largest box down, a region is left out where one that is kept is as near as `cosine`:
+    so goes empty ground, and what shows no more than the region around it.
+    """
+    area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    area[0] = np.inf
+    near = regions @ regions.T
+    free = np.ones(len(regions), bool)
+    keep = []
+    for place in np.argsort(-area, kind="stable"):
+        if free[place]:
+            keep.append(place)
+            free &= near[place] < cosine
+    return np.sort(np.array(keep))
+
+
+def rewrite(dataset: lance.LanceDataset, storage: Storage) -> None:
+    """Keep the regions of all rows anew, in one commit; what was left out stays left out."""
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for batch in dataset.to_batches(batch_size=_BATCH):
+            yield from storage.fit(pa.Table.from_batches([batch])).cast(schema).to_batches()
+
+    schema = storage.schema(dataset.schema)
+    reader = pa.RecordBatchReader.from_batches(schema, batches())
+    lance.write_dataset(reader, dataset.uri, mode="overwrite")

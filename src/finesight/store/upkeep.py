@@ -1,0 +1,24 @@
+"""What keeps searches fast as a collection grows: indexes in step with its rows."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import lance
+
+from finesight.store.snapshot import FLAT, Snapshot
+from finesight.store.text_index import index_words
+from finesight.store.vector_index import index_path, keep_up
+
+
+def keep_fast(
+    table: lance.LanceDataset, made_of: str, say: Callable[[str], None] = lambda message: None
+) -> None:
+    """Bring the indexes of a table in step, where that is due.
+
+    say: is told of what may take minutes.
+    """
+    index_words(table)
+    snapshot = Snapshot(table, made_of)
+    if snapshot.has_fused and snapshot.vectors > FLAT:
+        say("bringing the index over the vectors in step")
+        keep_up(table, index_path(Path(table.uri)), made_of)
