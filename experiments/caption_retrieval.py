@@ -31,7 +31,7 @@ from finesight.queries.grammar import take_apart
 from finesight.research.datasets import CaptionSet, clevr_captions, hard_negatives
 from finesight.research.datasets.hard_negatives import HardNegatives
 from finesight.research.evaluation.hard_negatives import Scorer, hard_negative_accuracy, score_pairs
-from finesight.research.evaluation.metrics import KS, CaptionRecalls, caption_recalls
+from finesight.research.metrics import KS, CaptionRecalls, caption_recalls
 from finesight.research.networks.matcher import Matcher, MatcherSettings
 from finesight.research.networks.matcher_kinds import ENSEMBLES, KINDS, build_matcher
 from finesight.research.networks.region_fusion import RegionFusionSettings, WithTextHead

@@ -21,7 +21,7 @@ from finesight.images.open import read_image
 from finesight.proposals.geometry import complete_cover
 from finesight.research.datasets.clevr_ds import load
 from finesight.research.evaluation.class_prompts import largest_shares, square_around
-from finesight.research.evaluation.metrics import class_prompt_recall
+from finesight.research.metrics import class_prompt_recall
 
 THRESHOLDS = (12, 24, 48)
 QUICK_IMAGES = 40

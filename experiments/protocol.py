@@ -18,7 +18,7 @@ from finesight.models import Model
 from finesight.proposals.registry import finds_objects
 from finesight.research.datasets.clevr_ds import SceneSet, load
 from finesight.research.evaluation.class_prompts import SUBSETS, largest_shares
-from finesight.research.evaluation.metrics import class_prompt_recall
+from finesight.research.metrics import class_prompt_recall
 from finesight.research.training.features import FeatureCache, write_features
 from finesight.types import Float32, ImageVectors
 

@@ -20,7 +20,7 @@ from seen_set import SeenSet
 
 from finesight import Collection
 from finesight.queries.grammar import take_apart
-from finesight.research.evaluation.metrics import auroc, expected_calibration_error
+from finesight.research.metrics import auroc, expected_calibration_error
 from finesight.scoring.calibration import Background, Curve, fit_curve
 from finesight.store.rows import insert_rows
 from finesight.store.schema import Record

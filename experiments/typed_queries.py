@@ -18,7 +18,7 @@ from seen_set import SeenSet, Typed
 
 from finesight.queries.grammar import Asked as Parts
 from finesight.queries.grammar import Phrase, take_apart
-from finesight.research.evaluation.metrics import capped_recall
+from finesight.research.metrics import capped_recall
 from finesight.scoring.rank_fusion import RANK_FUSIONS
 from finesight.search.encode import encode_texts
 from finesight.search.expand import with_parts

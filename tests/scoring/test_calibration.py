@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from finesight.research.evaluation.metrics import expected_calibration_error
+from finesight.research.metrics import expected_calibration_error
 from finesight.scoring.calibration import Background, Curve, content_words, fit_curve
 from finesight.scoring.similarity import normalise
 

@@ -18,7 +18,7 @@ from finesight.research.evaluation.captions import (
     plain,
     score_captions,
 )
-from finesight.research.evaluation.metrics import caption_recalls
+from finesight.research.metrics import caption_recalls
 from finesight.scoring.similarity import normalise
 from finesight.types import ImageVectors
 

@@ -13,7 +13,7 @@ from finesight.models import Model
 from finesight.research.datasets import CaptionSet, Judgements
 from finesight.research.datasets.hard_negatives import HardNegatives
 from finesight.research.evaluation.hard_negatives import KindResult, hard_negative_accuracy
-from finesight.research.evaluation.metrics import (
+from finesight.research.metrics import (
     CaptionRecalls,
     caption_folds,
     caption_recalls,

@@ -18,7 +18,7 @@ from finesight.models import Model
 from finesight.proposals.geometry import complete_cover, grid, square_around
 from finesight.proposals.registry import EFFORTS, Proposals, parse_proposer
 from finesight.research.datasets.records import LabelledImage, LabelledSet
-from finesight.research.evaluation.metrics import class_prompt_recall
+from finesight.research.metrics import class_prompt_recall
 from finesight.types import WHOLE, Float32, ImageVectors, UInt8
 
 KS = (1, 3, 5)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from finesight.research.datasets.typed_queries import TypedQueries
-from finesight.research.evaluation.metrics import capped_recall
+from finesight.research.metrics import capped_recall
 
 
 def relevant_matrix(typed: TypedQueries) -> np.ndarray:

@@ -121,14 +121,14 @@ class Reasoning(_Sgraf):
         width, steps = settings.similarity, range(settings.steps)
         self.asks = nn.ModuleList(nn.Linear(width, width) for _ in steps)
         self.answers = nn.ModuleList(nn.Linear(width, width) for _ in steps)
-        self.forward_passes = nn.ModuleList(nn.Linear(width, width) for _ in steps)
+        self.passes = nn.ModuleList(nn.Linear(width, width) for _ in steps)
         self.begin()
 
     def scores(self, parts: Tensor, there: Tensor, words: Tensor, mask: Tensor) -> Tensor:
         """Parts (b, p, h), there (b, p), words (t, w, h), mask (t, w) → scores (b, t)."""
         found = self.similarities(parts, there, words, mask)
         nodes = F.pad(mask, (1, 0), value=True)[None, :, None]
-        for ask, answer, pass_on in zip(self.asks, self.answers, self.forward_passes, strict=True):
+        for ask, answer, pass_on in zip(self.asks, self.answers, self.passes, strict=True):
             edges = ask(found) @ answer(found).transpose(-1, -2)
             shares = edges.masked_fill(~nodes, float("-inf")).softmax(dim=-1)
             found = F.relu(pass_on(shares @ found))

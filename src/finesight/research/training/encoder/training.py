@@ -17,12 +17,12 @@ from torch import Tensor
 from finesight.research.networks.small_clip import SmallClip, SmallClipSettings
 from finesight.research.training.checkpoints import load_checkpoint, save_checkpoint
 from finesight.research.training.encoder.augmentation import augment, normalise
+from finesight.research.training.encoder.captions import caption, words
 from finesight.research.training.encoder.concepts import SHOWN, Concepts
 from finesight.research.training.encoder.crops import CropSampler, Scene
 from finesight.research.training.encoder.losses import multi_positive_info_nce
 from finesight.research.training.encoder.validation import ObjectNaming
 from finesight.research.training.encoder.weights import load_weights
-from finesight.research.training.matcher.captions import caption, words
 from finesight.research.training.vocabulary import build_tokenizer
 
 

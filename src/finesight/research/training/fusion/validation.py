@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from finesight.research.datasets import LabelledSet
-from finesight.research.evaluation.metrics import class_prompt_recall
+from finesight.research.metrics import class_prompt_recall
 from finesight.research.networks.fusion import FusionNetwork
 from finesight.research.training.features import FeatureCache
 from finesight.research.training.fusion.losses import best_scores, rank_preserving

@@ -11,7 +11,7 @@ from finesight.research.datasets import CaptionSet, ItemSet, View
 from finesight.research.datasets.clevr_ds import SceneSet
 from finesight.research.datasets.item_captions import described as caption_subjects
 from finesight.research.datasets.item_captions import template_caption
-from finesight.research.training.matcher.captions import article
+from finesight.research.training.encoder.captions import article
 from finesight.types import Box
 
 

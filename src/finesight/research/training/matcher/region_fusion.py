@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from finesight.research.evaluation.metrics import caption_recalls
+from finesight.research.metrics import caption_recalls
 from finesight.research.networks.region_fusion import RegionFusionSettings, WithTextHead
 from finesight.research.training.matcher.loop import PROBE, PairProgress, Recipe, train_pairs
 from finesight.research.training.matcher.pairs import CaptionPairs

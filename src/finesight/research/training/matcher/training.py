@@ -11,7 +11,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from finesight.research.evaluation.metrics import caption_recalls
+from finesight.research.metrics import caption_recalls
 from finesight.research.networks.blockwise import Encoded, all_scores
 from finesight.research.networks.matcher import Ensemble, Matcher, MatcherSettings
 from finesight.research.networks.matcher_kinds import build_matcher, members

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from finesight.research.training.encoder.concepts import Concept, Concepts
-from finesight.research.training.matcher.captions import (
+from finesight.research.training.encoder.captions import (
     TEMPLATES,
     article,
     caption,
@@ -12,6 +11,7 @@ from finesight.research.training.matcher.captions import (
     plural,
     words,
 )
+from finesight.research.training.encoder.concepts import Concept, Concepts
 from finesight.research.training.vocabulary import build_tokenizer
 
 CLASSES, COLORS = ("mug", "traffic cone", "hourglass"), ("red", "gray")

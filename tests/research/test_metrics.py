@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from finesight.errors import InputError
-from finesight.research.evaluation.metrics import (
+from finesight.research.metrics import (
     KS,
     caption_folds,
     caption_recalls,
