@@ -23,6 +23,7 @@ from finesight.indexing.progress import shown_progress
 from finesight.indexing.reports import IndexReport, SwitchReport
 from finesight.models import DEFAULT, Model, load_model
 from finesight.proposals.registry import carried_over, parse_proposer, resolve_effort
+from finesight.queries.filters import Filters
 from finesight.scoring.rank_fusion import RANK_FUSIONS
 from finesight.scoring.similarity import RANKINGS
 from finesight.search.calibrate import keep_calibrated, relevant_hits
@@ -399,7 +400,7 @@ class Collection:
                 f"{self.directory} keeps no fused vectors yet: index its images again, which adds "
                 "them without looking"
             )
-        allowed = condition(snapshot.dataset, where, path)
+        allowed = condition(snapshot.dataset, where, Filters(path=path), lambda: snapshot.root)
         calibrator, together = snapshot.calibrator, None
         if calibrator is None and min_relevance > 0:
             raise InputError(
@@ -521,7 +522,9 @@ class Collection:
 
         self._need()
         table = self._table()
-        return read_rows(table, columns, condition(table, where, path))
+        return read_rows(
+            table, columns, condition(table, where, Filters(path=path), lambda: self._latest().root)
+        )
 
     def export_vectors(
         self,
@@ -540,7 +543,12 @@ class Collection:
         self._need()
         table = self._table()
         file = Path(out).expanduser()
-        return exporting.export_vectors(table, file, vectors, condition(table, where, path))
+        return exporting.export_vectors(
+            table,
+            file,
+            vectors,
+            condition(table, where, Filters(path=path), lambda: self._latest().root),
+        )
 
     def status(self) -> dict[str, Any]:
         """Return what the collection holds: images, regions, model and format version."""

@@ -1,6 +1,15 @@
-"""What people type, and what it means: from words to a `Query`, from filters to conditions."""
+"""What people type, and what it means: from words to a `SearchRequest`."""
 
-from finesight.queries.filters import path_condition
+from finesight.queries.filters import Filters
 from finesight.queries.parsing import checked, parse_part, parse_query, part_name
+from finesight.queries.request import QueryInput, SearchRequest
 
-__all__ = ["checked", "parse_part", "parse_query", "part_name", "path_condition"]
+__all__ = [
+    "Filters",
+    "QueryInput",
+    "SearchRequest",
+    "checked",
+    "parse_part",
+    "parse_query",
+    "part_name",
+]

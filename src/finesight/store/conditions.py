@@ -1,40 +1,112 @@
-"""Conditions on the columns of a collection, checked before they are used."""
+"""Conditions in SQL on the columns of a collection, checked before they are used."""
 
+import datetime
+import os
 import re
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import PurePosixPath
 
 import lance
 import pyarrow as pa
 
 from finesight.errors import InputError
-from finesight.queries import path_condition
+from finesight.queries.filters import NO_FILTERS, Filters
 
 _QUOTED = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"")
+_PIECE = re.compile(r"\*\*/|\*\*|\*|\?|\[!?[^\]/]+\]|.", re.DOTALL)
+_SLASH = r"[/\\]"
+_SHAPES = {
+    "landscape": "width > height",
+    "portrait": "width < height",
+    "square": "width = height",
+}
 
 
 def condition(
-    dataset: lance.LanceDataset, where: str | None = None, path: str | None = None
+    dataset: lance.LanceDataset,
+    where: str | None = None,
+    filters: Filters = NO_FILTERS,
+    root: Callable[[], str] = lambda: "",
 ) -> str | None:
-    """Return one SQL condition of a filter and a glob on paths, or None where there is neither.
+    """Return one condition of a filter in SQL and of structured filters; None for neither.
 
-    where: a condition as in SQL's WHERE, such as "width > 1000 AND path LIKE '%beach%'".
+    where: as in SQL's WHERE, such as "width > 1000 AND path LIKE '%beach%'"; root: gives the folder
+    that all images share, below which paths are meant.
     Raises InputError for one that the collection cannot answer, with the columns there are.
     """
     conditions = []
     if where is not None:
         conditions.append(f"({_checked(dataset, where)})")
-    if path is not None:
-        glob = path_condition(path)
+    if filters.path is not None:
+        glob = path_condition(filters.path, root())
         try:
             _try(dataset, glob)
         except ValueError as error:
-            raise InputError(f"the path glob {path!r} cannot be read: check its [ and ]") from error
+            raise InputError(
+                f"the path glob {filters.path!r} cannot be read: check its [ and ]"
+            ) from error
         conditions.append(glob)
+    conditions += _conditions_of(filters, root)
     return " AND ".join(conditions) or None
+
+
+def path_condition(glob: str, root: str) -> str:
+    """Return the condition that a path matches a glob below a root, as `Filters.path` says.
+
+    One that begins with a slash is anchored at the root, or is a whole path.
+    """
+    pattern = "".join(_translated(piece) for piece in _PIECE.findall(glob.strip().strip("/")))
+    below = re.escape(root.rstrip("/\\"))
+    start = f"^{below}{_SLASH}"
+    start = f"({start}|^{_SLASH})" if glob.startswith("/") else f"{start}(.*{_SLASH})?"
+    return f"regexp_like(path, {quoted(f'{start}{pattern}({_SLASH}.*)?$')})"
 
 
 def quoted(text: str) -> str:
     """Return a text as a literal of SQL."""
     return "'{}'".format(text.replace("'", "''"))
+
+
+def one_of(column: str, values: Iterable[str | int]) -> str:
+    """Return the condition that a column has one of some values, texts or whole numbers."""
+    listed = ", ".join(quoted(v) if isinstance(v, str) else str(int(v)) for v in values)
+    return f"{column} IN ({listed})" if listed else "false"
+
+
+def _conditions_of(filters: Filters, root: Callable[[], str]) -> Iterator[str]:
+    for column in ("width", "height"):
+        for sign, end in ((">=", "min"), ("<=", "max")):
+            if (value := getattr(filters, f"{end}_{column}")) is not None:
+                yield f"{column} {sign} {int(value)}"
+    if filters.shape is not None:
+        yield _SHAPES[filters.shape]
+    if filters.folder is not None:
+        start = os.path.join(root(), *PurePosixPath(filters.folder).parts, "")  # noqa: PTH118
+        yield f"starts_with(path, {quoted(start)})"
+    if filters.taken_from is not None:
+        yield f"taken >= TIMESTAMP {quoted(filters.taken_from)}"
+    if filters.taken_to is not None:
+        after = datetime.date.fromisoformat(filters.taken_to) + datetime.timedelta(days=1)
+        yield f"taken < TIMESTAMP '{after}'"
+    if filters.camera is not None:
+        yield f"contains(lower(camera), {quoted(filters.camera.lower())})"
+    for name, value in filters.metadata.items():
+        key = quoted('$."{}"'.format(name.replace('"', "")))
+        plain, text = quoted(str(value)), quoted(f'"{value}"')
+        yield (
+            f"(json_extract(metadata, {key}) IN ({plain}, {text}) "
+            f"OR json_array_contains(metadata, {key}, {plain}))"
+        )
+
+
+def _translated(piece: str) -> str:
+    known = {"**/": f"(.*{_SLASH})?", "**": ".*", "*": r"[^/\\]*", "?": r"[^/\\]", "/": _SLASH}
+    if piece in known:
+        return known[piece]
+    if len(piece) > 1:  # a set of characters
+        inside = piece[1:-1].replace("\\", "\\\\").replace("[", "\\[")
+        return f"[^{inside[1:]}]" if inside.startswith("!") else f"[{inside}]"
+    return re.escape(piece)
 
 
 def _checked(dataset: lance.LanceDataset, where: str) -> str:

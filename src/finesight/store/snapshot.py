@@ -1,5 +1,6 @@
 """One version of a table, with what searches keep in memory of it."""
 
+import os
 import threading
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any, TypeVar
 import lance
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from finesight.scoring.similarity import cosines
 from finesight.store.calibration import Calibrator
@@ -109,6 +111,14 @@ class Snapshot:
     def images(self) -> int:
         """The number of images."""
         return int(self.dataset.count_rows())
+
+    @cached_property
+    def root(self) -> str:
+        """The folder that all images share, below which people name their paths; "" for none."""
+        with self._lock:
+            ends = pc.min_max(self._facts["path"]).as_py()  # what these two share, all share
+        folders = [os.path.dirname(path) for path in ends.values() if path]  # noqa: PTH120
+        return os.path.commonpath(folders) if folders else ""
 
     @cached_property
     def has_fused(self) -> bool:
