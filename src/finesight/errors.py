@@ -1,5 +1,8 @@
 """The errors that finesight raises: each message says what, where, and what to do."""
 
+import importlib
+from typing import Any
+
 
 class FinesightError(Exception):
     """Anything that finesight can explain; the command line prints it as one line."""
@@ -19,3 +22,18 @@ class MissingDependencyError(FinesightError):
 
 class ServiceError(FinesightError):
     """Another program that is asked over the network, and does not do its part."""
+
+
+def need(module: str, why: str, extra: str, rest: str = "") -> Any:
+    """Import and return a module that may not be installed.
+
+    Raises MissingDependencyError for one that cannot be imported: "{why} (No module named ...):
+    pip install 'finesight[{extra}]'{rest}". So before a part that needs PyTorch is imported:
+    `need("torch", "training needs PyTorch", "torch")`.
+    """
+    try:
+        return importlib.import_module(module)
+    except (ImportError, RuntimeError) as error:  # RuntimeError: torchvision does not fit torch
+        raise MissingDependencyError(
+            f"{why} ({error}): pip install 'finesight[{extra}]'{rest}"
+        ) from error

@@ -94,5 +94,5 @@ def test_the_closed_form_is_where_the_loss_is_least():
 
 def test_an_unreadable_network_is_named(tmp_path):
     (tmp_path / "fusion.onnx").write_bytes(b"no graph")
-    with pytest.raises(DataError, match=r"fusion\.onnx is not a readable fusion"):
+    with pytest.raises(DataError, match=r"fusion\.onnx is damaged .*: download, export or install"):
         NetworkFusion(tmp_path / "fusion.onnx")(seen(np.eye(4)), 2)

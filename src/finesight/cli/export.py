@@ -45,16 +45,14 @@ def export(
 
       finesight index ~/Pictures --regions detect:owlv2,area=0.0005
     """
-    from finesight.errors import InputError, MissingDependencyError
+    from finesight.errors import InputError, need
     from finesight.models import load_model
 
-    try:
-        from finesight.research.training.bundle_export import export_model
-        from finesight.research.training.detector_export import export_detector
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"exporting needs PyTorch and ONNX ({error}): pip install 'finesight[torch]'"
-        ) from error
+    for module in ("torch", "onnx"):
+        need(module, "exporting needs PyTorch and ONNX", "torch")
+    from finesight.research.training.bundle_export import export_model
+    from finesight.research.training.detector_export import export_detector
+
     if detector:
         if precision not in ("auto", "fp32"):
             raise InputError(f"a detector is exported in fp32, not in {precision}")

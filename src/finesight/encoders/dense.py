@@ -8,15 +8,14 @@ the windows beside the pixels (encoders/torch_region_tokens.py).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
-import onnxruntime
 
 from finesight.encoders.preprocessing import Preprocessing
 from finesight.errors import DataError
+from finesight.graphs import Graph
 from finesight.scoring.similarity import normalise
 from finesight.types import Float32, UInt8
 
@@ -24,10 +23,6 @@ MAP = "onnx/dense_model.onnx"
 HEAD = "onnx/region_head.onnx"
 REGIONS = "onnx/region_model.onnx"
 POOLED, TOKENS = "pooled", "tokens"
-
-
-OVERLAP = 0.5
-"""Of two boxes of a detector with a higher intersection over union, the surer one is kept."""
 
 
 @dataclass(frozen=True)
@@ -68,9 +63,11 @@ class _BundleTower:
     """
 
     def __init__(self, directory: Path, preprocessing: Preprocessing, stride: int) -> None:
-        self.directory = directory
         self.preprocessing = preprocessing
         self.stride = stride
+        self._map, self._head, self._regions = (
+            Graph(directory / file) for file in (MAP, HEAD, REGIONS)
+        )
 
     def forward_passes(self, side: int) -> float:
         """What one canvas costs, in encodings of one crop: the share of their pixels."""
@@ -89,7 +86,7 @@ class PooledTower(_BundleTower):
 
     def maps(self, canvases: UInt8) -> Float32:
         """Return the feature maps (b, c, h, w) of canvases (b, side, side, 3)."""
-        return _run(self._map, self.preprocessing.tensor(canvases))
+        return _run(self._map, pixel_values=self.preprocessing.tensor(canvases))
 
     def encode(self, crops: UInt8) -> Float32:
         """Return the embeddings (b, d) of crops (b, side, side, 3) of any side.
@@ -99,7 +96,7 @@ class PooledTower(_BundleTower):
         """
         found = self.maps(crops)
         pooled = found.mean(axis=(2, 3)) + found.max(axis=(2, 3))
-        return normalise(_run(self._head, pooled))
+        return normalise(_run(self._head, pooled=pooled))
 
     def windows(self, found: Float32, cells: int, step: int) -> tuple[Float32, Float32]:
         """Return boxes (p, 4) and embeddings (p, d) of all windows of cells × cells in one map.
@@ -117,15 +114,7 @@ class PooledTower(_BundleTower):
         y, x = (grid.ravel() for grid in np.meshgrid(rows, columns, indexing="ij"))
         scale = np.array([width, height, width, height], np.float32)
         boxes = np.stack([x, y, x + cells, y + cells], axis=1) / scale
-        return boxes.astype(np.float32), normalise(_run(self._head, flat))
-
-    @cached_property
-    def _map(self) -> onnxruntime.InferenceSession:
-        return open_graph(self.directory / MAP)
-
-    @cached_property
-    def _head(self) -> onnxruntime.InferenceSession:
-        return open_graph(self.directory / HEAD)
+        return boxes.astype(np.float32), normalise(_run(self._head, pooled=flat))
 
 
 class TokenTower(_BundleTower):
@@ -135,12 +124,7 @@ class TokenTower(_BundleTower):
         """Return the windows of a canvas: see DenseTower."""
         boxes, inside = windows_of_patches(len(canvas) // self.stride, cells)
         pixels = self.preprocessing.tensor(canvas[None])
-        given = {"pixel_values": pixels, "windows": inside}
-        return boxes, normalise(self._graph.run(None, given)[0])
-
-    @cached_property
-    def _graph(self) -> onnxruntime.InferenceSession:
-        return open_graph(self.directory / REGIONS)
+        return boxes, normalise(_run(self._regions, pixel_values=pixels, windows=inside))
 
 
 def windows_of_patches(across: int, cells: Sequence[int]) -> tuple[Float32, Float32]:
@@ -173,20 +157,8 @@ def open_tower(directory: Path, preprocessing: Preprocessing, entry: DenseEntry)
     )
 
 
-def open_graph(path: Path) -> onnxruntime.InferenceSession:
-    """Open a graph of a bundle to run in one thread; raises DataError for a damaged one."""
-    options = onnxruntime.SessionOptions()
-    # Images are looked at side by side, each in a thread of its own.
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 3
-    try:
-        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime has no common class for what can go wrong
-        raise DataError(f"{path} is missing or damaged: export the model again") from error
-
-
-def _run(session: onnxruntime.InferenceSession, given: Any) -> Float32:
-    found: Float32 = session.run(None, {session.get_inputs()[0].name: given})[0]
+def _run(graph: Graph, **given: Float32) -> Float32:
+    found: Float32 = graph.run(given)[0]
     return found
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from tokenizers import Tokenizer
 
 from finesight.encoders.base import grid_of, warn_of_long_texts
 from finesight.encoders.preprocessing import Preprocessing
 from finesight.errors import DataError
+from finesight.graphs import Graph, has_gpu
 from finesight.scoring.similarity import normalise
 from finesight.types import Float32, UInt8
 
@@ -89,7 +89,7 @@ class OnnxEncoder:
     @cached_property
     def replicas(self) -> "list[OnnxEncoder]":
         """One encoder of one thread for each core; on CUDA, this one alone."""
-        if self._threads == 1 or "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        if self._threads == 1 or has_gpu():
             return [self]
         alone = copy.copy(self)
         alone.__dict__.pop("_vision", None)  # which has the threads of all cores
@@ -98,30 +98,27 @@ class OnnxEncoder:
 
     def encode_images(self, crops: UInt8) -> Float32:
         """Return the L2-normalised embeddings (b, d) of crops (b, side, side, 3)."""
-        return normalise(np.concatenate(self._run_vision(crops, self._output("image"))))
+        return normalise(self._run_vision(crops, self._output("image")))
 
     def encode_spatial(self, crops: UInt8) -> Float32:
         """Return the last feature map (b, h, w, c) of crops (b, side, side, 3)."""
-        outputs = [tensor.name for tensor in self._vision.get_outputs()]
-        if "last_hidden_state" not in outputs:
+        if "last_hidden_state" not in self._vision.outputs:
             raise DataError(
-                f"{self.directory / self._files['image']} gives {', '.join(outputs)} and no "
+                f"{self._vision.path} gives {', '.join(self._vision.outputs)} and no "
                 "last_hidden_state: it has no feature map; export the model again"
             )
-        found = np.concatenate(self._run_vision(crops, "last_hidden_state"))
+        found = self._run_vision(crops, "last_hidden_state")
         return found.transpose(0, 2, 3, 1) if found.ndim == 4 else grid_of(found)
 
     def encode_texts(self, texts: Sequence[str]) -> Float32:
         """Return the L2-normalised embeddings (t, d) of texts, encoded as they are."""
-        session = self._text
         tokens = self._tokenizer.encode_batch(list(texts))
         warn_of_long_texts(texts, [bool(t.overflowing) for t in tokens], self.longest_text)
-        known = {
+        given = {
             "input_ids": np.array([t.ids for t in tokens], dtype=np.int64),
             "attention_mask": np.array([t.attention_mask for t in tokens], dtype=np.int64),
         }
-        given = {tensor.name: known[tensor.name] for tensor in session.get_inputs()}
-        found = session.run([self._output("text")], given)[0]
+        found = self._text.run(given, [self._output("text")])[0]
         return normalise(found.astype(np.float32, copy=False))
 
     def reads_whole(self, text: str) -> bool:
@@ -138,32 +135,31 @@ class OnnxEncoder:
         found = zip(tokens.ids, tokens.offsets, strict=True)
         return [text[start:end] for id_, (start, end) in found if id_ == unknown]
 
-    def _run_vision(self, crops: UInt8, output: str) -> list[Float32]:
-        session = self._vision
-        (given,) = session.get_inputs()
-        half = given.type == "tensor(float16)"
-
+    def _run_vision(self, crops: UInt8, output: str) -> Float32:
+        """Return an output of the image tower for crops (b, side, side, 3), batch by batch."""
         batch = max(1, _PIXELS // self.preprocessing.side**2)
-
-        def tensor(start: int) -> np.ndarray:
-            pixels: np.ndarray = self.preprocessing.tensor(crops[start : start + batch])
-            return pixels.astype(np.float16) if half else pixels
-
-        if len(crops) <= batch:
-            part = session.run([output], {given.name: tensor(0)})[0]
-            return [part.astype(np.float32, copy=False)]
-        starts = range(0, len(crops), batch)
-        found = []
+        parts = [crops[start : start + batch] for start in range(0, max(len(crops), 1), batch)]
+        if len(parts) == 1:
+            return self._encoded(self._tensor(crops), output)
         # The next batch is scaled while this one is encoded: no core waits for it.
         with ThreadPoolExecutor(1) as pool:
-            ahead = [pool.submit(tensor, start) for start in starts[:1]]
-            for following in [*starts[1:], None][: len(starts)]:
-                pixels = ahead.pop().result()
+            ahead = pool.submit(self._tensor, parts[0])
+            found = []
+            for following in [*parts[1:], None]:
+                pixels = ahead.result()
                 if following is not None:
-                    ahead.append(pool.submit(tensor, following))
-                part = session.run([output], {given.name: pixels})[0]
-                found.append(part.astype(np.float32, copy=False))
-        return found
+                    ahead = pool.submit(self._tensor, following)
+                found.append(self._encoded(pixels, output))
+        return np.concatenate(found)
+
+    def _tensor(self, crops: UInt8) -> np.ndarray:
+        pixels: np.ndarray = self.preprocessing.tensor(crops)
+        half = self._vision.inputs["pixel_values"].type == "tensor(float16)"
+        return pixels.astype(np.float16) if half else pixels
+
+    def _encoded(self, pixels: np.ndarray, output: str) -> Float32:
+        found: Float32 = self._vision.run({"pixel_values": pixels}, [output])[0]
+        return found.astype(np.float32, copy=False)
 
     @cached_property
     def _config(self) -> dict[str, Any]:
@@ -200,39 +196,23 @@ class OnnxEncoder:
         return tokenizer
 
     @cached_property
-    def _vision(self) -> onnxruntime.InferenceSession:
-        return self._load("image", {"pixel_values"})
+    def _vision(self) -> Graph:
+        return self._open("image", {"pixel_values"})
 
     @cached_property
-    def _text(self) -> onnxruntime.InferenceSession:
-        return self._load("text", {"input_ids", "attention_mask"})
+    def _text(self) -> Graph:
+        return self._open("text", {"input_ids", "attention_mask"})
 
     def _output(self, kind: str) -> str:
         # CLIP's pooler_output is not yet projected into the joint space; SigLIP's is the embedding.
         return "pooler_output" if self._is_siglip else _EMBEDDINGS[kind]
 
-    def _load(self, kind: str, known: set[str]) -> onnxruntime.InferenceSession:
+    def _open(self, kind: str, known: set[str]) -> Graph:
         """Open a graph, and check that it takes and gives what a tower does."""
-        path = self.directory / self._files[kind]
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = self._threads
-        # Spinning threads would take the cores from those that decode the next images.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3
-        usable = onnxruntime.get_available_providers()
-        wanted = [p for p in ("CUDAExecutionProvider", "CPUExecutionProvider") if p in usable]
-        try:
-            session = onnxruntime.InferenceSession(str(path), options, providers=wanted)
-        except Exception as error:  # onnxruntime has an exception class a status, without a base
+        graph = Graph(self.directory / self._files[kind], self._threads, gpu=True)
+        if self._output(kind) not in graph.outputs or not {*graph.inputs} <= known:
             raise DataError(
-                f"{path} is missing or damaged: download or export the model again "
-                f"({str(error).splitlines()[0]})"
-            ) from error
-        inputs = {tensor.name for tensor in session.get_inputs()}
-        outputs = [tensor.name for tensor in session.get_outputs()]
-        if self._output(kind) not in outputs or not inputs <= known:
-            raise DataError(
-                f"{path} takes {sorted(inputs)} and gives {outputs}: a {kind} model that takes "
-                f"{sorted(known)} and gives {self._output(kind)} is needed"
+                f"{graph.path} takes {sorted(graph.inputs)} and gives {graph.outputs}: a {kind} "
+                f"model that takes {sorted(known)} and gives {self._output(kind)} is needed"
             )
-        return session
+        return graph

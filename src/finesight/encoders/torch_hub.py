@@ -16,7 +16,7 @@ from torch import Tensor
 
 from finesight.encoders.base import grid_of, warn_of_long_texts
 from finesight.encoders.preprocessing import Preprocessing
-from finesight.errors import DataError, MissingDependencyError
+from finesight.errors import DataError, need
 from finesight.scoring.similarity import normalise
 from finesight.types import Float32, UInt8
 
@@ -171,13 +171,8 @@ class OpenClipEncoder:
     """
 
     def __init__(self, name: str, fit: str = "squash", device: str | None = None) -> None:
-        try:
-            import open_clip
-        except (ImportError, RuntimeError) as error:  # RuntimeError: torchvision does not fit torch
-            raise MissingDependencyError(
-                f"OpenCLIP cannot be imported ({error}): pip install 'finesight[open-clip]', with "
-                "a torchvision that fits your torch"
-            ) from error
+        fits = ", with a torchvision that fits your torch"
+        open_clip = need("open_clip", "OpenCLIP cannot be imported", "open-clip", fits)
         architecture, _, weights = name.partition("/")
         try:
             model, _, _ = open_clip.create_model_and_transforms(architecture, weights)
@@ -284,13 +279,7 @@ def _last_features(output: Any) -> Tensor:
 
 
 def _transformers() -> Any:
-    try:
-        import transformers
-    except ImportError as error:
-        raise MissingDependencyError(
-            "PyTorch checkpoints need transformers: pip install 'finesight[torch]'"
-        ) from error
-    return transformers
+    return need("transformers", "PyTorch checkpoints need transformers", "torch")
 
 
 @contextlib.contextmanager

@@ -7,13 +7,12 @@ its regions is all that is needed to look for an item in it.
 """
 
 import json
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import onnxruntime as ort
 
 from finesight.errors import DataError
+from finesight.graphs import Graph
 from finesight.types import Float32
 
 ITEM_HEAD = "onnx/item_head.onnx"
@@ -27,7 +26,7 @@ class ItemHead:
     """Region embeddings (n, d) → item embeddings (n, e); its graph is read on first use."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self._graph = Graph(path)
 
     @staticmethod
     def open(bundle: Path) -> "ItemHead | None":
@@ -52,30 +51,18 @@ class ItemHead:
             raise DataError(f"{file} is missing: train the item head again or copy the whole model")
         return ItemHead(file)
 
-    @cached_property
-    def _session(self) -> ort.InferenceSession:
-        options = ort.SessionOptions()
-        options.log_severity_level = 3
-        options.intra_op_num_threads = 1  # small products, and no thread that spins beside others
-        try:
-            return ort.InferenceSession(str(self.path), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime's errors have no common class
-            raise DataError(
-                f"{self.path} is not a readable item head: train or export it again"
-            ) from error
-
     def __call__(self, regions: Float32) -> Float32:
         """Return the item embeddings (n, e) of region embeddings (n, d), of length 1.
 
         Raises DataError for a graph that cannot be read, or one made for another width d.
         """
         regions = np.asarray(regions, np.float32)
-        wanted = self._session.get_inputs()[0].shape[-1]
+        wanted = self._graph.inputs["regions"].shape[-1]
         if isinstance(wanted, int) and regions.shape[-1] != wanted:
             raise DataError(
-                f"{self.path} takes embeddings of width {wanted}, and these have "
+                f"{self._graph.path} takes embeddings of width {wanted}, and these have "
                 f"{regions.shape[-1]}: use the model that the collection was indexed with"
             )
         blocks = [regions[i : i + _AT_ONCE] for i in range(0, max(len(regions), 1), _AT_ONCE)]
-        found = [self._session.run(["items"], {"regions": block})[0] for block in blocks]
+        found = [self._graph.run({"regions": block}, ["items"])[0] for block in blocks]
         return np.concatenate(found).astype(np.float32, copy=False)

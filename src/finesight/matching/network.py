@@ -5,31 +5,30 @@
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from tokenizers import Tokenizer
 
 from finesight.encoders.base import warn_of_long_texts
 from finesight.errors import DataError
+from finesight.graphs import Graph
 from finesight.types import Float32
 
 _PARTS = 2**14  # regions × words scored in one go: some tens of MiB with the widest matchers
 
 
-@dataclass(frozen=True)
 class NetworkMatcher:
     """A matcher of a bundle; its files are read on first use.
 
     graph, words, tokenizer: the files.
     """
 
-    graph: Path
-    words: Path
-    tokenizer: Path
+    def __init__(self, graph: Path, words: Path, tokenizer: Path) -> None:
+        self._graph = Graph(graph, threads=0, gpu=True)
+        self._words = Graph(words, threads=0, gpu=True)
+        self._tokenizer_file = tokenizer
 
     def scores(self, regions: Sequence[Float32], texts: Sequence[str]) -> Float32:
         """Return the scores (n, t) of images, given by their regions (p, d) each, with texts.
@@ -49,9 +48,7 @@ class NetworkMatcher:
             width = int(counts[columns].max())
             ids = np.array([tokens[i].ids[:width] for i in columns], np.int64)
             mask = np.arange(width) < counts[columns][:, None]
-            words = self._words.run(
-                None, {"input_ids": ids, "attention_mask": mask.astype(np.int64)}
-            )[0]
+            words = self._words.run({"input_ids": ids, "attention_mask": mask.astype(np.int64)})[0]
             for rows in _blocks(order, sizes, max(1, _PARTS // (width * len(columns)))):
                 block, there = _padded([regions[i] for i in rows])
                 given = {"regions": block, "there": there, "words": words, "mask": mask}
@@ -59,45 +56,24 @@ class NetworkMatcher:
         return found
 
     def _run(self, given: dict[str, np.ndarray]) -> Float32:
-        wanted = {node.name: node.shape for node in self._graph.get_inputs()}
-        width = wanted["regions"][2]
+        width = self._graph.inputs["regions"].shape[2]
         if given["regions"].shape[2] != width:
             raise DataError(
-                f"{self.graph} takes regions of {width} numbers and got "
+                f"{self._graph.path} takes regions of {width} numbers and got "
                 f"{given['regions'].shape[2]}: it belongs to another encoder"
             )
-        fed = {name: value for name, value in given.items() if name in wanted}
-        scores: Float32 = self._graph.run(None, fed)[0]
+        scores: Float32 = self._graph.run(given)[0]
         return scores
-
-    @cached_property
-    def _graph(self) -> onnxruntime.InferenceSession:
-        return _session(self.graph)
-
-    @cached_property
-    def _words(self) -> onnxruntime.InferenceSession:
-        return _session(self.words)
 
     @cached_property
     def _tokenizer(self) -> Tokenizer:
         try:
-            return Tokenizer.from_file(str(self.tokenizer))
+            return Tokenizer.from_file(str(self._tokenizer_file))
         except Exception as error:  # the Rust library raises plain Exception
             raise DataError(
-                f"{self.tokenizer} is missing or damaged ({error}): export the matcher again"
+                f"{self._tokenizer_file} is missing or damaged ({error}): download, export or "
+                "install the model again"
             ) from error
-
-
-def _session(path: Path) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    usable = onnxruntime.get_available_providers()
-    wanted = [p for p in ("CUDAExecutionProvider", "CPUExecutionProvider") if p in usable]
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=wanted)
-    except Exception as error:  # onnxruntime's errors have no common class
-        raise DataError(f"{path} is not a readable matcher: export the matcher again") from error
 
 
 def _blocks(order: np.ndarray, sizes: np.ndarray, most: int) -> Sequence[np.ndarray]:

@@ -1,7 +1,6 @@
 """Models: an encoder with its way of looking and prompting, found by name."""
 
 import hashlib
-import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,7 +9,7 @@ from pathlib import Path
 from finesight.encoders import Encoder
 from finesight.encoders.dense import DenseTower, open_tower
 from finesight.encoders.onnx import PRECISIONS, OnnxEncoder
-from finesight.errors import DataError, InputError, MissingDependencyError
+from finesight.errors import DataError, InputError, need
 from finesight.fusion import TRAINING_FREE, Fusion, NetworkFusion, TextHead, salient_clusters
 from finesight.matching import NetworkMatcher
 from finesight.matching.item_head import ItemHead
@@ -302,8 +301,4 @@ def _open_clip(source: str) -> Model:
 
 
 def _need_torch(why: str) -> None:
-    if importlib.util.find_spec("torch") is None:
-        raise MissingDependencyError(
-            f"{why}: pip install 'finesight[torch]', or take a model in the ONNX layout, such as "
-            f"{DEFAULT}"
-        )
+    need("torch", why, "torch", f", or take a model in the ONNX layout, such as {DEFAULT}")

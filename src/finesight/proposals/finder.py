@@ -1,15 +1,13 @@
 """Says where something is in an image, from the graph `onnx/objectness.onnx` of a bundle."""
 
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from PIL import Image
 
 from finesight.boxes import ScoredBoxes
-from finesight.encoders.dense import open_graph
 from finesight.encoders.preprocessing import Preprocessing
+from finesight.graphs import Graph
 from finesight.types import Float32
 
 OBJECTNESS = "onnx/objectness.onnx"
@@ -30,6 +28,7 @@ class Finder:
         self.preprocessing = preprocessing
         self.cost = cost
         self.version = version
+        self._graph = Graph(directory / OBJECTNESS)
 
     def forward_passes(self, canvas: int) -> float:
         """What a look at a canvas of so many pixels a side costs, in encodings of one crop."""
@@ -39,11 +38,7 @@ class Finder:
         """Return where in an RGB image something may be: one guess for each cell of the canvas."""
         pixels = np.asarray(image.resize((canvas, canvas), self.preprocessing.resample))
         given = {"pixel_values": self.preprocessing.tensor(pixels[None])}
-        return read_scored_boxes(self._graph.run(None, given)[0][0])
-
-    @cached_property
-    def _graph(self) -> onnxruntime.InferenceSession:
-        return open_graph(self.directory / OBJECTNESS)
+        return read_scored_boxes(self._graph.run(given)[0][0])
 
 
 def read_scored_boxes(said: Float32) -> ScoredBoxes:

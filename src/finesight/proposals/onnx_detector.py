@@ -8,16 +8,17 @@ padded square, and `objectness_logits` (1, n).
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from PIL import Image
 
 from finesight.boxes import OVERLAP, ScoredBoxes
 from finesight.encoders.preprocessing import Preprocessing
 from finesight.errors import DataError
+from finesight.graphs import Graph
 from finesight.images.open import Picture
 from finesight.types import Float32
 
 MODEL = "onnx/detector.onnx"
+_OUTPUTS = ["pred_boxes", "objectness_logits"]
 
 
 class OnnxDetector:
@@ -29,19 +30,11 @@ class OnnxDetector:
 
     def __init__(self, directory: Path) -> None:
         self.preprocessing = Preprocessing.read(directory / "preprocessor_config.json")
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        try:
-            self._session = onnxruntime.InferenceSession(
-                directory / MODEL, options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # ONNX Runtime has no common class for what can go wrong
-            raise DataError(f"{directory / MODEL} is damaged: export the detector again") from error
-        names = {output.name for output in self._session.get_outputs()}
-        if not {"pred_boxes", "objectness_logits"} <= names:
+        self._graph = Graph(directory / MODEL, threads=0)
+        if not {*_OUTPUTS} <= {*self._graph.outputs}:
             raise DataError(
-                f"{directory / MODEL} gives {', '.join(sorted(names))}: a detector gives "
-                "pred_boxes and objectness_logits"
+                f"{directory / MODEL} gives {', '.join(sorted(self._graph.outputs))}: a detector "
+                f"gives {' and '.join(_OUTPUTS)}"
             )
 
     def detect(self, picture: Picture) -> ScoredBoxes:
@@ -52,9 +45,7 @@ class OnnxDetector:
 
     def run(self, pixels: Float32) -> tuple[Float32, Float32]:
         """Return the boxes (n, 4) in the padded square and scores (n,) of one input."""
-        boxes, logits = self._session.run(
-            ["pred_boxes", "objectness_logits"], {self._session.get_inputs()[0].name: pixels}
-        )
+        boxes, logits = self._graph.run({"pixel_values": pixels}, _OUTPUTS)
         return boxes[0], sigmoid(logits[0])
 
 

@@ -166,7 +166,7 @@ def _copy_fusion(model: Model, folder: Path) -> None:
         return
     source = json.loads((model.directory / MANIFEST).read_text(encoding="utf-8"))
     file = source["fusions"][source["fusion"]]["file"]
-    shutil.copy(model.fusion.path, folder / file)
+    shutil.copy(model.directory / file, folder / file)
     provenance = source["provenance"].get("fusion", {})
     add_fusion(folder, source["fusion"], file, model.vectors, provenance)
 
@@ -185,12 +185,12 @@ def _copy_objectness(model: Model, folder: Path) -> None:
 def _copy_dense(model: Model, folder: Path) -> DenseEntry | None:
     """Take over the graphs with which a bundle reads many windows out of one canvas."""
     tower = model.capabilities.dense
-    if isinstance(tower, PooledTower):
+    if isinstance(tower, PooledTower) and model.directory:
         for file in (MAP, HEAD):
-            shutil.copy(tower.directory / file, folder / file)
+            shutil.copy(model.directory / file, folder / file)
         return DenseEntry(tower.stride, POOLED)
-    if isinstance(tower, TokenTower):
-        shutil.copy(tower.directory / REGIONS, folder / REGIONS)
+    if isinstance(tower, TokenTower) and model.directory:
+        shutil.copy(model.directory / REGIONS, folder / REGIONS)
         return DenseEntry(tower.stride, TOKENS)
     return None
 

@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 import torch
 from tokenizers import Tokenizer
 from torch import nn
 
 from finesight.encoders import dense as dense_files
 from finesight.errors import FinesightError
+from finesight.graphs import Graph
 from finesight.research.networks.small_clip import ImageTower, SmallClip
 from finesight.research.training.encoder.augmentation import MEAN, STD
 from finesight.research.training.encoder.weights import save_weights
@@ -154,8 +154,7 @@ def export_regions(module: nn.Module, inputs: dict[str, torch.Tensor], path: Pat
 def _agreement(module: nn.Module, inputs: dict[str, torch.Tensor], path: Path) -> float:
     with torch.inference_mode():
         ours = module(*inputs.values()).numpy()
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    theirs = session.run(None, {name: value.numpy() for name, value in inputs.items()})[0]
+    theirs = Graph(path).run({name: value.numpy() for name, value in inputs.items()})[0]
     norms = np.linalg.norm(ours, axis=1) * np.linalg.norm(theirs, axis=1)
     return float(((ours * theirs).sum(axis=1) / norms).min())
 

@@ -13,7 +13,7 @@ pytest.importorskip("onnxscript", reason="exporting needs onnxscript")
 from finesight import load_model  # noqa: E402
 from finesight.boxes import suppress  # noqa: E402
 from finesight.cli.app import app  # noqa: E402
-from finesight.encoders.dense import HEAD, MAP, DenseEntry  # noqa: E402
+from finesight.encoders.dense import HEAD, MAP, DenseEntry, PooledTower  # noqa: E402
 from finesight.errors import DataError, InputError  # noqa: E402
 from finesight.images.open import Picture  # noqa: E402
 from finesight.models.bundle import add_objectness, write_manifest  # noqa: E402
@@ -158,7 +158,7 @@ def test_windows_of_the_map_are_what_crops_give(bundle):
     assert len(boxes) == len(embeddings) == 16
     part = maps[0][:, 2:5, 5:8]
     pooled = (part.mean(axis=(1, 2)) + part.max(axis=(1, 2)))[None]
-    expected = dense._head.run(None, {"pooled": pooled})[0][0]
+    expected = dense._head.run({"pooled": pooled})[0][0]
     row = [i for i, box in enumerate(boxes) if np.allclose(box, [5 / 8, 2 / 8, 1, 5 / 8])]
     np.testing.assert_allclose(embeddings[row[0]], expected / np.linalg.norm(expected), atol=1e-5)
 
@@ -215,11 +215,10 @@ def test_what_cannot_be_taught_or_told_is_refused(bundle, taught, tmp_path, colo
         parse_proposer("objects96x5at40", Capabilities(objects=taught[0].capabilities.objects))
     for file in (MAP, HEAD):
         assert (bundle / file).is_file()
-    broken = load_model(str(bundle)).capabilities.dense
-    broken.directory = tmp_path
-    with pytest.raises(DataError, match="missing or damaged"):
+    broken = PooledTower(tmp_path, load_model(str(bundle)).encoder.preprocessing, 8)
+    with pytest.raises(DataError, match="is missing: download, export or install"):
         broken.maps(np.zeros((1, 64, 64, 3), np.uint8))
-    with pytest.raises(DataError, match="missing or damaged"):
+    with pytest.raises(DataError, match="is missing: download, export or install"):
         Finder(tmp_path, broken.preprocessing, COST).detect(Image.new("RGB", (9, 9)), 96)
 
 

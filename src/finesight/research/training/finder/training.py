@@ -16,6 +16,7 @@ from torch import Tensor
 from finesight.encoders import Preprocessing
 from finesight.encoders.onnx import OnnxEncoder, tower_files
 from finesight.errors import FinesightError, InputError
+from finesight.graphs import Graph
 from finesight.images.open import decode_image
 from finesight.proposals.finder import OBJECTNESS
 from finesight.research.datasets import LabelledImage
@@ -104,16 +105,13 @@ def train_objectness(
 
 def export_objectness(network: Objectness, directory: Path) -> None:
     """Write a trained network into a bundle; raises FinesightError where the runtimes disagree."""
-    import onnxruntime
-
     path = directory / OBJECTNESS
     network = copy.deepcopy(network).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     pixels = torch.rand(2, 3, 96, 96, generator=torch.Generator().manual_seed(0))
     axes = {0: ANY, 2: ANY, 3: ANY}
     export_graph(network, {"pixel_values": pixels}, axes, ["objectness"], path)
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     other = pixels[:1, :, :64, :32].contiguous()
-    theirs = session.run(None, {"pixel_values": other.numpy()})[0]
+    theirs = Graph(path).run({"pixel_values": other.numpy()})[0]
     with torch.inference_mode():
         apart = float(np.abs(network(other).numpy() - theirs).max())
     if apart > LARGEST_DIFFERENCE:
