@@ -18,12 +18,12 @@ import time
 import zipfile
 from pathlib import Path
 
-import lance
 import numpy as np
 from PIL import Image, ImageDraw
 
 from finesight import Collection, load_model
 from finesight.store.schema import unpack
+from finesight.store.table import ImageTable
 
 BATCH = 64  # images a commit
 INDEX = [sys.executable, "-m", "finesight", "index", "--model", "mini", "--regions", "grid2"]
@@ -104,7 +104,7 @@ def _time(command: list[str]) -> float:
 def _version(collection: Path) -> int:
     """Return the number of commits so far."""
     opened = Collection.open(collection)
-    return int(opened._table().version) if opened.exists else 0
+    return opened._table().version if opened.exists else 0
 
 
 def _paint(folder: Path, numbers: range, chance: random.Random) -> None:
@@ -172,7 +172,7 @@ class Reader(threading.Thread):
         if not opened.exists:
             return
         only_batches = self.only_batches
-        rows = opened._table().to_table(columns=["id", "path", "sha256"])
+        rows = opened._table().read(["id", "path", "sha256"])
         count = rows.num_rows
         for column in ("id", "path"):
             if len(set(rows[column].to_pylist())) != count:
@@ -203,9 +203,9 @@ def differences(first: Path, second: Path) -> list[str]:
     return wrong + [f"skipped in one only: {item}" for item in skipped[0] ^ skipped[1]]
 
 
-def _rows(table: lance.LanceDataset) -> dict[str, tuple]:
+def _rows(table: ImageTable) -> dict[str, tuple]:
     """Return plain columns, boxes, regions and fused vectors by path; fail for one path twice."""
-    rows = table.to_table()
+    rows = table.read()
     plain = rows.select(
         ["path", "sha256", "size", "mtime_ns", "width", "height", "looked", "pixels"]
     ).to_pylist()

@@ -31,6 +31,7 @@ from finesight.search.encode import QueryVectors
 from finesight.search.items import rank_items
 from finesight.store.schema import lists, table_schema
 from finesight.store.snapshot import Snapshot
+from finesight.store.table import ImageTable
 from finesight.store.upkeep import keep_fast
 
 SAMPLE = Path(__file__).parent.parent / "data" / "sample" / "images"
@@ -130,7 +131,7 @@ def write(place: Path, seen: np.ndarray, options: argparse.Namespace) -> None:
         shutil.rmtree(place)  # of a run that was stopped
     started = time.perf_counter()
     reader = pa.RecordBatchReader.from_batches(schema, rows())
-    keep_fast(lance.write_dataset(reader, str(place)), "bench")
+    keep_fast(ImageTable(lance.write_dataset(reader, str(place))), "bench")
     (place / "ready").touch()
     print(f"built in {time.perf_counter() - started:.0f} s", flush=True)
 
@@ -139,11 +140,11 @@ def run(
     model: Model, head: ItemHead, place: Path, photos: list[Path], options: argparse.Namespace
 ) -> None:
     """Time both ways, query by query."""
-    snapshot = Snapshot(lance.dataset(str(place)), "bench")
+    snapshot = Snapshot(ImageTable.open(place), "bench")
     gallery = np.concatenate(
         [
             head(np.stack([np.array(r[0], np.float32) for r in batch["regions"].to_pylist()]))
-            for batch in snapshot.dataset.to_batches(columns=["regions"], batch_size=BLOCK)
+            for batch in snapshot.table.batches(["regions"], rows=BLOCK)
         ]
     )
     print(

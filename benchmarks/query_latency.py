@@ -222,12 +222,11 @@ def by_finesight(folder: Path, each: int) -> tuple[Find, list[int], int]:
 
     The regions of an image are its fused vectors, so that exact scores mean the same for all ways.
     """
-    import lance
-
     from finesight.search.encode import QueryVectors
     from finesight.search.ranking import search_table
     from finesight.search.tune import tune
     from finesight.store.snapshot import FLAT, Snapshot
+    from finesight.store.table import ImageTable
     from finesight.store.upkeep import keep_fast
     from finesight.store.vector_index import index_path
 
@@ -240,8 +239,8 @@ def by_finesight(folder: Path, each: int) -> tuple[Find, list[int], int]:
         keep_fast(table, "bench")
         built.write_text(str(time.perf_counter() - start))
     aim = aim_of(len(stored))
-    tune(Snapshot(lance.dataset(str(place)), "bench"), np.load(folder / "texts.npy")[TEXTS:], aim)
-    snapshot = Snapshot(lance.dataset(str(place)), "bench")
+    tune(Snapshot(ImageTable.open(place), "bench"), np.load(folder / "texts.npy")[TEXTS:], aim)
+    snapshot = Snapshot(ImageTable.open(place), "bench")
     size = disk_bytes(index_path(place)) if len(stored) > FLAT else stored.nbytes
 
     def find(query: np.ndarray, setting: int) -> np.ndarray:
@@ -258,6 +257,7 @@ def write_collection(place: Path, vectors: np.ndarray, each: int, regions: int |
     import pyarrow as pa
 
     from finesight.store.schema import lists, table_schema
+    from finesight.store.table import ImageTable
 
     rng = np.random.default_rng(3)
     schema = table_schema(WIDTH)
@@ -294,7 +294,7 @@ def write_collection(place: Path, vectors: np.ndarray, each: int, regions: int |
             yield pa.RecordBatch.from_arrays(arrays, schema=schema)
 
     reader = pa.RecordBatchReader.from_batches(schema, rows())
-    return lance.write_dataset(reader, str(place), mode="overwrite")
+    return ImageTable(lance.write_dataset(reader, str(place), mode="overwrite"))
 
 
 def disk_bytes(place: Path) -> int:
@@ -382,7 +382,7 @@ def whole_search(folder: Path) -> dict[str, dict[str, float]]:
     from finesight.search.encode import QueryVectors
     from finesight.search.ranking import search_table
     from finesight.store.snapshot import Snapshot
-    from finesight.store.storage import Storage, rewrite
+    from finesight.store.storage import Storage
 
     world = World()
     vectors = world.images(np.random.default_rng(4), 8 * 1000).astype(np.float16)
@@ -391,8 +391,8 @@ def whole_search(folder: Path) -> dict[str, dict[str, float]]:
     found = {}
     for kind in ("float16", "int8"):
         if kind != "float16":
-            rewrite(table, Storage(kind))
-        snapshot = Snapshot(type(table)(table.uri))
+            table.store_as(Storage(kind))
+        snapshot = Snapshot(table.newest())
         times = []
         for text in texts:
             asked = QueryVectors(text[None], np.ones(1, np.float32), ("text",), (False,))

@@ -22,7 +22,6 @@ from finesight import Collection
 from finesight.queries.grammar import take_apart
 from finesight.research.metrics import auroc, expected_calibration_error
 from finesight.scoring.calibration import Background, Curve, fit_curve
-from finesight.store.rows import insert_rows
 from finesight.store.schema import Record
 from finesight.types import Float32, ImageVectors
 
@@ -305,7 +304,7 @@ def _print_cost(seen: SeenSet, options: argparse.Namespace) -> None:
         collection = Collection.open(folder, seen.model)
         collection._create(options.regions, seen.model.vectors)
         records = [_record(seen, image, Path(folder)) for image in range(seen.count)]
-        insert_rows(collection._table(), records, seen.model.encoder.width)
+        collection._table().insert(records)
         texts = [f"{color} {name}" for color in ("red", "blue") for name in seen.scenes.classes]
         start = time.perf_counter()
         calibrator = seen.judged_with(seen.model.background)

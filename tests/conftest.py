@@ -11,7 +11,6 @@ from finesight.collection import Collection
 from finesight.encoders import Preprocessing
 from finesight.models import Model
 from finesight.scoring.similarity import normalise
-from finesight.store.rows import insert_rows
 from finesight.store.schema import Record
 from finesight.types import ImageVectors
 
@@ -84,7 +83,7 @@ def make_table(directory, model, rng, images=40, most=6, names="{:03d}.png"):
         name = hashlib.sha256(str(path).encode()).hexdigest()[:16]
         records.append(Record(name, path, digest, 1, 1, 10, 10, "cc5", seen, fused))
         embeddings[path.name] = regions
-    insert_rows(collection._table(), records, 8)
+    collection._table().insert(records)
     return embeddings
 
 
@@ -126,7 +125,7 @@ def rows(tmp_path):
     """A function that returns columns of the collection's rows by path's name."""
 
     def read(collection, *columns):
-        table = collection._table().to_table(columns=["path", *columns])
+        table = collection._table().read(["path", *columns])
         return {row.pop("path"): row for row in table.to_pylist()}
 
     return read

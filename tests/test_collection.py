@@ -291,7 +291,7 @@ def test_older_collections_learn_dates_from_the_files(tmp_path, color_model):
     reopened = Collection.open(tmp_path / "c", color_model)
     reopened.add([tmp_path / "p"])
     assert color_model.encoder.encoded == encoded
-    rows = reopened._table().to_table(columns=["taken", "camera"]).to_pylist()
+    rows = reopened._table().read(["taken", "camera"]).to_pylist()
     assert {"taken": datetime(2019, 7, 31, 23, 59, 58), "camera": "Camera One"} in rows
     assert {"taken": None, "camera": None} in rows
 
@@ -307,7 +307,7 @@ def test_a_very_large_image_is_looked_at_in_tiles(tmp_path, color_model, monkeyp
     assert x0 <= 122 / 300 <= x1
     assert y0 <= 102 / 300 <= y1
     assert x1 - x0 < 0.1  # smaller than any region of the whole image
-    row = collection._table().to_table(columns=["regions", "fused"]).to_pylist()[0]
+    row = collection._table().read(["regions", "fused"]).to_pylist()[0]
     assert len(row["regions"]) == 39 * 37
     assert len(row["fused"]) == 2 * 3  # two for each run of 512 regions
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import filelock
-import lance
 
 from finesight.errors import DataError, InputError
 from finesight.images.open import MAX_PIXELS
@@ -41,7 +40,6 @@ from finesight.search.items import check_item_query, rank_items
 from finesight.search.ranking import Ranked, rank, rank_anew, rank_with_words, search_table
 from finesight.search.rerank import TOP, Reranking, sentence_of
 from finesight.store.calibration import calibration_file, load_calibrator
-from finesight.store.conditions import condition
 from finesight.store.manifest import (
     FORMAT,
     VERSION,
@@ -49,11 +47,10 @@ from finesight.store.manifest import (
     read_settings,
     write_settings,
 )
-from finesight.store.migration import add_details, fuse_anew
-from finesight.store.rows import tidy
-from finesight.store.schema import table_schema
+from finesight.store.migration import add_details, fuse_again
 from finesight.store.snapshot import Snapshot
 from finesight.store.storage import Storage
+from finesight.store.table import ImageTable
 from finesight.types import Hit, Query, Skipped
 
 # What only writers need is imported where it is used: a search starts faster without.
@@ -119,11 +116,11 @@ class Collection:
     def storage(self) -> Storage:
         """How the regions of the images are kept."""
         self._need()
-        return Storage.of(self._table())
+        return self._table().storage
 
     def __len__(self) -> int:
         """Return the number of images."""
-        return int(self._table().count_rows()) if self.exists else 0
+        return self._table().count() if self.exists else 0
 
     def add(
         self,
@@ -186,12 +183,12 @@ class Collection:
         from finesight.store.ledger import Ledger
         from finesight.store.upkeep import keep_fast
 
-        adding = Adding(self._table, Ledger(self.directory), way, progress)
+        adding = Adding(self._table(), Ledger(self.directory), way, progress)
         report = adding.run(findings, prune)
         if report.indexed or report.moved or report.removed:
             keep_fast(self._table(), self._made_of)
-            keep_calibrated(self._table(), self.model, self._made_of, self.directory)
-            tidy(self._table())
+            keep_calibrated(self._table().dataset, self.model, self._made_of, self.directory)
+            self._table().tidy()
         return report
 
     @contextmanager
@@ -282,11 +279,13 @@ class Collection:
             raw = any(Path(path).suffix.lower() in RAW_SUFFIXES for path in wanted)
             way = Way(other, target["regions"], target["vectors"], sys.maxsize, raw)
             report, missing = build_beside(
-                wanted, lambda: self._table(target["table"]), Ledger(self.directory), way, progress
+                wanted, self._table(target["table"]), Ledger(self.directory), way, progress
             )
             keep_fast(self._table(target["table"]), _of_what(target))
-            keep_calibrated(self._table(target["table"]), other, _of_what(target), self.directory)
-            tidy(self._table(target["table"]))
+            keep_calibrated(
+                self._table(target["table"]).dataset, other, _of_what(target), self.directory
+            )
+            self._table(target["table"]).tidy()
             switched = without_missing or not missing
             if switched:
                 self._settings = activate(self._settings, other.fingerprint)
@@ -400,7 +399,7 @@ class Collection:
                 f"{self.directory} keeps no fused vectors yet: index its images again, which adds "
                 "them without looking"
             )
-        allowed = condition(snapshot.dataset, where, Filters(path=path), lambda: snapshot.root)
+        allowed = snapshot.condition(where, Filters(path=path))
         calibrator, together = snapshot.calibrator, None
         if calibrator is None and min_relevance > 0:
             raise InputError(
@@ -482,7 +481,6 @@ class Collection:
         say: is told of what may take minutes.
         """
         from finesight.search.tune import Optimized, some_texts, tune, two_stage_recall
-        from finesight.store.storage import rewrite
         from finesight.store.upkeep import keep_fast
 
         if not self.exists or not len(self):
@@ -490,10 +488,12 @@ class Collection:
         with self._writing():
             if storage is not None and storage != self.storage:
                 say(f"keeping the regions of {len(self):,} images anew")
-                rewrite(self._table(), storage)
+                self._table().store_as(storage)
             keep_fast(self._table(), self._made_of, say)
-            tidy(self._table())
-            keep_calibrated(self._table(), self.model, self._made_of, self.directory, anew=True)
+            self._table().tidy()
+            keep_calibrated(
+                self._table().dataset, self.model, self._made_of, self.directory, anew=True
+            )
             self._snapshot = None
             snapshot = self._latest()
             asked = list(texts or some_texts(snapshot.dataset))
@@ -522,9 +522,7 @@ class Collection:
 
         self._need()
         table = self._table()
-        return read_rows(
-            table, columns, condition(table, where, Filters(path=path), lambda: self._latest().root)
-        )
+        return read_rows(table, columns, self._latest().condition(where, Filters(path=path)))
 
     def export_vectors(
         self,
@@ -543,12 +541,8 @@ class Collection:
         self._need()
         table = self._table()
         file = Path(out).expanduser()
-        return exporting.export_vectors(
-            table,
-            file,
-            vectors,
-            condition(table, where, Filters(path=path), lambda: self._latest().root),
-        )
+        allowed = self._latest().condition(where, Filters(path=path))
+        return exporting.export_vectors(table, file, vectors, allowed)
 
     def status(self) -> dict[str, Any]:
         """Return what the collection holds: images, regions, model and format version."""
@@ -579,20 +573,14 @@ class Collection:
         """Return what the settings say of each model's table, the active one's first."""
         return [self._settings, *self._settings.get("others", {}).values()]
 
-    def table(self) -> lance.LanceDataset:
-        """Return the images as they stand: a snapshot that later writes do not change."""
+    def table(self) -> ImageTable:
+        """Return the images as they stand: a version that later writes do not change."""
         self._need()
-        return self._latest().dataset
+        return self._latest().table
 
-    def _table(self, name: str | None = None) -> lance.LanceDataset:
+    def _table(self, name: str | None = None) -> ImageTable:
         """Open the newest version of the active table, or of another one."""
-        path = self.directory / (name or self._settings["table"])
-        try:
-            return lance.dataset(str(path))
-        except (ValueError, OSError) as error:
-            raise DataError(
-                f"the table {path} is missing or damaged: remove {self.directory} and index again"
-            ) from error
+        return ImageTable.open(self.directory / (name or self._settings["table"]))
 
     def _latest(self) -> Snapshot:
         """Return the table as it is now, with what earlier searches read into memory."""
@@ -603,7 +591,7 @@ class Collection:
                     raise _other_model(self.directory, settings, self._given)
                 self.__dict__.pop("model", None)
             self._settings, self._snapshot = settings, None
-        if self._snapshot is None or not self._snapshot.is_latest:
+        if self._snapshot is None or not self._snapshot.table.is_newest:
             calibrator = load_calibrator(calibration_file(self.directory, self._fingerprint))
             self._snapshot = Snapshot(self._table(), self._made_of, calibrator)
         return self._snapshot
@@ -621,14 +609,14 @@ class Collection:
         wanted = {"fusion": self.model.fusion_name, "vectors": vectors, "version": VERSION}
         wanted["own_space"] = self.model.text_head is not None
         table = self._table()
-        there = "fused" in table.schema.names
+        there = "fused" in table.columns
         if there and all(self._settings.get(key) == value for key, value in wanted.items()):
             return
         if self._settings["version"] < VERSION:
             add_details(table)
         fusion = (self._settings.get("fusion"), self._settings.get("vectors"))
         if not there or fusion != (self.model.fusion_name, vectors):
-            fuse_anew(
+            fuse_again(
                 self._table(),
                 lambda seen: fuse(self.model, seen, vectors),
                 self.model.encoder.width,
@@ -658,10 +646,8 @@ class Collection:
     def _new_table(self, model: Model, regions: str, vectors: int) -> dict[str, Any]:
         """Make an empty table for a model; return what the settings are to say of it."""
         name = f"images-{model.fingerprint}.lance"
-        path = self.directory / name
         # A table without a file that names it is what a killed first run left behind.
-        mode = "overwrite" if path.exists() else "create"
-        lance.write_dataset(table_schema(model.encoder.width).empty_table(), str(path), mode=mode)
+        ImageTable.create(self.directory / name, model.encoder.width)
         return {
             "table": name,
             "regions": regions,

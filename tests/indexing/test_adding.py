@@ -344,7 +344,7 @@ def test_a_folder_of_coco_brings_captions_and_categories(coco, store, rows):
     }
     assert (second["caption"], json.loads(second["metadata"])) == (None, {"id": 2, "license": 3})
     query = "json_array_contains(metadata, '$.categories', 'mug')"
-    assert store._table().count_rows(query) == 1
+    assert store._table().count(query) == 1
 
 
 def test_changed_annotations_reach_images_that_are_there(coco, store, color_model, rows):
@@ -390,7 +390,7 @@ def test_a_table_of_metadata_in_the_folder(folder, store, rows, name, content):
     found = rows(store, "caption", "metadata")
     row = found[str(folder.resolve() / "red.png")]
     assert (row["caption"], json.loads(row["metadata"])) == ("a red spot", {"year": "2019"})
-    assert store._table().count_rows("json_get_string(metadata, 'year') = '2019'") == 1
+    assert store._table().count("json_get_string(metadata, 'year') = '2019'") == 1
     assert sum(row["caption"] is not None for row in found.values()) == 1
 
 
@@ -405,8 +405,8 @@ def test_date_and_camera_are_kept_and_can_be_filtered_by(tmp_path, store, rows):
     assert with_exif == {"taken": datetime(2019, 7, 31, 23, 59, 58), "camera": "Canon EOS R5"}
     assert without == {"taken": None, "camera": None}
     for text in ("camera = 'Canon EOS R5'", "taken < timestamp '2020-01-01'", "width = 200"):
-        assert store._table().count_rows(text) >= 1
-    assert store._table().count_rows("taken >= timestamp '2019-08-01 00:00:00'") == 0
+        assert store._table().count(text) >= 1
+    assert store._table().count("taken >= timestamp '2019-08-01 00:00:00'") == 0
 
 
 def test_removing(folder, store, tmp_path):
@@ -427,11 +427,11 @@ def test_removing(folder, store, tmp_path):
 
 def test_many_small_commits_are_joined(tmp_path, store, monkeypatch):
     monkeypatch.setattr(adding, "_COMMIT", 1)
-    monkeypatch.setattr("finesight.store.rows._FILES", 4)
+    monkeypatch.setattr("finesight.store.table._FILES", 4)
     for number in range(8):
         spotted(tmp_path / "p" / f"{number}.png", "red", spot=10 + number)
     store.add([tmp_path / "p"])
-    assert len(store._table().get_fragments()) == 1
+    assert len(store._table().dataset.get_fragments()) == 1
     assert len(store) == 8
     assert store.add([tmp_path / "p"]).unchanged == 8
 
@@ -440,11 +440,11 @@ def test_what_only_old_versions_hold_is_deleted(tmp_path, folder, store, monkeyp
     store.add([folder])
     spotted(folder / "one.png", "red", spot=50)
     store.add([folder])
-    before = {version["version"] for version in store._table().versions()}
+    before = {version["version"] for version in store._table().dataset.versions()}
     assert len(before) > 2
-    monkeypatch.setattr("finesight.store.rows._KEPT", timedelta(0))
+    monkeypatch.setattr("finesight.store.table._KEPT", timedelta(0))
     spotted(folder / "two.png", "red", spot=60)
     store.add([folder])
-    after = {version["version"] for version in store._table().versions()}
+    after = {version["version"] for version in store._table().dataset.versions()}
     assert not before & after
     assert len(store.search("red", k=9)) == 5

@@ -59,7 +59,7 @@ def test_a_pixel_that_the_model_does_not_see(pictures, store):
     image.save(pictures / "other.png")
     image.save(pictures / "other.bmp")
     store.add([pictures])
-    rows = store.table().to_table(columns=["path", "pixels"]).to_pydict()
+    rows = store.table().read(["path", "pixels"]).to_pydict()
     names = ("large.png", "large.bmp", "other.png", "other.bmp")
     seen = {key for path, key in zip(*rows.values(), strict=True) if path.endswith(names)}
     assert len(seen) == 1  # so it was worth a test

@@ -12,7 +12,6 @@ from finesight.models import Model
 from finesight.scoring.similarity import normalise
 from finesight.search.calibrate import relevant_hits
 from finesight.store.calibration import calibration_file, load_calibrator
-from finesight.store.rows import insert_rows
 from finesight.store.schema import Record
 from finesight.types import Hit, ImageVectors, Part, Query
 
@@ -67,7 +66,7 @@ def add_scenes(collection, scenes, start=0):
         name = hashlib.sha256(str(number).encode()).hexdigest()
         path = collection.directory / f"{number:04}.png"
         records.append(Record(name[:16], path, name, 1, 1, 100, 100, "cc5", seen, embeddings[:3]))
-    insert_rows(collection._table(), records, 16)
+    collection._table().insert(records)
 
 
 LEFT, RIGHT = (0.1, 0.4, 0.3, 0.6), (0.7, 0.4, 0.9, 0.6)

@@ -50,7 +50,7 @@ def test_an_index_is_tuned_until_texts_find_enough(tmp_path, random_model, few):
 
 def test_the_exact_best_equal_a_loop(tmp_path, random_model):
     embeddings = make_table(tmp_path / "c", random_model, np.random.default_rng(0), 30)
-    table = Collection.open(tmp_path / "c", random_model)._table()
+    table = Collection.open(tmp_path / "c", random_model)._table().dataset
     queries = random_model.encoder.encode_texts(["a", "b"])
     names = table.to_table(columns=["path"], with_row_id=True).to_pylist()
     name_of = {row["_rowid"]: row["path"].rpartition("/")[2] for row in names}

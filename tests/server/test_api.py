@@ -224,7 +224,7 @@ def test_what_is_indexed_meanwhile_is_found(served, spots, collection):
 def test_what_left_the_collection_is_not_served(served, collection):
     (hit,) = served.search(text="red", k=1)["hits"]
     assert served.ask(f"/images/{hit['id']}").status == 200
-    collection.table().delete(f"id = '{hit['id']}'")
+    collection.table().delete([hit["id"]])
     assert served.ask(f"/images/{hit['id']}").status == 404
     assert served.ask("/status").json()["images"] == 5
 

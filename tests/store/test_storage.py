@@ -11,7 +11,7 @@ from finesight.store.storage import Storage, distinct_regions
 
 
 def stored(collection):
-    return collection._table().to_table().combine_chunks()
+    return collection._table().read().combine_chunks()
 
 
 def test_int8_keeps_the_ranking_and_half_the_bytes(tmp_path, random_model):
@@ -76,7 +76,7 @@ def test_there_and_back(tmp_path, random_model):
 
 def test_a_reader_of_the_old_form_is_not_disturbed(tmp_path, random_model):
     make_table(tmp_path / "c", random_model, np.random.default_rng(0), 30)
-    reader = lance.dataset(Collection.open(tmp_path / "c", random_model)._table().uri)
+    reader = lance.dataset(Collection.open(tmp_path / "c", random_model)._table().path)
     before = reader.to_table(columns=["regions"])
     Collection.open(tmp_path / "c", random_model).optimize(["a"], storage=Storage("int8"))
     assert reader.to_table(columns=["regions"]) == before

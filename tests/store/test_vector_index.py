@@ -73,7 +73,7 @@ def test_what_the_index_lacks_is_scanned(tmp_path, random_model, few):
 def test_changed_and_removed_images_leave_the_index(tmp_path, random_model, few):
     collection = made(tmp_path, random_model)
     make_table(tmp_path / "c", random_model, np.random.default_rng(5), 50, 2)  # other content
-    collection._table().delete("path LIKE '%/59_.png'")
+    collection._table().dataset.delete("path LIKE '%/59_.png'")
     before = collection._latest().indexed
     assert (images_of(before), len(before.rest.counts)) == (540, 50)
     assert recall(collection) > 0.8

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-import lance
 import pyarrow as pa
 
 from finesight.annotations.notes import Note, Notes, note_of_sidecars
@@ -30,8 +29,8 @@ from finesight.indexing.walking import Findings
 from finesight.models import Model
 from finesight.store.known import Known, is_gone
 from finesight.store.ledger import Entry, Ledger
-from finesight.store.rows import delete_rows, find_content, insert_rows, update_rows
 from finesight.store.schema import Record
+from finesight.store.table import ImageTable
 from finesight.types import Found, Skipped
 
 _COMMIT = 64  # images a commit: what a kill can cost at most
@@ -67,16 +66,16 @@ class Adding:
 
     def __init__(
         self,
-        open_table: Callable[[], lance.LanceDataset],
+        table: ImageTable,
         ledger: Ledger,
         way: Way,
         progress: Callable[[int, int], None] = lambda done, total: None,
         rows: Mapping[str, tuple[str, Note]] | None = None,
     ) -> None:
         """Begin a run. rows: ids and notes by path, where these images alone are to be added."""
-        self._open, self._ledger, self._way, self._progress = open_table, ledger, way, progress
+        self._table, self._ledger, self._way, self._progress = table, ledger, way, progress
         self._rows = rows
-        self._known = Known(open_table(), way.looked)
+        self._known = Known(table, way.looked)
         self._ids = set(self._known.ids)
         self._notes = Notes({path: note for path, (_, note) in (rows or {}).items()})
         self._met: set[str] = set()  # paths that are there, below the given folders
@@ -116,7 +115,7 @@ class Adding:
         self._describe_anew(changed)
         gone = self._gone(findings.roots)
         if prune:
-            delete_rows(self._open(), [self._known.ids[place] for place in gone])
+            self._table.delete([self._known.ids[place] for place in gone])
         return IndexReport(
             self._indexed,
             self._unchanged,
@@ -294,7 +293,7 @@ class Adding:
         for record in self._batch.new:
             if record.sha256 == digest:
                 return record
-        return find_content(self._open(), digest, self._way.looked)
+        return self._table.newest().find_content(digest, self._way.looked)
 
     def _id(self, path: Path) -> str:
         """Return the id of a path: its row's, or a new one; ids of moved rows went with them."""
@@ -322,10 +321,10 @@ class Adding:
         found = [record.path for record in batch.new] + [moved.path for _, moved in batch.moved]
         self._ledger.drop(found)
         if batch.new:
-            insert_rows(self._open(), batch.new, self._way.model.encoder.width)
+            self._table.insert(batch.new)
         if batch.moved:
-            update_rows(self._open(), _places(batch.moved))
-        delete_rows(self._open(), batch.broken)
+            self._table.update(_places(batch.moved))
+        self._table.delete(batch.broken)
         done = [entry for given, entry in self._finished if given <= self._taken]
         self._finished = [item for item in self._finished if item[0] > self._taken]
         self._ledger.write([*batch.entries, *done])
@@ -333,7 +332,7 @@ class Adding:
     def _describe_anew(self, changed: list[Found]) -> None:
         """Give the images that were there what changed annotations say of them."""
         if changed:
-            describe_anew(self._open(), self._notes)
+            describe_anew(self._table.newest(), self._notes)
             self._ledger.write([Entry(found, self._way.tried) for found in changed])
 
     def _gone(self, roots: list[Path]) -> list[int]:
@@ -393,17 +392,16 @@ def _places(moved: list[tuple[str, Found]]) -> pa.Table:
     )
 
 
-def describe_anew(table: lance.LanceDataset, notes: Notes) -> None:
+def describe_anew(table: ImageTable, notes: Notes) -> None:
     """Give the rows of which notes say something else what they say, in one commit."""
     changed = []
-    rows = table.to_table(columns=["id", "path", "caption", "metadata"]).to_pylist()
+    rows = table.read(["id", "path", "caption", "metadata"]).to_pylist()
     for row in rows:
         note = notes.of(Path(row["path"]))
         stored = Note(row["caption"], json.loads(row["metadata"] or "{}"))
         if note not in (Note(), stored):
             changed.append((row["id"], note))
-    update_rows(
-        table,
+    table.update(
         pa.table(
             {
                 "id": pa.array([id_ for id_, _ in changed], pa.string()),

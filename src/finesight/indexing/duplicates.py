@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import lance
 import numpy as np
 import xxhash
 
@@ -14,6 +13,7 @@ from finesight.images.raw import SUFFIXES as RAW_SUFFIXES
 from finesight.images.raw import NoPreviewError, read_preview
 from finesight.proposals.geometry.tiles import is_large
 from finesight.scoring.similarity import normalise
+from finesight.store.table import ImageTable
 from finesight.types import Float32
 
 _ROWS = 2048  # compared with all others at a time
@@ -34,7 +34,7 @@ class Duplicates:
 
 
 def find_duplicates(
-    table: lance.LanceDataset,
+    table: ImageTable,
     near: float | None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Duplicates]:
@@ -45,7 +45,7 @@ def find_duplicates(
     compared once. Files that looked the same are read again; one that is gone has no pixels.
     """
     columns = ["path", "sha256", "pixels", "width", "height"]
-    rows = table.to_table(columns=columns).to_pydict()
+    rows = table.read(columns).to_pydict()
     paths = [Path(path) for path in rows["path"]]
     alike: dict[str, list[int]] = {}
     for place, digest in enumerate(rows["sha256"]):
@@ -114,13 +114,13 @@ def _group(
 
 
 def _near(
-    table: lance.LanceDataset,
+    table: ImageTable,
     paths: list[Path],
     places: list[int],
     near: float,
     progress: Callable[[int, int], None],
 ) -> list[Duplicates]:
-    whole = table.to_table(columns=["whole"])["whole"].combine_chunks()
+    whole = table.read(["whole"])["whole"].combine_chunks()
     flat = whole.flatten().to_numpy(zero_copy_only=False)
     # Stored in float16, whose rounding changes their lengths.
     vectors = normalise(flat.reshape(len(whole), -1)[places].astype(np.float32))

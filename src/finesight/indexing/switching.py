@@ -4,24 +4,22 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import lance
-
 from finesight.annotations.notes import Note, Notes
 from finesight.images.archives import containing
 from finesight.indexing.adding import Adding, Way, describe_anew
 from finesight.indexing.reports import IndexReport
 from finesight.indexing.walking import Findings
 from finesight.store.ledger import Ledger
-from finesight.store.rows import delete_rows
+from finesight.store.table import ImageTable
 from finesight.types import Found
 
 Rows = dict[str, tuple[str, Note]]
 """By path: an image's id, and what is known of it beside its pixels."""
 
 
-def rows_of(table: lance.LanceDataset) -> Rows:
+def rows_of(table: ImageTable) -> Rows:
     """Return id and note of every image of a table."""
-    rows = table.to_table(columns=["id", "path", "caption", "metadata"]).to_pylist()
+    rows = table.read(["id", "path", "caption", "metadata"]).to_pylist()
     return {
         row["path"]: (row["id"], Note(row["caption"], json.loads(row["metadata"] or "{}")))
         for row in rows
@@ -30,7 +28,7 @@ def rows_of(table: lance.LanceDataset) -> Rows:
 
 def build_beside(
     wanted: Rows,
-    open_table: Callable[[], lance.LanceDataset],
+    table: ImageTable,
     ledger: Ledger,
     way: Way,
     progress: Callable[[int, int], None],
@@ -40,11 +38,11 @@ def build_beside(
     Images are looked at where their files are new to the table or changed since; a file that
     cannot be read any more is missing.
     """
-    adding = Adding(open_table, ledger, way, progress, wanted)
+    adding = Adding(table, ledger, way, progress, wanted)
     report = adding.run(_findings(wanted))
-    there = rows_of(open_table())
-    delete_rows(open_table(), [id_ for path, (id_, _) in there.items() if path not in wanted])
-    describe_anew(open_table(), Notes({path: note for path, (_, note) in wanted.items()}))
+    there = rows_of(table.newest())
+    table.delete([id_ for path, (id_, _) in there.items() if path not in wanted])
+    describe_anew(table.newest(), Notes({path: note for path, (_, note) in wanted.items()}))
     return report, sorted(path for path in wanted if path not in there)
 
 

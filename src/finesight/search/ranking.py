@@ -110,7 +110,7 @@ def rank_with_words(
     sum is the score.
     """
     count = candidates(k)
-    named = find_words(snapshot.dataset, query.text, count, where)
+    named = find_words(snapshot.table, query.text, count, where)
     chosen = _chosen(snapshot, query, count, rank_by, where)
     seen = best_of(snapshot, query, count, rank_by, chosen)
     missing = sorted({row_id for row_id, _ in named} - {row.row_id for row in seen})

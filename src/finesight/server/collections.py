@@ -149,7 +149,7 @@ class ServedCollection:
                     self._version = table.version
                 if id_ in self._rows:
                     return self._rows[id_]
-            found = table.to_table(columns=_COLUMNS, filter=f"id = '{id_}'", limit=1).to_pylist()
+            found = table.read(_COLUMNS, f"id = '{id_}'", limit=1).to_pylist()
             if found:
                 self.remember(image_row(found[0]))
                 return image_row(found[0])
@@ -163,7 +163,7 @@ class ServedCollection:
         with self._lock:
             if self._outlined is not None and self._outlined[0] == table.version:
                 return self._outlined[1]
-        outline = outline_of(table.to_table(columns=["path"])["path"].to_pylist())
+        outline = outline_of(table.read(["path"])["path"].to_pylist())
         with self._lock:
             self._outlined = (table.version, outline)
         return outline

@@ -178,19 +178,16 @@ def _hit(hit: Hit, outline: Outline, whole_ranks: dict[str, int]) -> HitAnswer:
 def list_images(served: ServedCollection, listing: Listing) -> ImagesAnswer:
     """Return images that meet the filters, in the table's order."""
     from finesight.queries.filters import Filters as QueryFilters
-    from finesight.store.conditions import condition
 
     if not served.collection().exists:
         return ImagesAnswer(images=[], offset=listing.offset, more=False)
     outline = served.outline()
     table = served.collection().table()
-    where = condition(
-        table, condition_of(listing, outline), QueryFilters(path=listing.path), lambda: outline.root
+    where = table.condition(
+        condition_of(listing, outline), QueryFilters(path=listing.path), lambda: outline.root
     )
     columns = ["id", "path", "width", "height"]
-    found = table.to_table(
-        columns=columns, filter=where, limit=listing.k + 1, offset=listing.offset
-    )
+    found = table.read(columns, where, limit=listing.k + 1, offset=listing.offset)
     rows = [image_row(row) for row in found.to_pylist()]
     for row in rows:
         served.remember(row)

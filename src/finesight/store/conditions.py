@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import PurePosixPath
 
-import lance
 import pyarrow as pa
 
 from finesight.errors import InputError
@@ -22,25 +21,31 @@ _SHAPES = {
 }
 
 
+Count = Callable[[str], int]
+"""How many images of a table meet a condition; fails for one that the table cannot answer."""
+
+
 def condition(
-    dataset: lance.LanceDataset,
+    schema: pa.Schema,
+    count: Count,
     where: str | None = None,
     filters: Filters = NO_FILTERS,
     root: Callable[[], str] = lambda: "",
 ) -> str | None:
     """Return one condition of a filter in SQL and of structured filters; None for neither.
 
-    where: as in SQL's WHERE, such as "width > 1000 AND path LIKE '%beach%'"; root: gives the folder
-    that all images share, below which paths are meant.
+    schema, count: of the table it is for, which tries it; where: as in SQL's WHERE, such as
+    "width > 1000 AND path LIKE '%beach%'"; root: gives the folder that all images share, below
+    which paths are meant.
     Raises InputError for one that the collection cannot answer, with the columns there are.
     """
     conditions = []
     if where is not None:
-        conditions.append(f"({_checked(dataset, where)})")
+        conditions.append(f"({_checked(schema, count, where)})")
     if filters.path is not None:
         glob = path_condition(filters.path, root())
         try:
-            _try(dataset, glob)
+            _try(count, glob)
         except ValueError as error:
             raise InputError(
                 f"the path glob {filters.path!r} cannot be read: check its [ and ]"
@@ -109,15 +114,15 @@ def _translated(piece: str) -> str:
     return re.escape(piece)
 
 
-def _checked(dataset: lance.LanceDataset, where: str) -> str:
+def _checked(schema: pa.Schema, count: Count, where: str) -> str:
     if not where.strip():
         raise InputError("the filter is empty: write, for example, width > 1000")
     try:
         if re.search(r"[;$?]|--|/\*", _QUOTED.sub("", where)):
             raise ValueError("one condition is allowed, without ; $ ? and comments")
-        _try(dataset, where)
+        _try(count, where)
     except ValueError as error:
-        columns = ", ".join(field.name for field in dataset.schema if _is_plain(field.type))
+        columns = ", ".join(field.name for field in schema if _is_plain(field.type))
         raise InputError(
             f"the filter {where!r} cannot be used ({_reason(error)}): compare the columns "
             f"{columns} as in SQL, for example \"width > 1000 AND path LIKE '%beach%'\""
@@ -125,10 +130,10 @@ def _checked(dataset: lance.LanceDataset, where: str) -> str:
     return where
 
 
-def _try(dataset: lance.LanceDataset, where: str) -> None:
+def _try(count: Count, where: str) -> None:
     """Run a condition on all rows; raises ValueError where that fails."""
     try:
-        dataset.count_rows(filter=where)
+        count(where)
     except (ValueError, OSError, RuntimeError, NotImplementedError) as error:
         raise ValueError(str(error)) from error
 

@@ -2,15 +2,15 @@
 
 import zipfile
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
 
-import lance
 import numpy as np
 import pyarrow as pa
 
 from finesight.errors import InputError
+from finesight.files import atomic
 from finesight.store.schema import lists, unpack, unpack_whole
+from finesight.store.table import ImageTable
 from finesight.types import WHOLE
 
 VECTORS = ("fused", "regions", "whole")
@@ -18,37 +18,33 @@ VECTORS = ("fused", "regions", "whole")
 
 ENDINGS = (".parquet", ".npz")
 
-_BATCH = 256
-
 
 def read_rows(
-    dataset: lance.LanceDataset, columns: Sequence[str] | None, where: str | None
+    table: ImageTable, columns: Sequence[str] | None, where: str | None
 ) -> pa.RecordBatchReader:
     """Return images as Arrow, batch by batch; vectors come in float16 and of length 1.
 
     columns: all where not given. Raises InputError, with the columns there are, for another one.
     """
-    there = dataset.schema.names
+    there = table.columns
     wanted = list(columns) if columns is not None else there
     if unknown := [name for name in wanted if name not in there]:
         raise InputError(
             f"the collection has no column {', '.join(unknown)}: choose of {', '.join(there)}"
         )
-    fields = [_readable(dataset.schema.field(name)) for name in wanted]
+    fields = [_readable(table.schema.field(name)) for name in wanted]
     schema = pa.schema(fields)
 
     def batches() -> Iterator[pa.RecordBatch]:
-        scanned = dataset.to_batches(columns=wanted, filter=where, batch_size=_BATCH)
-        for batch in scanned:
-            if batch.num_rows:
-                arrays = [_read(batch[field.name]).cast(field.type) for field in fields]
-                yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+        for batch in table.batches(wanted, where):
+            arrays = [_read(batch[field.name]).cast(field.type) for field in fields]
+            yield pa.RecordBatch.from_arrays(arrays, schema=schema)
 
     return pa.RecordBatchReader.from_batches(schema, batches())
 
 
 def export_vectors(
-    dataset: lance.LanceDataset, out: Path, vectors: str, where: str | None = None
+    table: ImageTable, out: Path, vectors: str, where: str | None = None
 ) -> tuple[int, int]:
     """Write one row a vector to a file, seen whole or not; returns (images, vectors).
 
@@ -61,19 +57,15 @@ def export_vectors(
         raise InputError(f"export one of {', '.join(VECTORS)}, got {vectors!r}")
     if out.suffix.lower() not in ENDINGS:
         raise InputError(f"{out}: name a file that ends with {' or '.join(ENDINGS)}")
-    if vectors not in dataset.schema.names:
+    if vectors not in table.columns:
         raise InputError(f"the collection has no {vectors} vectors yet: index its images again")
     write = _write_parquet if out.suffix.lower() == ".parquet" else _write_npz
-    temporary = out.with_name(out.name + ".new")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        counts = write(dataset, temporary, vectors, where)
-        temporary.replace(out)
+        with atomic(out) as unfinished:
+            return write(table, unfinished, vectors, where)
     except OSError as error:
-        with suppress(OSError):
-            temporary.unlink()
         raise InputError(f"cannot write {out}: {error.strerror or error}") from error
-    return counts
 
 
 def _readable(field: pa.Field) -> pa.Field:
@@ -93,13 +85,11 @@ def _read(column: pa.Array) -> pa.Array:
 
 
 def _parts(
-    dataset: lance.LanceDataset, vectors: str, where: str | None
+    table: ImageTable, vectors: str, where: str | None
 ) -> Iterator[tuple[list[str], list[str], np.ndarray, np.ndarray, np.ndarray]]:
     """Yield ids, paths and counts of images (m,), and vectors (n, d) and boxes (n, 4) of these."""
     columns = ["id", "path", vectors, *(["boxes"] if vectors == "regions" else [])]
-    for batch in dataset.to_batches(columns=columns, filter=where, batch_size=_BATCH):
-        if batch.num_rows == 0:
-            continue
+    for batch in table.batches(columns, where):
         if vectors == "whole":
             rows, counts = unpack_whole(batch["whole"]), np.ones(batch.num_rows, int)
         else:
@@ -112,41 +102,37 @@ def _parts(
 
 
 def _write_parquet(
-    dataset: lance.LanceDataset, out: Path, vectors: str, where: str | None
+    table: ImageTable, out: Path, vectors: str, where: str | None
 ) -> tuple[int, int]:
     import pyarrow.parquet as pq  # only this needs it
 
-    width = dataset.schema.field("whole").type.list_size
     edges = ("x0", "y0", "x1", "y1")
     schema = pa.schema(
         [
             pa.field("id", pa.string()),
             pa.field("path", pa.string()),
             *(pa.field(edge, pa.float32()) for edge in edges),
-            pa.field("vector", pa.list_(pa.float32(), width)),
+            pa.field("vector", pa.list_(pa.float32(), table.width)),
         ]
     )
     images = total = 0
     with pq.ParquetWriter(out, schema) as writer:
-        for ids, paths, counts, rows, boxes in _parts(dataset, vectors, where):
+        for ids, paths, counts, rows, boxes in _parts(table, vectors, where):
             flat = pa.array(rows.astype(np.float32).ravel())
             columns = {
                 "id": np.repeat(np.array(ids, object), counts),
                 "path": np.repeat(np.array(paths, object), counts),
                 **dict(zip(edges, boxes.T, strict=True)),
-                "vector": pa.FixedSizeListArray.from_arrays(flat, width),
+                "vector": pa.FixedSizeListArray.from_arrays(flat, table.width),
             }
             writer.write_table(pa.table(columns, schema=schema))
             images, total = images + len(ids), total + len(rows)
     return images, total
 
 
-def _write_npz(
-    dataset: lance.LanceDataset, out: Path, vectors: str, where: str | None
-) -> tuple[int, int]:
+def _write_npz(table: ImageTable, out: Path, vectors: str, where: str | None) -> tuple[int, int]:
     """Write the vectors as they are read: they may be more than the memory holds."""
-    width = dataset.schema.field("whole").type.list_size
-    column = dataset.to_batches(columns=[vectors], filter=where, batch_size=_BATCH)
+    column = table.batches([vectors], where)
     single = vectors == "whole"
     total = sum(batch.num_rows if single else len(batch[vectors].flatten()) for batch in column)
     ids: list[str] = []
@@ -154,9 +140,9 @@ def _write_npz(
     image, boxes = [np.zeros(0, np.int64)], [np.zeros((0, 4), np.float32)]
     with zipfile.ZipFile(out, "w") as archive:
         with archive.open("vectors.npy", "w", force_zip64=True) as file:
-            header = {"descr": "<f2", "fortran_order": False, "shape": (total, width)}
+            header = {"descr": "<f2", "fortran_order": False, "shape": (total, table.width)}
             np.lib.format.write_array_header_1_0(file, header)
-            for new_ids, new_paths, counts, rows, places in _parts(dataset, vectors, where):
+            for new_ids, new_paths, counts, rows, places in _parts(table, vectors, where):
                 file.write(np.ascontiguousarray(rows).astype("<f2", copy=False).tobytes())
                 image.append(np.repeat(np.arange(len(new_ids)) + len(ids), counts))
                 boxes.append(places)

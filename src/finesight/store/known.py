@@ -6,13 +6,12 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 
-import lance
 import numpy as np
 
 from finesight.images.archives import SUFFIXES as ARCHIVES
 from finesight.images.archives import containing
-from finesight.store.rows import to_record
-from finesight.store.schema import Record
+from finesight.store.schema import Record, to_record
+from finesight.store.table import ImageTable
 from finesight.types import Found
 
 _IN_ARCHIVE = re.compile(f"({'|'.join(map(re.escape, ARCHIVES))})(?=[/\\\\])", re.IGNORECASE)
@@ -21,9 +20,9 @@ _IN_ARCHIVE = re.compile(f"({'|'.join(map(re.escape, ARCHIVES))})(?=[/\\\\])", r
 class Known:
     """The rows of one version of a table; they stay readable while newer ones are written."""
 
-    def __init__(self, table: lance.LanceDataset, looked: str) -> None:
+    def __init__(self, table: ImageTable, looked: str) -> None:
         self._table = table
-        rows = table.to_table(columns=["path", "id", "size", "mtime_ns", "looked"])
+        rows = table.read(["path", "id", "size", "mtime_ns", "looked"])
         self.paths: list[str] = rows["path"].to_pylist()
         self.ids: list[str] = rows["id"].to_pylist()
         self._size = rows["size"].to_numpy()
@@ -45,7 +44,7 @@ class Known:
     def by_content(self) -> dict[str, list[int]]:
         """The places of the rows that were looked at in the same way, by sha256."""
         places: dict[str, list[int]] = {}
-        for i, digest in enumerate(self._table.to_table(columns=["sha256"])["sha256"].to_pylist()):
+        for i, digest in enumerate(self._table.read(["sha256"])["sha256"].to_pylist()):
             if self._alike[i]:
                 places.setdefault(digest, []).append(i)
         return places

@@ -12,6 +12,7 @@ from pathlib import Path
 import lance
 import pyarrow as pa
 
+from finesight.store.conditions import one_of
 from finesight.types import Found, Skipped
 
 TABLE = "ledger.lance"
@@ -111,7 +112,7 @@ class Ledger:
         names = [name for name in given if name in self._entries]
         for start in range(0, len(names), _AT_ONCE):
             part = names[start : start + _AT_ONCE]
-            lance.dataset(self._path).delete(f"path IN ({', '.join(map(quoted, part))})")
+            lance.dataset(self._path).delete(one_of("path", part))
         for name in names:
             del self._entries[name]
 
@@ -119,8 +120,3 @@ class Ledger:
 def _name(path: Path) -> str:
     """Return a path as text, also where its bytes are not UTF-8."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
-
-
-def quoted(text: str) -> str:
-    """Return a text as a literal of a filter."""
-    return "'" + text.replace("'", "''") + "'"

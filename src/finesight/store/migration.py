@@ -11,34 +11,33 @@ import pyarrow as pa
 
 from finesight.images.open import Header, ImageError, read_header
 from finesight.store.schema import DETAILS, fused_field, lists, unpack
+from finesight.store.table import ImageTable
 from finesight.types import Float32, ImageVectors
 
-_BATCH = 256  # rows read at a time
 _IN_HEADERS = ("taken", "camera")
 
 Fuse = Callable[[ImageVectors], Float32]
 """From what was seen in an image to its fused vectors (k, d)."""
 
 
-def add_details(table: lance.LanceDataset) -> None:
+def add_details(table: ImageTable) -> None:
     """Add the columns that version 3 brought, where a table lacks them.
 
     What unchanged files say of themselves is read from their headers; the rest stays empty.
     """
-    missing = [field for field in DETAILS if field.name not in table.schema.names]
+    missing = [field for field in DETAILS if field.name not in table.columns]
     if missing:
-        table.add_columns(pa.schema(missing))
+        table.dataset.add_columns(pa.schema(missing))
     schema = pa.schema([pa.field("id", pa.string()), *(DETAILS.field(n) for n in _IN_HEADERS)])
 
     def batches() -> Iterator[pa.RecordBatch]:
         columns = ["id", "path", "size", "mtime_ns"]
-        for batch in table.to_batches(columns=columns, batch_size=_BATCH):
+        for batch in table.batches(columns):
             headers = [(row["id"], _header(row)) for row in batch.to_pylist()]
             rows = [{"id": id_, "taken": h.taken, "camera": h.camera} for id_, h in headers if h]
             yield pa.RecordBatch.from_pylist(rows, schema=schema)
 
-    reader = pa.RecordBatchReader.from_batches(schema, batches())
-    table.merge_insert("id").when_matched_update_all().execute(reader)
+    table.update(pa.RecordBatchReader.from_batches(schema, batches()))
 
 
 def _header(row: dict[str, Any]) -> Header | None:
@@ -53,30 +52,27 @@ def _header(row: dict[str, Any]) -> Header | None:
     return None
 
 
-def fuse_anew(table: lance.LanceDataset, fuse: Fuse, width: int) -> None:
+def fuse_again(table: ImageTable, fuse: Fuse, width: int) -> None:
     """Give every row the vectors of a fusion, in one commit: readers see the old or the new ones.
 
     fuse: from what was seen in an image to its vectors; width: the embeddings' d.
     """
     schema = pa.schema([pa.field("id", pa.string()), fused_field(width)])
-    if "fused" not in table.schema.names:  # version 1 kept none
+    if "fused" not in table.columns:  # version 1 kept none
 
         @lance.batch_udf(output_schema=pa.schema([schema.field("fused")]))
         def first(batch: pa.RecordBatch) -> pa.RecordBatch:
             return pa.RecordBatch.from_arrays([_fused(batch, fuse, width)], ["fused"])
 
-        table.add_columns(first, read_columns=["boxes", "regions"])
+        table.dataset.add_columns(first, read_columns=["boxes", "regions"])
         return
 
     def batches() -> Iterator[pa.RecordBatch]:
-        columns = ["id", "boxes", "regions"]
-        for batch in table.to_batches(columns=columns, batch_size=_BATCH):
-            if batch.num_rows:
-                fused = _fused(batch, fuse, width)
-                yield pa.RecordBatch.from_arrays([batch["id"], fused], schema=schema)
+        for batch in table.batches(["id", "boxes", "regions"]):
+            fused = _fused(batch, fuse, width)
+            yield pa.RecordBatch.from_arrays([batch["id"], fused], schema=schema)
 
-    reader = pa.RecordBatchReader.from_batches(schema, batches())
-    table.merge_insert("id").when_matched_update_all().execute(reader)
+    table.update(pa.RecordBatchReader.from_batches(schema, batches()))
 
 
 def _fused(batch: pa.RecordBatch, fuse: Fuse, width: int) -> pa.Array:

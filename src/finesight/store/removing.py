@@ -6,23 +6,21 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import lance
-
 from finesight.images.archives import containing
 from finesight.store.ledger import Ledger
-from finesight.store.rows import delete_rows
+from finesight.store.table import ImageTable
 
 
-def remove_rows(table: lance.LanceDataset, given: Sequence[Path | str]) -> int:
+def remove_rows(table: ImageTable, given: Sequence[Path | str]) -> int:
     """Remove the images that are given, lie below a given folder, or match a given pattern."""
-    rows = table.to_table(columns=["id", "path"])
+    rows = table.read(["id", "path"])
     wanted = _Wanted(given)
     found = [
         id_
         for id_, path in zip(rows["id"].to_pylist(), rows["path"].to_pylist(), strict=True)
         if wanted.match(path)
     ]
-    delete_rows(table, found)
+    table.delete(found)
     return len(found)
 
 

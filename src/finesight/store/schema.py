@@ -1,6 +1,6 @@
 """What a collection keeps of an image: one row of a Lance table a path."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -79,7 +79,7 @@ def fused_field(width: int) -> pa.Field:
     return pa.field("fused", pa.list_(pa.list_(pa.float16(), width)))
 
 
-def to_table(records: Sequence[Record], width: int) -> pa.Table:
+def to_arrow(records: Sequence[Record], width: int) -> pa.Table:
     """Return records as an Arrow table of `table_schema(width)`."""
     schema = table_schema(width)
     vectors = [record.vectors for record in records]
@@ -95,6 +95,17 @@ def to_table(records: Sequence[Record], width: int) -> pa.Table:
         values = [getattr(record, name) for record in records]
         columns[name] = pa.array(values, schema.field(name).type)
     return pa.table({name: columns[name] for name in schema.names}, schema=schema)
+
+
+def to_record(rows: pa.Table) -> Record:
+    """Return the first row of a table as a record."""
+    row = rows.drop_columns(["whole", "regions", "boxes", "fused"]).to_pylist()[0]
+    embeddings, boxes, fused = (
+        unpack(rows[name].combine_chunks())[0] for name in ("regions", "boxes", "fused")
+    )
+    row["path"] = Path(row["path"])
+    vectors = ImageVectors(boxes, embeddings.astype(np.float32))
+    return Record(**row, vectors=vectors, fused=fused.astype(np.float32))
 
 
 def lists(parts: list[np.ndarray]) -> pa.Array:
@@ -126,9 +137,3 @@ def unpack_whole(column: pa.FixedSizeListArray) -> np.ndarray:
     """Return the vectors (n, d) of a column with one an image."""
     flat = column.flatten().to_numpy(zero_copy_only=False)
     return flat.reshape(len(column), column.type.list_size)
-
-
-def rows_condition(row_ids: Iterable[int]) -> str:
-    """Return the SQL condition that a row is one of some; Lance reads no others."""
-    ids = ", ".join(str(int(each)) for each in row_ids)
-    return f"_rowid IN ({ids})" if ids else "false"

@@ -5,7 +5,6 @@ import threading
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any, TypeVar
 
 import lance
@@ -13,10 +12,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from finesight.queries.filters import NO_FILTERS, Filters
 from finesight.scoring.similarity import cosines
 from finesight.store.calibration import Calibrator
-from finesight.store.schema import rows_condition, unpack_stored
+from finesight.store.conditions import one_of
+from finesight.store.schema import unpack_stored
+from finesight.store.table import ImageTable
 from finesight.store.vector_index import (
+    PARTITIONS_ASKED,
     Owners,
     asked_of,
     image_keys,
@@ -24,6 +27,7 @@ from finesight.store.vector_index import (
     nearest,
     open_index,
     owners,
+    partitions_of,
 )
 from finesight.types import Float32
 
@@ -79,23 +83,36 @@ class IndexedVectors:
     rest: FlatVectors
     asked: int
 
-    def nearest(self, query: Float32, count: int) -> np.ndarray:
-        """Return the row ids of the images of the `count` nearest vectors, roughly, in order."""
-        return self.owners.of(nearest(self.vectors, query, count, self.asked))
+    @property
+    def partitions(self) -> int:
+        """How many partitions there are."""
+        return partitions_of(self.vectors.count_rows())
+
+    def nearest(self, query: Float32, count: int, asked: int | None = None) -> np.ndarray:
+        """Return the row ids of the images of the `count` nearest vectors, roughly, in order.
+
+        asked: look into so many partitions, instead of as many as was set.
+        """
+        return self.owners.of(nearest(self.vectors, query, count, asked or self.asked))
+
+    def ask(self, partitions: int) -> None:
+        """Have later searches look into so many partitions."""
+        self.vectors.update_config({PARTITIONS_ASKED: str(partitions)})
 
 
 class Snapshot:
-    """One version of a table, safe for several threads.
+    """One version of a table as searches read it, safe for several threads.
 
-    dataset: the table; it stays as it is, whatever is written meanwhile. made_of: what its fused
-    vectors are, by which their index is known; calibrator: calibrates its hits, where that is
-    known.
+    table: the images; whatever is written meanwhile, they stay as they are. Rows are read from it
+    with `read` and `batches`, counted with `count`; what is kept in memory comes from here.
+    made_of: what its fused vectors are, by which their index is known; calibrator: calibrates its
+    hits, where that is known.
     """
 
     def __init__(
-        self, dataset: lance.LanceDataset, made_of: str = "", calibrator: Calibrator | None = None
+        self, table: ImageTable, made_of: str = "", calibrator: Calibrator | None = None
     ) -> None:
-        self.dataset = dataset
+        self.table = table
         self.made_of = made_of
         self.calibrator = calibrator
         self._lock = threading.Lock()
@@ -103,14 +120,14 @@ class Snapshot:
         self._made: dict[Hashable, Any] = {}
 
     @property
-    def is_latest(self) -> bool:
-        """Whether nothing was written since."""
-        return bool(self.dataset.latest_version == self.dataset.version)
+    def dataset(self) -> lance.LanceDataset:
+        """Lance's own view of the table."""
+        return self.table.dataset
 
     @cached_property
     def images(self) -> int:
         """The number of images."""
-        return int(self.dataset.count_rows())
+        return self.table.count()
 
     @cached_property
     def root(self) -> str:
@@ -120,15 +137,22 @@ class Snapshot:
         folders = [os.path.dirname(path) for path in ends.values() if path]  # noqa: PTH120
         return os.path.commonpath(folders) if folders else ""
 
+    def condition(self, where: str | None = None, filters: Filters = NO_FILTERS) -> str | None:
+        """Return one condition of a filter in SQL and structured ones; None where there is neither.
+
+        Paths are meant below `root`. Raises InputError for what the table cannot answer.
+        """
+        return self.table.condition(where, filters, lambda: self.root)
+
     @cached_property
     def has_fused(self) -> bool:
         """Whether fused vectors are kept; the first version of collections had none."""
-        return "fused" in self.dataset.schema.names
+        return "fused" in self.table.columns
 
     @cached_property
     def vectors(self) -> int:
         """The number of fused vectors, as many for every image as the first one has."""
-        first = self.dataset.to_table(columns=["fused"], limit=1)
+        first = self.table.read(["fused"], limit=1)
         return self.images * (len(first["fused"][0]) if first.num_rows else 0)
 
     def rows(self, row_ids: Sequence[int] | np.ndarray, columns: Sequence[str]) -> pa.Table:
@@ -136,7 +160,7 @@ class Snapshot:
 
         Rows that are taken by their places come in half the time of those that meet a condition.
         """
-        return self.dataset.take(self._places(row_ids).tolist(), columns=list(columns))
+        return self.table.take(self._places(row_ids).tolist(), columns)
 
     def facts(self, row_ids: Sequence[int] | np.ndarray) -> list[dict[str, Any]]:
         """Return id, path, width and height of some images, in the order of their row ids."""
@@ -174,28 +198,27 @@ class Snapshot:
 
     @cached_property
     def _row_ids(self) -> tuple[np.ndarray, np.ndarray]:
-        ids = self.dataset.to_table(columns=[], with_row_id=True)["_rowid"].to_numpy()
+        ids = self.table.row_ids()
         return ids, np.argsort(ids, kind="stable")
 
     @cached_property
     def _facts(self) -> pa.RecordBatch:
         # Held in memory: each column that is read from disk costs a search half a millisecond.
-        found = self.dataset.to_table(columns=["id", "path", "width", "height"]).combine_chunks()
+        found = self.table.read(["id", "path", "width", "height"]).combine_chunks()
         return pa.RecordBatch.from_struct_array(found.to_struct_array().combine_chunks())
 
     @cached_property
     def _flat(self) -> FlatVectors:
-        return FlatVectors.of(self.dataset.to_table(columns=["fused"], with_row_id=True))
+        return FlatVectors.of(self.table.read(["fused"], with_row_id=True))
 
     @cached_property
     def _indexed(self) -> IndexedVectors | None:
-        vectors = open_index(index_path(Path(self.dataset.uri)), self.made_of)
+        vectors = open_index(index_path(self.table.path), self.made_of)
         if vectors is None:
             return None
-        whose, lacking = owners(vectors, image_keys(self.dataset))
+        whose, lacking = owners(vectors, image_keys(self.table))
         if len(lacking) * (self.vectors // max(self.images, 1)) > FLAT:
             return None
-        rest = self.dataset.to_table(
-            columns=["fused"], filter=rows_condition(lacking), with_row_id=True
-        )
+        lacked = one_of("_rowid", lacking.tolist())
+        rest = self.table.read(["fused"], lacked, with_row_id=True)
         return IndexedVectors(vectors, whose, FlatVectors.of(rest), asked_of(vectors))

@@ -1,10 +1,8 @@
 """How regions are kept: in float16 or int8, all of them or those that add something."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
-import lance
 import numpy as np
 import pyarrow as pa
 
@@ -17,7 +15,6 @@ KINDS = {"float16": pa.float16(), "int8": pa.int8()}
 """What the embeddings of regions can be kept as, by name."""
 
 _METADATA = b"storage"
-_BATCH = 256
 
 
 @dataclass(frozen=True)
@@ -38,10 +35,10 @@ class Storage:
             raise InputError(f"distinct is a cosine between 0.5 and 1, got {self.distinct}")
 
     @staticmethod
-    def of(dataset: lance.LanceDataset) -> "Storage":
-        """Return how a table keeps its regions."""
-        told = (dataset.schema.metadata or {}).get(_METADATA)
-        return Storage(**json.loads(told)) if told else Storage()
+    def of(schema: pa.Schema) -> "Storage":
+        """Return how a table of this schema keeps its regions."""
+        noted = (schema.metadata or {}).get(_METADATA)
+        return Storage(**json.loads(noted)) if noted else Storage()
 
     def schema(self, schema: pa.Schema) -> pa.Schema:
         """Return a table's schema with the regions as they are kept, and a note of how."""
@@ -100,15 +97,3 @@ def distinct_regions(regions: Float32, boxes: Float32, cosine: float) -> np.ndar
             keep.append(place)
             free &= near[place] < cosine
     return np.sort(np.array(keep))
-
-
-def rewrite(dataset: lance.LanceDataset, storage: Storage) -> None:
-    """Keep the regions of all rows anew, in one commit; what was left out stays left out."""
-
-    def batches() -> Iterator[pa.RecordBatch]:
-        for batch in dataset.to_batches(batch_size=_BATCH):
-            yield from storage.fit(pa.Table.from_batches([batch])).cast(schema).to_batches()
-
-    schema = storage.schema(dataset.schema)
-    reader = pa.RecordBatchReader.from_batches(schema, batches())
-    lance.write_dataset(reader, dataset.uri, mode="overwrite")

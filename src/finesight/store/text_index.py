@@ -5,12 +5,14 @@ import numpy as np
 from lance.query import MatchQuery, MultiMatchQuery
 
 from finesight.errors import InputError
+from finesight.store.table import ImageTable
 
 _COLUMNS = ("caption", "path")
 
 
-def index_words(dataset: lance.LanceDataset) -> None:
+def index_words(table: ImageTable) -> None:
     """Index the texts of a table; an index that is there takes in what is new."""
+    dataset = table.dataset
     there = _indexed(dataset)
     for column in _COLUMNS:
         if column in dataset.schema.names and column not in there:
@@ -22,20 +24,20 @@ def index_words(dataset: lance.LanceDataset) -> None:
 
 
 def find_words(
-    dataset: lance.LanceDataset, text: str, count: int, where: str | None
+    table: ImageTable, text: str, count: int, where: str | None
 ) -> list[tuple[int, str]]:
     """Return row id and path of the images whose captions and names say a text, best first.
 
     Raises InputError where the texts are not indexed yet.
     """
-    columns = [column for column in _COLUMNS if column in _indexed(dataset)]
+    columns = [column for column in _COLUMNS if column in _indexed(table.dataset)]
     if not columns:
         raise InputError(
             "captions and file names are not indexed yet: run `finesight optimize`, or index again"
         )
     one = len(columns) == 1
     query = MatchQuery(text, columns[0]) if one else MultiMatchQuery(text, columns)
-    rows = dataset.scanner(
+    rows = table.dataset.scanner(
         columns=["path", "_score"],
         full_text_query=query,
         filter=where,

@@ -1,17 +1,15 @@
 """What keeps searches fast as a collection grows: indexes in step with its rows."""
 
 from collections.abc import Callable
-from pathlib import Path
-
-import lance
 
 from finesight.store.snapshot import FLAT, Snapshot
+from finesight.store.table import ImageTable
 from finesight.store.text_index import index_words
 from finesight.store.vector_index import index_path, keep_up
 
 
 def keep_fast(
-    table: lance.LanceDataset, made_of: str, say: Callable[[str], None] = lambda message: None
+    table: ImageTable, made_of: str, say: Callable[[str], None] = lambda message: None
 ) -> None:
     """Bring the indexes of a table in step, where that is due.
 
@@ -21,4 +19,4 @@ def keep_fast(
     snapshot = Snapshot(table, made_of)
     if snapshot.has_fused and snapshot.vectors > FLAT:
         say("bringing the index over the vectors in step")
-        keep_up(table, index_path(Path(table.uri)), made_of)
+        keep_up(table, index_path(table.path), made_of)

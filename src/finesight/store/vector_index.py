@@ -14,7 +14,9 @@ import pyarrow as pa
 import pyarrow.compute
 
 from finesight.scoring.similarity import normalise
-from finesight.store.schema import rows_condition, unpack
+from finesight.store.conditions import one_of
+from finesight.store.schema import unpack
+from finesight.store.table import ImageTable
 from finesight.types import Float32
 
 PARTITIONS_ASKED = "finesight.partitions_asked"
@@ -75,9 +77,9 @@ def index_path(table: Path) -> Path:
     return table.with_name(table.name.replace("images-", "vectors-", 1))
 
 
-def image_keys(dataset: lance.LanceDataset) -> Keys:
+def image_keys(table: ImageTable) -> Keys:
     """Read the keys of all images of a table, sorted by id."""
-    rows = dataset.to_table(columns=["id", "sha256"], with_row_id=True)
+    rows = table.read(["id", "sha256"], with_row_id=True)
     ids, stamps = hex_numbers(rows["id"]), hex_numbers(rows["sha256"])
     order = np.argsort(ids)
     return Keys(ids[order], stamps[order], rows["_rowid"].to_numpy()[order])
@@ -113,7 +115,7 @@ def open_index(path: Path, made_of: str) -> lance.LanceDataset | None:
     return found if known == made_of and found.describe_indices() else None
 
 
-def keep_up(table: lance.LanceDataset, path: Path, made_of: str) -> lance.LanceDataset:
+def keep_up(table: ImageTable, path: Path, made_of: str) -> lance.LanceDataset:
     """Bring the vectors and their index in step with the images' table; returns them.
 
     New images' vectors are added and those of images that left or changed deleted; the index is
@@ -128,8 +130,7 @@ def keep_up(table: lance.LanceDataset, path: Path, made_of: str) -> lance.LanceD
         gone = kept[~np.isin(kept, pairs)]
         new = images.row_ids[~np.isin(pairs, kept)]
         for start in range(0, len(gone), 1000):
-            each = ", ".join(str(value) for value in gone["id"][start : start + 1000])
-            vectors.delete(f"image IN ({each})")
+            vectors.delete(one_of("image", gone["id"][start : start + 1000].tolist()))
         # Where an image changed, its old vectors were deleted by its id.
         if len(new):
             vectors = _write(table, path, made_of, new)
@@ -143,15 +144,14 @@ def indexed_pairs(vectors: lance.LanceDataset) -> np.ndarray:
 
 
 def _write(
-    table: lance.LanceDataset, path: Path, made_of: str, rows: np.ndarray | None
+    table: ImageTable, path: Path, made_of: str, rows: np.ndarray | None
 ) -> lance.LanceDataset:
-    """Write the vectors of some images behind the others, or of all images anew."""
-    width = table.schema.field("fused").type.value_type.list_size
+    """Write the vectors of some images behind the others, or of all images in place of them."""
     schema = pa.schema(
         [
             pa.field("image", pa.uint64()),
             pa.field("stamp", pa.uint64()),
-            pa.field("vector", pa.list_(pa.float16(), width)),
+            pa.field("vector", pa.list_(pa.float16(), table.width)),
         ],
         metadata={"made_of": made_of},
     )
@@ -161,15 +161,13 @@ def _write(
 
 
 def _batches(
-    table: lance.LanceDataset, schema: pa.Schema, rows: np.ndarray | None
+    table: ImageTable, schema: pa.Schema, rows: np.ndarray | None
 ) -> Iterator[pa.RecordBatch]:
     columns = ["id", "sha256", "fused"]
     parts = [None] if rows is None else np.array_split(rows, -(-len(rows) // _BATCH))
     for part in parts:
-        chosen = None if part is None else rows_condition(part)
-        for batch in table.to_batches(columns=columns, filter=chosen, batch_size=_BATCH):
-            if batch.num_rows == 0:
-                continue
+        chosen = None if part is None else one_of("_rowid", part.tolist())
+        for batch in table.batches(columns, chosen, rows=_BATCH):
             found, counts = unpack(batch["fused"])
             vectors = normalise(found).astype(np.float16)
             yield pa.record_batch(

@@ -92,7 +92,7 @@ def test_a_folder_of_images_becomes_a_collection_with_captions(folder, models, c
     assert result.returncode == 0, result.stderr
     made = Collection.open(folder / "c", color_model)
     made.add([pictures, out])
-    rows = made.table().to_table(columns=["path", "caption"]).to_pylist()
+    rows = made.table().read(["path", "caption"]).to_pylist()
     assert {row["caption"] for row in rows} == {
         "It is a mug. It is red.",
         "It is a car. It is blue.",
