@@ -49,7 +49,7 @@ class ColorEncoder:
 class RandomEncoder:
     """Embeds a text as a vector that its letters decide."""
 
-    preprocessing = None
+    preprocessing = ColorEncoder.preprocessing
     width = 8
 
     def reads_whole(self, text):

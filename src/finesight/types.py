@@ -1,6 +1,6 @@
 """The records that travel between rooms: small, frozen, without logic."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Union
 
@@ -30,6 +30,36 @@ class ImageVectors:
 
     boxes: Float32
     embeddings: Float32
+
+
+@dataclass(frozen=True)
+class ModelIdentity:
+    """What a model's parts are, each by a short version: what a collection was made with.
+
+    Two models with the same version of a part compute the same with it; "" is a model without it.
+    None is a version that was not recorded, by a collection of an earlier finesight.
+
+    towers: the fingerprint, which names a collection's table: tokenizer and preprocessing too;
+    fit: how regions become square. Both change every region's vector and the query's.
+    dense: the graphs that read many windows of a canvas: they give the vectors of the regions that
+    are looked at so. finder: the graph that proposes regions: it changes which are kept.
+    fusion: its name with its version: it changes the fused vectors. text_head: the space in which
+    the fused vectors are asked. background: the prompt and the texts that relevance is calibrated
+    with. Matchers and item heads are not here: they read what is kept, and nothing of theirs is.
+    """
+
+    towers: str
+    fit: str | None = None
+    dense: str | None = None
+    finder: str | None = None
+    fusion: str | None = None
+    text_head: str | None = None
+    background: str | None = None
+
+    def differs(self, other: "ModelIdentity") -> tuple[str, ...]:
+        """Return the names of the parts that differ, of those that both record, as listed above."""
+        pairs = ((f.name, {getattr(self, f.name), getattr(other, f.name)}) for f in fields(self))
+        return tuple(name for name, versions in pairs if len(versions) > 1 and None not in versions)
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,11 @@ class DenseEntry:
     stride: int
     kind: str = POOLED
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The graphs that it needs."""
+        return (MAP, HEAD) if self.kind == POOLED else (REGIONS,)
+
 
 class DenseTower(Protocol):
     """An image tower that sees many windows of a canvas at once."""
@@ -57,14 +62,17 @@ class DenseTower(Protocol):
 
 
 class _BundleTower:
-    """A tower whose graphs are a bundle's.
+    """A tower whose graphs are a bundle's; version: tells them from others.
 
     Raises DataError, when it is used, for a bundle without these graphs or a damaged one.
     """
 
-    def __init__(self, directory: Path, preprocessing: Preprocessing, stride: int) -> None:
+    def __init__(
+        self, directory: Path, preprocessing: Preprocessing, stride: int, version: str = ""
+    ) -> None:
         self.preprocessing = preprocessing
         self.stride = stride
+        self.version = version
         self._map, self._head, self._regions = (
             Graph(directory / file) for file in (MAP, HEAD, REGIONS)
         )
@@ -145,12 +153,14 @@ def windows_of_patches(across: int, cells: Sequence[int]) -> tuple[Float32, Floa
     return boxes, inside.reshape(len(corners), -1)
 
 
-def open_tower(directory: Path, preprocessing: Preprocessing, entry: DenseEntry) -> DenseTower:
+def open_tower(
+    directory: Path, preprocessing: Preprocessing, entry: DenseEntry, version: str = ""
+) -> DenseTower:
     """Return the tower that reads a bundle's canvases; raises DataError for an unknown kind."""
     if entry.kind == POOLED:
-        return PooledTower(directory, preprocessing, entry.stride)
+        return PooledTower(directory, preprocessing, entry.stride, version)
     if entry.kind == TOKENS:
-        return TokenTower(directory, preprocessing, entry.stride)
+        return TokenTower(directory, preprocessing, entry.stride, version)
     raise DataError(
         f"{directory} reads its canvases by {entry.kind!r}, which this finesight does not know: "
         "update finesight"

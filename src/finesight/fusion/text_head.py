@@ -9,9 +9,13 @@ from finesight.types import Float32
 
 
 class TextHead:
-    """A linear layer in ONNX: `text_embeds` (t, d) → `queries` (t, d), read on first use."""
+    """A linear layer in ONNX: `text_embeds` (t, d) → `queries` (t, d), read on first use.
 
-    def __init__(self, path: Path) -> None:
+    version: tells its graph from others.
+    """
+
+    def __init__(self, path: Path, version: str = "") -> None:
+        self.version = version
         self._graph = Graph(path)
 
     def __call__(self, embeddings: Float32) -> Float32:

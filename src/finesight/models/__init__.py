@@ -26,7 +26,7 @@ from finesight.models.bundle import (
 from finesight.proposals.capabilities import Capabilities
 from finesight.proposals.finder import Finder
 from finesight.queries.everyday import background_texts
-from finesight.types import Float32, ImageVectors
+from finesight.types import Float32, ImageVectors, ModelIdentity
 
 __all__ = ["BUNDLED", "DEFAULT", "Model", "load_model"]
 
@@ -113,6 +113,20 @@ class Model:
         return self.item_head
 
     @property
+    def identity(self) -> ModelIdentity:
+        """What tells it from others, part by part: what a collection is compared with."""
+        said = "\n".join((self.prompt, *self.background))
+        return ModelIdentity(
+            towers=self.fingerprint,
+            fit=self.encoder.preprocessing.fit,
+            dense=getattr(self.dense, "version", ""),
+            finder=self.objects.version if self.objects else "",
+            fusion=self.fusion_name,
+            text_head=self.text_head.version if self.text_head else "",
+            background=hashlib.sha256(said.encode()).hexdigest()[:8],
+        )
+
+    @property
     def capabilities(self) -> Capabilities:
         """What looking is given of it."""
         return Capabilities(self.encoder, self.dense, self.objects)
@@ -156,11 +170,17 @@ def load_model(source: str = DEFAULT) -> Model:
         vectors=manifest.fusion.vectors,
         directory=directory,
         effective_scale=manifest.scores.get(EFFECTIVE_SCALE, UNMEASURED_SCALE),
-        dense=open_tower(directory, encoder.preprocessing, dense) if dense else None,
+        dense=open_tower(directory, encoder.preprocessing, dense, manifest.version(dense.files))
+        if dense
+        else None,
         objects=(
             Finder(directory, encoder.preprocessing, finds.cost, finds.version) if finds else None
         ),
-        text_head=TextHead(directory / head) if (head := manifest.fusion.text_head) else None,
+        text_head=(
+            TextHead(directory / head, manifest.version([head]))
+            if (head := manifest.fusion.text_head)
+            else None
+        ),
         matchers=manifest.matchers,
         prompts=manifest.prompts,
         background=EVERYDAY

@@ -104,6 +104,11 @@ class Manifest:
     prompts: tuple[str, ...] = DEFAULT_PROMPTS
     knows: Mapping[str, Sequence[str]] | None = None
     matchers: Mapping[str, MatcherEntry] = field(default_factory=dict)
+    sha256: Mapping[str, str] = field(default_factory=dict)
+
+    def version(self, files: Sequence[str]) -> str:
+        """Return what tells the contents of some of the bundle's files from others."""
+        return _fingerprint({file: self.sha256[file] for file in files})[:8]
 
 
 def write_manifest(
@@ -291,6 +296,7 @@ def read_manifest(directory: Path, precision: str = "fp32") -> Manifest:
             tuple(content.get("prompts", DEFAULT_PROMPTS)),
             content.get("knows"),
             {name: MatcherEntry(**entry) for name, entry in content.get("matchers", {}).items()},
+            recorded,
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
