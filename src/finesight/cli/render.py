@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from finesight.cli.output import progress_bar, say
 
 if TYPE_CHECKING:
-    from finesight.research.scenes.objects import Shapes
     from finesight.research.scenes.sampling import Recipe
 
 app = typer.Typer(
@@ -58,52 +57,47 @@ def clevr_ds(
 
       finesight render clevr-ds --out scenes/paper --areas 0.0001 0.97
     """
-    from finesight.research.scenes.sampling import Recipe
-
-    recipe = Recipe("scenes", seed, split, size, mode, look, areas, _shapes(shapenet))
-    _render(recipe, out, images)
+    settings = {"seed": seed, "split": split, "size": size, "mode": mode, "look": look}
+    _render(out, images, shapenet, kind="scenes", areas=areas, **settings)
 
 
-@app.command("objects")
-def objects(
-    out: Out,
-    images: Images = 60,
-    size: Size = 640,
-    seed: Seed = 0,
-    look: LookName = "plain",
-    split: Split = "train",
-    shapenet: ShapeNet = None,
-) -> None:
+def _add_kind(kind: str, usual_images: int, usual_look: str, text: str) -> None:
+    """Add the command of a kind of sets that has no modes and no areas."""
+
+    def command(
+        out: Out,
+        images: Images = usual_images,
+        size: Size = 640,
+        seed: Seed = 0,
+        look: LookName = usual_look,
+        split: Split = "train",
+        shapenet: ShapeNet = None,
+    ) -> None:
+        _render(out, images, shapenet, kind=kind, seed=seed, split=split, size=size, look=look)
+
+    app.command(kind, help=text)(command)
+
+
+_add_kind(
+    "objects",
+    60,
+    "plain",
     """Draw sheets of 36 single objects, the quick way to many crops for training an encoder.
 
     Example: finesight render objects --out scenes/objects --images 60
-    """
-    from finesight.research.scenes.sampling import Recipe
-
-    recipe = Recipe("objects", seed, split, size, look=look, shapes=_shapes(shapenet))
-    _render(recipe, out, images)
-
-
-@app.command("identities")
-def identities(
-    out: Out,
-    images: Images = 400,
-    size: Size = 640,
-    seed: Seed = 0,
-    look: LookName = "textured",
-    split: Split = "train",
-    shapenet: ShapeNet = None,
-) -> None:
+    """,
+)
+_add_kind(
+    "identities",
+    400,
+    "textured",
     """Draw shop and user images of the same items, annotated as DeepFashion2 is.
 
     Eight images a pair: two styles, each with a shop image and three user images.
 
     Example: finesight render identities --out scenes/items --images 400
-    """
-    from finesight.research.scenes.sampling import Recipe
-
-    recipe = Recipe("identities", seed, split, size, look=look, shapes=_shapes(shapenet))
-    _render(recipe, out, images)
+    """,
+)
 
 
 @app.command("standard-sets")
@@ -127,17 +121,20 @@ def standard_sets(
         raise typer.BadParameter(f"no set {unknown[0]!r}: use {', '.join(STANDARD_SETS)}")
     for name in only or STANDARD_SETS:
         chosen = STANDARD_SETS[name]
-        _render(chosen.recipe, out / name, min(images or chosen.images, chosen.images))
+        _draw(chosen.recipe, out / name, min(images or chosen.images, chosen.images))
 
 
-def _shapes(shapenet: Path | None) -> Shapes:
+def _render(out: Path, images: int, shapenet: Path | None, **settings: Any) -> None:
+    """Draw a set of a recipe with these settings, of our shapes or of ShapeNet's."""
     from finesight.research.scenes.objects import PROCEDURAL
+    from finesight.research.scenes.sampling import Recipe
     from finesight.research.scenes.shapenet import ShapeNet
 
-    return ShapeNet(shapenet) if shapenet else PROCEDURAL
+    shapes = ShapeNet(shapenet) if shapenet else PROCEDURAL
+    _draw(Recipe(**settings, shapes=shapes), out, images)
 
 
-def _render(recipe: Recipe, out: Path, images: int) -> None:
+def _draw(recipe: Recipe, out: Path, images: int) -> None:
     from finesight.research.scenes.render import render_set
 
     with progress_bar("rendering", "images", images) as advance:

@@ -10,7 +10,7 @@ from finesight.research.datasets.clevr_ds import load
 from finesight.research.scenes import render
 from finesight.research.scenes.annotation import annotate, relations
 from finesight.research.scenes.camera import Camera
-from finesight.research.scenes.meshes import box, join
+from finesight.research.scenes.meshes import join
 from finesight.research.scenes.objects import CLASSES, INSTANCES, build
 from finesight.research.scenes.placing import Pose
 from finesight.research.scenes.sampling import (
@@ -20,6 +20,7 @@ from finesight.research.scenes.sampling import (
     sample_scene,
     sample_sheet,
 )
+from finesight.research.scenes.solids import box
 from finesight.research.scenes.visibility import depth_image, object_index
 
 SMALL = Recipe(size=96)
@@ -195,7 +196,7 @@ def test_a_stopped_run_goes_on_and_ends_the_same(tmp_path, drawn):
     assert render.render_set(tmp_path / "b", SMALL, 5) == 4
     assert (tmp_path / "b" / "scenes.jsonl").read_text() == complete
     assert len(drawn) == 4
-    assert not list(tmp_path.rglob("*.part"))
+    assert not list(tmp_path.rglob("*.new"))
     assert len(load(tmp_path / "b").images) == 5
 
 

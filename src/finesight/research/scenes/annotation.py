@@ -54,16 +54,11 @@ def annotate(scene: Scene, recipe: Recipe) -> dict[str, Any]:
     record = {
         "file": f"images/{scene.index:06d}.jpg",
         "index": scene.index,
-        "seed": recipe.seed,
-        "split": recipe.split,
-        "mode": recipe.mode,
-        "look": recipe.look,
+        **{name: getattr(recipe, name) for name in ("seed", "split", "mode", "look")},
         "width": recipe.size,
         "height": recipe.size,
         "camera": {
-            "azimuth": round(camera.azimuth, 4),
-            "elevation": round(camera.elevation, 4),
-            "distance": round(camera.distance, 4),
+            **{n: round(getattr(camera, n), 4) for n in ("azimuth", "elevation", "distance")},
             "field_of_view": camera.field_of_view,
             "position": _rounded(camera.position),
         },

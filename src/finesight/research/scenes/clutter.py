@@ -5,17 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from finesight.research.scenes.meshes import (
-    Mesh,
-    box,
-    cylinder,
-    ellipsoid,
-    extrude,
-    join,
-    ring,
-    standing,
-)
+from finesight.research.scenes.meshes import Mesh, join, standing
 from finesight.research.scenes.placing import Pose
+from finesight.research.scenes.solids import box, cylinder, ellipsoid, extrude, ring
 
 
 @dataclass(frozen=True)

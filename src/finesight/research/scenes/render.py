@@ -26,6 +26,7 @@ import filelock
 import numpy as np
 
 from finesight.errors import DataError, InputError, MissingDependencyError
+from finesight.files import atomic, write_atomic, write_json
 from finesight.research.datasets import clevr_ds
 from finesight.research.scenes import blender
 from finesight.research.scenes.annotation import annotate, coco_instances
@@ -37,6 +38,7 @@ from finesight.research.scenes.words import write_words
 
 _KINDS = {"scenes": sample_scene, "objects": sample_sheet, "identities": sample_identity}
 _AHEAD = 4  # scenes that are thought out while one is drawn
+_SETTINGS = ("kind", "seed", "split", "size", "mode", "look")
 _Job = tuple[dict[str, Any], dict[str, Any]]
 
 
@@ -116,12 +118,7 @@ def _settings(recipe: Recipe) -> dict[str, Any]:
     return {
         "format": clevr_ds.FORMAT,
         "version": clevr_ds.VERSION,
-        "kind": recipe.kind,
-        "seed": recipe.seed,
-        "split": recipe.split,
-        "size": recipe.size,
-        "mode": recipe.mode,
-        "look": recipe.look,
+        **{name: getattr(recipe, name) for name in _SETTINGS},
         "areas": list(recipe.areas),
         "shapes": recipe.shapes.name,
         "classes": list(recipe.shapes.classes),
@@ -157,13 +154,7 @@ def describe(scene: Scene) -> dict[str, Any]:
             "sky": light.sky,
             "sky_strength": light.sky_strength,
         },
-        "ground": {
-            "pattern": ground.pattern,
-            "colors": ground.colors,
-            "scale": ground.scale,
-            "rotation": float(np.radians(ground.rotation)),
-            "contrast": ground.contrast,
-        },
+        "ground": {**vars(ground), "rotation": float(np.radians(ground.rotation))},
         "objects": things,
     }
 
@@ -217,10 +208,8 @@ def _render_one(
     job: dict[str, Any],
     draw: Callable[[dict[str, Any], str], None],
 ) -> str:
-    path = out / record["file"]
-    temporary = path.with_suffix(".part")
-    draw(job, str(temporary.resolve()))
-    temporary.replace(path)
+    with atomic(out / record["file"]) as unfinished:
+        draw(job, str(unfinished.resolve()))
     line = json.dumps(record, separators=(",", ":")) + "\n"
     with (out / "scenes.jsonl").open("a", encoding="utf-8") as file:
         file.write(line)
@@ -229,17 +218,17 @@ def _render_one(
 
 def _finish(out: Path, recipe: Recipe, lines: dict[int, str]) -> None:
     """Put the lines in order, and write what is derived from them all."""
-    _write(out / "scenes.jsonl", "".join(lines[i] for i in sorted(lines)))
+    write_atomic(out / "scenes.jsonl", "".join(lines[i] for i in sorted(lines)))
     records = [json.loads(lines[i]) for i in sorted(lines)]
     coco = coco_instances(records, recipe.shapes.classes)
-    _write(out / "instances.json", json.dumps(coco, separators=(",", ":")) + "\n")
+    write_atomic(out / "instances.json", json.dumps(coco, separators=(",", ":")) + "\n")
     if recipe.kind == "scenes":
         write_words(out, clevr_ds.load(out))
     if recipe.kind == "identities":
         (out / "annos").mkdir(exist_ok=True)
         for record in records:
             found = deepfashion2(record, recipe.shapes.classes)
-            _write(out / "annos" / f"{record['index']:06d}.json", json.dumps(found) + "\n")
+            write_atomic(out / "annos" / f"{record['index']:06d}.json", json.dumps(found) + "\n")
 
 
 def _begin(out: Path, settings: dict[str, Any]) -> dict[int, str]:
@@ -259,7 +248,7 @@ def _begin(out: Path, settings: dict[str, Any]) -> dict[int, str]:
                 f"{out} holds a set with another {', '.join(other)}: render to another folder"
             )
     else:
-        _write(head, json.dumps(settings, indent=2) + "\n")
+        write_json(head, settings)
     lines = {}
     journal = out / "scenes.jsonl"
     if journal.exists():
@@ -270,15 +259,8 @@ def _begin(out: Path, settings: dict[str, Any]) -> dict[int, str]:
                 continue  # the last line of a killed run: its image is drawn again
             if (out / record["file"]).exists():
                 lines[int(record["index"])] = line + "\n"
-        _write(journal, "".join(lines.values()))
+        write_atomic(journal, "".join(lines.values()))
     return lines
-
-
-def _write(path: Path, text: str) -> None:
-    """Replace a file's content at once, so that no reader ever sees half of it."""
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
 
 
 def _linear(channel: float) -> float:

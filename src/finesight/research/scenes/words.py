@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from finesight.files import write_atomic
 from finesight.research.datasets.clevr_ds import SceneImage, SceneObject, SceneSet
 from finesight.research.scenes.meanings import Meaning, Noun, Truth
 
@@ -77,10 +78,7 @@ def _marked(meaning: Meaning, hidden: set[str]) -> dict[str, Any]:
 
 
 def _write_lines(path: Path, lines: Sequence[dict[str, Any]]) -> None:
-    temporary = path.with_name(path.name + ".part")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.writelines(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
-    temporary.replace(path)
+    write_atomic(path, "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines))
 
 
 def caption_meanings(rng: np.random.Generator, scene: SceneImage) -> list[Meaning]:

@@ -4,17 +4,9 @@ import itertools
 
 import numpy as np
 
-from finesight.research.scenes.meshes import (
-    Mesh,
-    box,
-    cylinder,
-    ellipsoid,
-    extrude,
-    join,
-    lathe,
-    ring,
-    tube,
-)
+from finesight.research.scenes.meshes import Mesh, join
+from finesight.research.scenes.objects.parts import arc
+from finesight.research.scenes.solids import box, cylinder, ellipsoid, extrude, lathe, ring, tube
 
 
 def bottle(rng: np.random.Generator) -> Mesh:
@@ -37,8 +29,7 @@ def bottle(rng: np.random.Generator) -> Mesh:
 def bowl(rng: np.random.Generator) -> Mesh:
     """A wide open half sphere on a small foot."""
     radius, depth = rng.uniform(0.6, 0.75), rng.uniform(0.38, 0.55)
-    angles = np.linspace(0.12, np.pi / 2, 10)
-    outer = [(radius * float(np.sin(t)), 0.06 + depth * (1 - float(np.cos(t)))) for t in angles]
+    outer = arc(10, lambda c, s: (radius * s, 0.06 + depth * (1 - c)), 0.12, np.pi / 2)
     inner = [(r * 0.92, z * 0.94 + 0.06) for r, z in reversed(outer)]
     foot = cylinder(radius * 0.42, 0.09, radius * 0.36)
     return join(lathe([*outer, inner[0]]), lathe([*inner, (0, 0.14)], tone="light"), foot)
@@ -51,10 +42,7 @@ def mug(rng: np.random.Generator) -> Mesh:
     outer = lathe([(0, 0), (radius * taper, 0), (radius, height), (radius * 0.88, height)])
     inner = lathe([(radius * 0.88, height), (radius * 0.84, 0.1), (0, 0.1)], tone="light")
     reach, rise = rng.uniform(0.22, 0.32), height * rng.uniform(0.26, 0.33)
-    path = [
-        (radius * 0.94 + reach * float(np.sin(t)), 0.0, height * 0.5 - rise * float(np.cos(t)))
-        for t in np.linspace(0, np.pi, 12)
-    ]
+    path = arc(12, lambda c, s: (radius * 0.94 + reach * s, 0.0, height * 0.5 - rise * c))
     return join(outer, inner, tube(path, rng.uniform(0.055, 0.075)))
 
 
@@ -134,10 +122,7 @@ def camera(rng: np.random.Generator) -> Mesh:
 def headphones(rng: np.random.Generator) -> Mesh:
     """A bow over two round ear cups."""
     radius, thick = rng.uniform(0.5, 0.6), rng.uniform(0.05, 0.075)
-    path = [
-        (0.0, radius * float(np.cos(t)), 0.42 + radius * 1.1 * float(np.sin(t)))
-        for t in np.linspace(0, np.pi, 20)
-    ]
+    path = arc(20, lambda c, s: (0.0, radius * c, 0.42 + radius * 1.1 * s))
     size = rng.uniform(0.26, 0.32)
     cup = cylinder(size, 0.16).turned("x", 90)
     cushion = cylinder(size * 0.85, 0.12, tone="dark").turned("x", -90)

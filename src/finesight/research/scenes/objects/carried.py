@@ -2,17 +2,9 @@
 
 import numpy as np
 
-from finesight.research.scenes.meshes import (
-    Mesh,
-    box,
-    cylinder,
-    ellipsoid,
-    extrude,
-    join,
-    lathe,
-    ring,
-    tube,
-)
+from finesight.research.scenes.meshes import Mesh, join
+from finesight.research.scenes.objects.parts import arc, pair
+from finesight.research.scenes.solids import box, cylinder, ellipsoid, extrude, lathe, ring, tube
 
 
 def bag(rng: np.random.Generator) -> Mesh:
@@ -26,28 +18,18 @@ def bag(rng: np.random.Generator) -> Mesh:
     band = box(width * 1.01, depth * 1.04, 0.07, 0.2, "dark")
     clasp = box(0.14, depth * 1.2, 0.1, 0.2, "steel").moved(z=height * 0.56)
     rise = rng.uniform(0.35, 0.55)
-    arch = [
-        (top * 0.72 * float(np.cos(t)), 0.0, height - 0.03 + rise * float(np.sin(t)))
-        for t in np.linspace(0, np.pi, 11)
-    ]
-    handles = [tube(arch, 0.04, tone="dark").moved(y=s * depth * 0.3) for s in (-1, 1)]
-    return join(body, flap, band, clasp, *handles)
+    arch = arc(11, lambda c, s: (top * 0.72 * c, 0.0, height - 0.03 + rise * s))
+    return join(body, flap, band, clasp, pair(tube(arch, 0.04, tone="dark"), y=depth * 0.3))
 
 
 def cap(rng: np.random.Generator) -> Mesh:
     """A baseball cap: a low round crown with seams and a button, and a long flat visor."""
     height, reach = rng.uniform(0.36, 0.46), rng.uniform(0.5, 0.66)
     crown = ellipsoid(0.5, 0.46, height, share=0.5)
-    seams = []
-    for angle in (0.0, 60.0, 120.0):
-        arc = [
-            (0.505 * float(np.cos(t)), 0.0, (height + 0.005) * float(np.sin(t)))
-            for t in np.linspace(0, np.pi, 13)
-        ]
-        seams.append(tube(arc, 0.012, tone="light").turned("z", angle).scaled(1, 0.93, 1))
+    seam = tube(arc(13, lambda c, s: (0.505 * c, 0.0, (height + 0.005) * s)), 0.012, tone="light")
+    seams = [seam.turned("z", angle).scaled(1, 0.93, 1) for angle in (0, 60, 120)]
     button = ellipsoid(0.05, 0.05, 0.03, "light").moved(z=height)
-    edge = np.linspace(-np.pi / 2, np.pi / 2, 13)
-    visor = [(0.2 + reach * float(np.cos(t)), 0.43 * float(np.sin(t))) for t in edge]
+    visor = arc(13, lambda c, s: (0.2 + reach * c, 0.43 * s), -np.pi / 2, np.pi / 2)
     plate = extrude([(0.2, -0.43), *visor, (0.2, 0.43)], 0.05).turned("x", -90)
     plate = plate.turned("y", rng.uniform(6, 14)).moved(z=0.1)
     band = lathe([(0.51, 0.0), (0.51, 0.07)], tone="dark").scaled(1, 0.93, 1)
@@ -58,20 +40,14 @@ def jar(rng: np.random.Generator) -> Mesh:
     """A wide belly, a short neck and a flat light lid, with two ears."""
     belly, height = rng.uniform(0.42, 0.5), rng.uniform(0.75, 0.95)
     neck = belly * rng.uniform(0.5, 0.62)
-    curve = [
-        (belly * float(np.sin(t)) ** 0.8, height * float(0.5 - 0.5 * np.cos(t)))
-        for t in np.linspace(0.45, np.pi - 0.55, 10)
-    ]
+    curve = arc(10, lambda c, s: (belly * s**0.8, height * (0.5 - 0.5 * c)), 0.45, np.pi - 0.55)
     low, high = curve[0], curve[-1]
     hull = lathe([(0, low[1]), *curve, (neck, high[1] + 0.08), (neck, high[1] + 0.14)])
     lid = cylinder(neck * 1.22, 0.1, neck * 1.1, "light").moved(z=high[1] + 0.13)
     knob = ellipsoid(0.09, 0.09, 0.08, "light").moved(z=high[1] + 0.28)
     band = ring(belly * 0.99, 0.025, "light").moved(z=height * 0.5)
-    ears = [
-        ring(0.13, 0.04).turned("x", 90).moved(s * (neck + 0.12), 0, high[1] - 0.03)
-        for s in (-1, 1)
-    ]
-    return join(hull, lid, knob, band, *ears)
+    ear = ring(0.13, 0.04).turned("x", 90).moved(z=high[1] - 0.03)
+    return join(hull, lid, knob, band, pair(ear, x=neck + 0.12))
 
 
 def pistol(rng: np.random.Generator) -> Mesh:
@@ -82,17 +58,11 @@ def pistol(rng: np.random.Generator) -> Mesh:
     muzzle = cylinder(0.06, 0.1, tone="dark").turned("y", 90).moved(length / 2, 0, 0.14)
     handle = box(0.3, 0.17, grip, 0.2).turned("y", rng.uniform(12, 20))
     handle = handle.moved(-length * 0.36, 0, -grip * 0.96)
-    plate = (
-        box(0.22, 0.19, grip * 0.7, 0.2, "dark")
-        .turned("y", 15)
-        .moved(-length * 0.33, 0, -grip * 0.8)
-    )
+    plate = box(0.22, 0.19, grip * 0.7, 0.2, "dark").turned("y", 15)
+    plate = plate.moved(-length * 0.33, 0, -grip * 0.8)
     guard = ring(0.14, 0.03, "dark").turned("x", 90).moved(-length * 0.08, 0, -0.17)
-    sights = [
-        box(0.05, 0.05, 0.06, 0.1, "dark").moved(x, 0, 0.23)
-        for x in (-length * 0.45, length * 0.45)
-    ]
-    return join(slide, frame, muzzle, handle, plate, guard, *sights).turned("x", 70)
+    sights = pair(box(0.05, 0.05, 0.06, 0.1, "dark").moved(z=0.23), x=length * 0.45)
+    return join(slide, frame, muzzle, handle, plate, guard, sights).turned("x", 70)
 
 
 def rifle(rng: np.random.Generator) -> Mesh:

@@ -2,7 +2,9 @@
 
 import numpy as np
 
-from finesight.research.scenes.meshes import Mesh, box, cylinder, ellipsoid, join, lathe, ring, tube
+from finesight.research.scenes.meshes import Mesh, join
+from finesight.research.scenes.objects.parts import grid, pair
+from finesight.research.scenes.solids import box, cylinder, ellipsoid, lathe, ring, tube
 
 
 def clock(rng: np.random.Generator) -> Mesh:
@@ -11,9 +13,9 @@ def clock(rng: np.random.Generator) -> Mesh:
     body = cylinder(radius, depth).moved(z=-depth / 2).turned("x", 90)
     face = cylinder(radius * 0.84, depth + 0.03, tone="light").moved(z=-depth / 2 - 0.015)
     parts = [body, face.turned("x", 90)]
-    for length, angle in ((0.3, rng.uniform(0, 360)), (0.38, rng.uniform(0, 360))):
-        hand = box(0.06, depth + 0.07, length, 0.1, "dark").turned("y", angle)
-        parts.append(hand)
+    for length in (0.3, 0.38):
+        hand = box(0.06, depth + 0.07, length, 0.1, "dark")
+        parts.append(hand.turned("y", rng.uniform(0, 360)))
     for side in (-1, 1):
         bell = ellipsoid(0.19, 0.19, 0.15, share=0.6).turned("y", 35 * side)
         parts.append(bell.moved(0.33 * side, 0, radius * 0.98))
@@ -33,13 +35,10 @@ def keyboard(rng: np.random.Generator) -> Mesh:
     tone = "light" if rng.random() < 0.7 else "dark"
     step_x, step_y = (length - 0.12) / columns, (width - 0.1) / (rows + 1)
     key = box(step_x * 0.74, step_y * 0.7, 0.06, 0.25, tone)
-    keys = [
-        key.moved((i - (columns - 1) / 2) * step_x, (j - rows / 2) * step_y, 0.085)
-        for i in range(columns)
-        for j in range(1, rows + 1)
-    ]
+    places = [(i - (columns - 1) / 2) * step_x for i in range(columns)]
+    keys = grid(key, places, [(j - rows / 2) * step_y for j in range(1, rows + 1)], (0.085,))
     bar = box(length * 0.46, step_y * 0.7, 0.06, 0.25, tone).moved(0, -rows / 2 * step_y, 0.085)
-    return join(plate, *keys, bar).turned("x", rng.uniform(4, 9)).turned("z", 90)
+    return join(plate, keys, bar).turned("x", rng.uniform(4, 9)).turned("z", 90)
 
 
 def monitor(rng: np.random.Generator) -> Mesh:
@@ -103,16 +102,13 @@ def remote_control(rng: np.random.Generator) -> Mesh:
     body = box(length, width, 0.17, 0.35)
     rows = int(rng.integers(4, 6))
     button = cylinder(0.045, 0.05, tone="light", segments=8)
-    buttons = [
-        button.moved(-length * 0.4 + i * length * 0.115, j * width * 0.28, 0.16)
-        for i in range(rows)
-        for j in (-1, 0, 1)
-    ]
+    places = [-length * 0.4 + i * length * 0.115 for i in range(rows)]
+    buttons = grid(button, places, (-width * 0.28, 0, width * 0.28), (0.16,))
     wheel = join(ring(0.12, 0.035, "light"), cylinder(0.06, 0.03, tone="dark"))
     wheel = wheel.moved(length * 0.24, 0, 0.18)
     power = cylinder(0.045, 0.05, tone="dark").moved(length * 0.41, width * 0.2, 0.16)
     nose = box(0.05, width * 0.7, 0.1, 0.2, "dark").moved(length / 2 - 0.01, 0, 0.03)
-    return join(body, *buttons, wheel, power, nose).turned("y", -rng.uniform(8, 20))
+    return join(body, buttons, wheel, power, nose).turned("y", -rng.uniform(8, 20))
 
 
 def telephone(rng: np.random.Generator) -> Mesh:
@@ -123,15 +119,15 @@ def telephone(rng: np.random.Generator) -> Mesh:
     base = base.turned("z", 45).scaled(depth, width, 1)
     face = join(cylinder(0.24, 0.04, tone="light"), cylinder(0.09, 0.06))
     if rng.random() < 0.5:
-        key = box(0.09, 0.09, 0.06, 0.2, "light")
-        face = join(*(key.moved(i * 0.13, j * 0.13) for i in (-1, 0, 1) for j in (-1, 0, 1)))
+        places = (-0.13, 0, 0.13)
+        face = grid(box(0.09, 0.09, 0.06, 0.2, "light"), places, places)
     face = face.turned("y", slope).moved(depth * 0.25, 0, height * 0.86)
     reach = width * 0.56
     bar = tube(
         [(0, -reach, 0.05), (0, -reach * 0.8, 0.16), (0, reach * 0.8, 0.16), (0, reach, 0.05)],
         0.085,
     )
-    ends = [cylinder(0.15, 0.14, tone="dark").moved(0, s * reach, -0.06) for s in (-1, 1)]
-    forks = [box(0.1, 0.1, 0.16, 0.2).moved(0, s * reach * 0.45, -0.12) for s in (-1, 1)]
-    handset = join(bar, *ends, *forks).moved(-depth * 0.16, 0, height + 0.1)
+    ends = pair(cylinder(0.15, 0.14, tone="dark").moved(z=-0.06), y=reach)
+    forks = pair(box(0.1, 0.1, 0.16, 0.2).moved(z=-0.12), y=reach * 0.45)
+    handset = join(bar, ends, forks).moved(-depth * 0.16, 0, height + 0.1)
     return join(base, face, handset)

@@ -2,17 +2,9 @@
 
 import numpy as np
 
-from finesight.research.scenes.meshes import (
-    Mesh,
-    box,
-    cylinder,
-    ellipsoid,
-    extrude,
-    join,
-    lathe,
-    legs,
-    tube,
-)
+from finesight.research.scenes.meshes import Mesh, join
+from finesight.research.scenes.objects.parts import arc, grid, legs, pair
+from finesight.research.scenes.solids import box, cylinder, ellipsoid, extrude, lathe, tube
 
 
 def bathtub(rng: np.random.Generator) -> Mesh:
@@ -40,15 +32,15 @@ def bench(rng: np.random.Generator) -> Mesh:
     """Long wooden slats as seat and back, on two sides."""
     length, seat, slats = rng.uniform(1.8, 2.4), rng.uniform(0.42, 0.5), int(rng.integers(3, 5))
     slat = box(length, 0.13, 0.06, 0.2)
-    seats = [slat.moved(y=-0.08 - 0.17 * i, z=seat) for i in range(slats)]
-    backs = [slat.turned("x", 80).moved(y=0.1, z=seat + 0.2 + 0.2 * i) for i in range(2)]
+    seats = grid(slat, y=[-0.08 - 0.17 * i for i in range(slats)], z=(seat,))
+    backs = grid(slat.turned("x", 80), y=(0.1,), z=[seat + 0.2 + 0.2 * i for i in range(2)])
     depth = 0.17 * slats + 0.1
     side = join(
         box(0.09, 0.09, seat + 0.55, 0.1, "dark").moved(y=0.12),
         box(0.09, 0.09, seat, 0.1, "dark").moved(y=-depth + 0.05),
         box(0.09, depth, 0.07, 0.1, "dark").moved(y=-depth / 2 + 0.1, z=seat - 0.07),
     )
-    return join(*seats, *backs, *(side.moved(x=s * length * 0.4) for s in (-1, 1)))
+    return join(seats, backs, pair(side, x=length * 0.4))
 
 
 def chair(rng: np.random.Generator) -> Mesh:
@@ -57,9 +49,8 @@ def chair(rng: np.random.Generator) -> Mesh:
     board = box(width, width, 0.09, 0.3).moved(z=seat)
     rest = box(0.08, width, back, 0.2)
     if rng.random() < 0.5:
-        post = box(0.08, 0.08, back, 0.2)
-        rails = [box(0.06, width, 0.14, 0.2).moved(z=back * h) for h in (0.4, 0.8)]
-        rest = join(*(post.moved(y=s * (width / 2 - 0.04)) for s in (-1, 1)), *rails)
+        rails = grid(box(0.06, width, 0.14, 0.2), z=(back * 0.4, back * 0.8))
+        rest = join(pair(box(0.08, 0.08, back, 0.2), y=width / 2 - 0.04), rails)
     rest = rest.turned("y", -rng.uniform(2, 10)).moved(-width / 2 + 0.04, 0, seat + 0.05)
     return join(board, rest, legs(width, width, seat, rng.uniform(0.06, 0.09)))
 
@@ -73,11 +64,9 @@ def sofa(rng: np.random.Generator) -> Mesh:
     arm = box(0.26, depth, rng.uniform(0.55, 0.68), 0.45).moved(z=0.08)
     step = (length - 0.4) / seats
     cushion = box(step * 0.97, depth * 0.75, 0.16, 0.45)
-    cushions = [
-        cushion.moved(-length / 2 + 0.2 + step * (i + 0.5), -0.1, 0.36) for i in range(seats)
-    ]
-    arms = [arm.moved(x=s * (length / 2 - 0.06)) for s in (-1, 1)]
-    return join(base, back, *arms, *cushions, legs(length * 0.9, depth * 0.9, 0.1, 0.08, "dark"))
+    places = [-length / 2 + 0.2 + step * (i + 0.5) for i in range(seats)]
+    cushions, arms = grid(cushion, places, (-0.1,), (0.36,)), pair(arm, x=length / 2 - 0.06)
+    return join(base, back, arms, cushions, legs(length * 0.9, depth * 0.9, 0.1, 0.08, "dark"))
 
 
 def table(rng: np.random.Generator) -> Mesh:
@@ -107,29 +96,21 @@ def lamp(rng: np.random.Generator) -> Mesh:
 def faucet(rng: np.random.Generator) -> Mesh:
     """A bent spout with two handles."""
     height, reach = rng.uniform(0.6, 0.9), rng.uniform(0.5, 0.7)
-    turns = np.linspace(0, np.pi, 9)
-    arch = [
-        (reach / 2 * (1 - float(np.cos(t))), 0.0, height + reach / 2 * float(np.sin(t)))
-        for t in turns
-    ]
+    arch = arc(9, lambda c, s: (reach / 2 * (1 - c), 0.0, height + reach / 2 * s))
     spout = tube([(0.0, 0.0, 0.0), *arch, (reach, 0.0, height - 0.16)], rng.uniform(0.075, 0.1))
     foot = cylinder(0.17, 0.12)
     across = rng.uniform(0.35, 0.5)
     post = join(cylinder(0.09, 0.24), box(0.34, 0.09, 0.09, 0.3).moved(z=0.24)).turned("z", 35)
-    handles = [post.moved(y=s * across) for s in (-1, 1)]
-    bar = box(0.14, 2 * across, 0.1, 0.3)
-    return join(spout, foot, bar, *handles)
+    return join(spout, foot, box(0.14, 2 * across, 0.1, 0.3), pair(post, y=across))
 
 
 def mailbox(rng: np.random.Generator) -> Mesh:
     """A round-topped box on a post, with a flag."""
     length, width, post = rng.uniform(0.75, 1.0), rng.uniform(0.36, 0.46), rng.uniform(0.7, 1.0)
-    arc = [
-        (width / 2 * float(np.cos(t)), 0.26 + width / 2 * float(np.sin(t)))
-        for t in np.linspace(0, np.pi, 12)
-    ]
-    body = extrude([(-width / 2, 0.0), (width / 2, 0.0), *arc], length).turned("z", 90)
-    door = extrude([(-width / 2, 0.0), (width / 2, 0.0), *arc], 0.03, "light").scaled(0.8)
+    roof = arc(12, lambda c, s: (width / 2 * c, 0.26 + width / 2 * s))
+    outline = [(-width / 2, 0.0), (width / 2, 0.0), *roof]
+    body = extrude(outline, length).turned("z", 90)
+    door = extrude(outline, 0.03, "light").scaled(0.8)
     door = door.turned("z", 90).moved(length / 2 + 0.01, 0, 0.04)
     pole = box(0.12, 0.12, post, 0.1, "dark")
     flag = box(0.2, 0.03, 0.34, 0.1, "dark").moved(0.1, width / 2 + 0.03, post + 0.3)

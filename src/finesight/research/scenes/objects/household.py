@@ -2,17 +2,9 @@
 
 import numpy as np
 
-from finesight.research.scenes.meshes import (
-    Mesh,
-    box,
-    cylinder,
-    ellipsoid,
-    join,
-    lathe,
-    legs,
-    ring,
-    tube,
-)
+from finesight.research.scenes.meshes import Mesh, join
+from finesight.research.scenes.objects.parts import arc, around, grid, legs, pair
+from finesight.research.scenes.solids import box, cylinder, ellipsoid, lathe, ring, tube
 
 
 def microwave(rng: np.random.Generator) -> Mesh:
@@ -26,35 +18,28 @@ def microwave(rng: np.random.Generator) -> Mesh:
     panel = box(0.03, width * 0.18, height * 0.74, 0.1, "light")
     parts = [body, window, handle, panel.moved(front, width * 0.37, height * 0.18)]
     key = box(0.05, 0.045, 0.045, 0.2, "dark")
-    parts += [
-        key.moved(front + 0.01, width * 0.37 + j * 0.07, height * 0.26 + i * 0.1)
-        for i in range(3)
-        for j in (-1, 0, 1)
-    ]
-    parts.append(
-        box(0.05, width * 0.14, 0.09, 0.1, "dark").moved(front, width * 0.37, height * 0.78)
-    )
-    return join(*parts, legs(depth * 0.9, width * 0.9, 0.06, 0.08, "dark"))
+    places = [width * 0.37 + j * 0.07 for j in (-1, 0, 1)]
+    parts += [grid(key, (front + 0.01,), places, (height * 0.26 + i * 0.1,)) for i in range(3)]
+    screen = box(0.05, width * 0.14, 0.09, 0.1, "dark").moved(front, width * 0.37, height * 0.78)
+    return join(*parts, screen, legs(depth * 0.9, width * 0.9, 0.06, 0.08, "dark"))
 
 
 def stove(rng: np.random.Generator) -> Mesh:
     """A cooker: four dark burners on top, knobs, an oven window and a back panel."""
     width, depth, height = rng.uniform(0.72, 0.85), rng.uniform(0.68, 0.8), rng.uniform(0.85, 1.0)
     front = depth / 2
-    parts = [box(depth, width, height, 0.04)]
-    parts.append(box(depth * 0.94, width * 0.94, 0.03, 0.1, "light").moved(z=height))
+    body = box(depth, width, height, 0.04)
+    top = box(depth * 0.94, width * 0.94, 0.03, 0.1, "light").moved(z=height)
     burner = join(cylinder(0.13, 0.05, tone="dark"), ring(0.13, 0.03, "dark").moved(z=0.05))
-    parts += [
-        burner.moved(i * depth * 0.22, j * width * 0.22, height + 0.03)
-        for i in (-1, 1)
-        for j in (-1, 1)
-    ]
+    x, y = depth * 0.22, width * 0.22
+    burners = grid(burner, (-x, x), (-y, y), (height + 0.03,))
     window = box(0.03, width * 0.7, height * 0.32, 0.1, "dark").moved(front, 0, height * 0.26)
     handle = box(0.06, width * 0.76, 0.05, 0.3, "steel").moved(front + 0.05, 0, height * 0.66)
     knob = cylinder(0.05, 0.07, tone="dark").turned("y", 90)
-    knobs = [knob.moved(front, j * width * 0.2, height * 0.86) for j in (-1.5, -0.5, 0.5, 1.5)]
+    places = [j * width * 0.2 for j in (-1.5, -0.5, 0.5, 1.5)]
+    knobs = grid(knob, (front,), places, (height * 0.86,))
     back = box(0.07, width, rng.uniform(0.12, 0.26), 0.1).moved(-front + 0.035, 0, height)
-    return join(*parts, window, handle, *knobs, back)
+    return join(body, top, burners, window, handle, knobs, back)
 
 
 def washing_machine(rng: np.random.Generator) -> Mesh:
@@ -66,15 +51,13 @@ def washing_machine(rng: np.random.Generator) -> Mesh:
     glass = ellipsoid(radius, radius, 0.12, "dark")
     door = join(rim, glass).turned("y", 90).moved(front, 0, height * 0.44)
     panel = box(0.03, width * 0.92, height * 0.14, 0.1, "light").moved(front, 0, height * 0.83)
-    knob = (
-        cylinder(0.06, 0.08, tone="dark").turned("y", 90).moved(front, width * 0.12, height * 0.9)
-    )
+    knob = cylinder(0.06, 0.08, tone="dark").turned("y", 90)
+    knob = knob.moved(front, width * 0.12, height * 0.9)
     drawer = box(0.05, width * 0.26, height * 0.08, 0.1).moved(front, -width * 0.28, height * 0.86)
     screen = box(0.05, width * 0.2, height * 0.06, 0.1, "dark")
+    screen = screen.moved(front, width * 0.32, height * 0.87)
     top = box(depth * 0.96, width * 0.96, 0.03, 0.2, "light").moved(z=height - 0.01)
-    return join(
-        body, door, panel, knob, drawer, screen.moved(front, width * 0.32, height * 0.87), top
-    )
+    return join(body, door, panel, knob, drawer, screen, top)
 
 
 def piano(rng: np.random.Generator) -> Mesh:
@@ -86,20 +69,15 @@ def piano(rng: np.random.Generator) -> Mesh:
     shelf = box(reach, width, 0.1, 0.1).moved(reach / 2, 0, shelf_z)
     white = box(reach * 0.72, width * 0.88, 0.03, 0.0, "light").moved(reach * 0.5, 0, shelf_z + 0.1)
     black = box(reach * 0.42, width * 0.028, 0.04, 0.1, "dark")
-    places = [j for j in range(15) if j % 7 not in (2, 6)]
-    blacks = [black.moved(reach * 0.36, (j - 7) * width * 0.058, shelf_z + 0.12) for j in places]
-    cheeks = [
-        box(reach + 0.05, 0.07, 0.2, 0.2).moved(reach / 2, s * (width / 2 - 0.035), shelf_z)
-        for s in (-1, 1)
-    ]
-    posts = [
-        box(0.09, 0.09, shelf_z, 0.2).moved(reach - 0.06, s * (width / 2 - 0.06)) for s in (-1, 1)
-    ]
-    stand = (
-        box(0.04, width * 0.5, 0.24, 0.1, "light").turned("y", -12).moved(0.06, 0, shelf_z + 0.22)
-    )
-    pedals = [box(0.16, 0.06, 0.04, 0.2, "steel").moved(0.1, s * 0.11, 0.05) for s in (-1, 0, 1)]
-    return join(case, top, shelf, white, *blacks, *cheeks, *posts, stand, *pedals)
+    places = [(j - 7) * width * 0.058 for j in range(15) if j % 7 not in (2, 6)]
+    blacks = grid(black, (reach * 0.36,), places, (shelf_z + 0.12,))
+    cheek = box(reach + 0.05, 0.07, 0.2, 0.2).moved(reach / 2, 0, shelf_z)
+    post = box(0.09, 0.09, shelf_z, 0.2).moved(reach - 0.06)
+    sides = [pair(cheek, y=width / 2 - 0.035), pair(post, y=width / 2 - 0.06)]
+    stand = box(0.04, width * 0.5, 0.24, 0.1, "light").turned("y", -12)
+    stand = stand.moved(0.06, 0, shelf_z + 0.22)
+    pedals = grid(box(0.16, 0.06, 0.04, 0.2, "steel"), (0.1,), (-0.11, 0, 0.11), (0.05,))
+    return join(case, top, shelf, white, blacks, *sides, stand, pedals)
 
 
 def cabinet(rng: np.random.Generator) -> Mesh:
@@ -123,9 +101,9 @@ def bookshelf(rng: np.random.Generator) -> Mesh:
     """Open shelves, back and front alike, with rows of books."""
     width, depth, height = rng.uniform(0.85, 1.1), rng.uniform(0.3, 0.4), rng.uniform(1.3, 1.6)
     shelves = int(rng.integers(3, 5))
-    sides = [box(depth, 0.08, height, 0.1).moved(0, s * width / 2) for s in (-1, 1)]
+    sides = pair(box(depth, 0.08, height, 0.1), y=width / 2)
     gap = (height - 0.08) / shelves
-    boards = [box(depth, width, 0.08, 0.1).moved(0, 0, i * gap) for i in range(shelves + 1)]
+    boards = grid(box(depth, width, 0.08, 0.1), z=[i * gap for i in range(shelves + 1)])
     books = []
     for i in range(shelves):
         y = -width / 2 + 0.06
@@ -136,7 +114,7 @@ def bookshelf(rng: np.random.Generator) -> Mesh:
             book = box(depth * 0.8, thick * 0.92, tall, 0.05, tone)
             books.append(book.moved(0, y + thick / 2, i * gap + 0.08))
             y += thick
-    return join(*sides, *boards, *books)
+    return join(sides, boards, *books)
 
 
 def trash_can(rng: np.random.Generator) -> Mesh:
@@ -164,33 +142,21 @@ def basket(rng: np.random.Generator) -> Mesh:
     for i in range(rows + 1):
         radius = low + (high - low) * i / rows
         weave.append(ring(radius, height / rows * 0.5).moved(z=height * (i + 0.5) / rows))
-    stakes = []
-    for angle in np.arange(12) * 30.0:
-        stake = tube([(low * 1.08, 0, 0), (high * 1.1, 0, height * 1.05)], 0.03, tone="light")
-        stakes.append(stake.turned("z", float(angle)))
+    stake = tube([(low * 1.08, 0, 0), (high * 1.1, 0, height * 1.05)], 0.03, tone="light")
     rise = rng.uniform(0.5, 0.7)
-    arch = [
-        (0.0, high * float(np.cos(t)), height + rise * float(np.sin(t)))
-        for t in np.linspace(0, np.pi, 13)
-    ]
+    arch = arc(13, lambda c, s: (0.0, high * c, height + rise * s))
     inside = cylinder(low * 0.96, 0.06, tone="dark")
     squash = rng.uniform(0.72, 1.0)
-    return join(*weave, *stakes, tube(arch, 0.05), inside).scaled(squash, 1, 1)
+    return join(*weave, around(stake, 12), tube(arch, 0.05), inside).scaled(squash, 1, 1)
 
 
 def flowerpot(rng: np.random.Generator) -> Mesh:
     """A tapered pot with a rim, earth, and a flower with leaves."""
     low, high, height = rng.uniform(0.22, 0.28), rng.uniform(0.34, 0.4), rng.uniform(0.5, 0.62)
     pot = cylinder(low, height, high)
-    rim = lathe(
-        [
-            (high, height - 0.02),
-            (high * 1.14, height - 0.02),
-            (high * 1.14, height + 0.14),
-            (high * 0.98, height + 0.14),
-            (high * 0.94, height),
-        ]
-    )
+    wide, below, above = high * 1.14, height - 0.02, height + 0.14
+    edge = [(high, below), (wide, below), (wide, above), (high * 0.98, above)]
+    rim = lathe([*edge, (high * 0.94, height)])
     earth = cylinder(high * 0.96, 0.02, tone="dark").moved(z=height + 0.05)
     parts = [pot, rim, earth]
     for angle in np.arange(int(rng.integers(4, 7))) * 360.0 / 6 + rng.uniform(0, 60):
@@ -200,7 +166,5 @@ def flowerpot(rng: np.random.Generator) -> Mesh:
     stem = rng.uniform(0.4, 0.6)
     parts.append(cylinder(0.035, stem, tone="dark").moved(z=height + 0.05))
     petal = cylinder(1, 0.03, 0.9, "light", 12).scaled(0.13, 0.075, 1).moved(x=0.17)
-    petal = petal.turned("y", -15)
-    petals = [petal.turned("z", float(a)) for a in np.arange(8) * 45.0]
-    flower = join(*petals, ellipsoid(0.09, 0.09, 0.06).moved(z=0.02))
+    flower = join(around(petal.turned("y", -15), 8), ellipsoid(0.09, 0.09, 0.06).moved(z=0.02))
     return join(*parts, flower.turned("y", rng.uniform(10, 40)).moved(z=height + 0.05 + stem))

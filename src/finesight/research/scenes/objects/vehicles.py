@@ -4,18 +4,9 @@ import itertools
 
 import numpy as np
 
-from finesight.research.scenes.meshes import (
-    Mesh,
-    box,
-    cylinder,
-    ellipsoid,
-    extrude,
-    join,
-    lathe,
-    ring,
-    tube,
-    wheels,
-)
+from finesight.research.scenes.meshes import Mesh, join
+from finesight.research.scenes.objects.parts import arc, around, grid, pair, wheels
+from finesight.research.scenes.solids import box, cylinder, ellipsoid, extrude, lathe, ring, tube
 
 
 def airplane(rng: np.random.Generator) -> Mesh:
@@ -28,9 +19,8 @@ def airplane(rng: np.random.Generator) -> Mesh:
     tail = wing.scaled(0.42).moved(x=-length * 0.4)
     fin = extrude(outline, 0.05).scaled(0.4).moved(x=-length * 0.4)
     wings = [part for w in (wing, tail) for part in (w, w.scaled(1, -1, 1))]
-    window = ellipsoid(0.14, radius * 0.8, radius * 0.6, "dark").moved(
-        x=length * 0.36, z=radius * 0.5
-    )
+    window = ellipsoid(0.14, radius * 0.8, radius * 0.6, "dark")
+    window = window.moved(x=length * 0.36, z=radius * 0.5)
     return join(body, *wings, fin, window).moved(z=0.3)
 
 
@@ -41,13 +31,12 @@ def car(rng: np.random.Generator) -> Mesh:
     body = box(length, width, body_height, 0.25).moved(z=radius * 0.8)
     shift, cabin = rng.uniform(-0.15, 0.0), length * rng.uniform(0.46, 0.56)
     outline = [(-cabin / 2, 0.0), (cabin / 2, 0.0), (cabin * 0.26, roof), (-cabin * 0.36, roof)]
-    glass = extrude(outline, width * 0.84, "dark").moved(shift, 0, radius * 0.8 + body_height)
-    top = box(cabin * 0.64, width * 0.86, 0.06, 0.3).moved(
-        shift - cabin * 0.05, 0, radius * 0.8 + body_height + roof - 0.02
-    )
-    lights = box(0.04, width * 0.8, 0.08, 0.2, "light").moved(
-        length / 2, 0, radius + body_height * 0.4
-    )
+    sill = radius * 0.8 + body_height
+    glass = extrude(outline, width * 0.84, "dark").moved(shift, 0, sill)
+    top = box(cabin * 0.64, width * 0.86, 0.06, 0.3)
+    top = top.moved(shift - cabin * 0.05, 0, sill + roof - 0.02)
+    lights = box(0.04, width * 0.8, 0.08, 0.2, "light")
+    lights = lights.moved(length / 2, 0, radius + body_height * 0.4)
     return join(body, glass, top, lights, wheels(length * 0.62, width * 0.92, radius, 0.14))
 
 
@@ -58,34 +47,25 @@ def bus(rng: np.random.Generator) -> Mesh:
     panes = int(rng.integers(5, 8))
     step = length * 0.9 / panes
     pane = box(step * 0.8, width * 1.02, height * 0.32, 0.05, "dark")
-    x0 = -length * 0.45 + step / 2
-    windows = [pane.moved(x0 + i * step, 0, 0.16 + height * 0.52) for i in range(panes)]
-    front = box(0.05, width * 0.86, height * 0.4, 0.1, "dark").moved(
-        length / 2, 0, 0.16 + height * 0.46
-    )
-    return join(body, *windows, front, wheels(length * 0.6, width * 0.92, 0.18, 0.14))
+    places = [-length * 0.45 + step / 2 + i * step for i in range(panes)]
+    windows = grid(pane, places, z=(0.16 + height * 0.52,))
+    front = box(0.05, width * 0.86, height * 0.4, 0.1, "dark")
+    front = front.moved(length / 2, 0, 0.16 + height * 0.46)
+    return join(body, windows, front, wheels(length * 0.6, width * 0.92, 0.18, 0.14))
 
 
 def rocket(rng: np.random.Generator) -> Mesh:
     """A tall pointed hull on fins."""
     height, radius = rng.uniform(1.7, 2.3), rng.uniform(0.2, 0.28)
     nose = height * rng.uniform(0.28, 0.4)
-    curve = [
-        (radius * np.cos(t) ** 0.8, height - nose + nose * np.sin(t))
-        for t in np.linspace(0, 1.5, 8)
-    ]
+    curve = arc(8, lambda c, s: (radius * c**0.8, height - nose + nose * s), end=1.5)
     hull = lathe([(0, 0.2), (radius * 0.7, 0.2), (radius, height * 0.4), *curve, (0, height)])
     reach = rng.uniform(0.25, 0.4)
-    outline = [
-        (radius * 0.7, 0.25),
-        (radius + reach, 0.0),
-        (radius + reach, 0.2),
-        (radius * 0.9, 0.75),
-    ]
+    tip = radius + reach
+    outline = [(radius * 0.7, 0.25), (tip, 0.0), (tip, 0.2), (radius * 0.9, 0.75)]
     fin = extrude(outline, 0.06, "dark" if rng.random() < 0.5 else "main")
     porthole = ellipsoid(0.05, 0.11, 0.11, "light").moved(radius * 0.95, 0, height * 0.55)
-    fins = [fin.turned("z", angle) for angle in (45, 135, 225, 315)]
-    return join(hull, *fins, porthole, porthole.scaled(-1, 1, 1))
+    return join(hull, around(fin, 4, 45), porthole, porthole.scaled(-1, 1, 1))
 
 
 def skateboard(rng: np.random.Generator) -> Mesh:
@@ -98,8 +78,8 @@ def skateboard(rng: np.random.Generator) -> Mesh:
         for a, b in itertools.pairwise(top)
     ]
     axle = box(0.1, width * 0.8, 0.12, 0.1, "steel").moved(z=0.12)
-    axles = [axle.moved(x=sign * length * 0.28) for sign in (-1, 1)]
-    return join(*boards, *axles, wheels(length * 0.56, width * 0.78, 0.13, 0.14))
+    axles = pair(axle, x=length * 0.28)
+    return join(*boards, axles, wheels(length * 0.56, width * 0.78, 0.13, 0.14))
 
 
 def sailboat(rng: np.random.Generator) -> Mesh:
@@ -128,10 +108,10 @@ def train(rng: np.random.Generator) -> Mesh:
     domes = [ellipsoid(0.12, 0.12, 0.16, "steel").moved(x, 0, 0.8) for x in (-0.08, -0.35)]
     wheel = cylinder(0.17, 0.08, tone="dark", segments=16).moved(z=-0.04).turned("x", 90)
     row = [x * (length + 0.5) / 3.4 - 0.25 for x in (-1.5, -0.5, 0.5, 1.5)]
-    rolling = [wheel.moved(x, s * 0.27, 0.17) for x in row for s in (-1, 1)]
-    rods = [box(length, 0.03, 0.05, 0.1, "steel").moved(-0.2, s * 0.34, 0.16) for s in (-1, 1)]
+    rolling = grid(wheel, row, (-0.27, 0.27), (0.17,))
+    rods = pair(box(length, 0.03, 0.05, 0.1, "steel").moved(-0.2, 0, 0.16), y=0.34)
     plough = extrude([(0, 0.04), (0.26, 0.04), (0, 0.3)], 0.5).moved(length / 2 + 0.08)
-    return join(boiler, front, bed, cab, roof, panes, chimney, *domes, *rolling, *rods, plough)
+    return join(boiler, front, bed, cab, roof, panes, chimney, *domes, rolling, rods, plough)
 
 
 def motorcycle(rng: np.random.Generator) -> Mesh:
@@ -141,23 +121,17 @@ def motorcycle(rng: np.random.Generator) -> Mesh:
     hub = cylinder(0.07, 0.12, tone="steel").moved(z=-0.06)
     spokes = [box(radius * 1.9, 0.03, 0.03, 0.1, "steel").turned("z", a) for a in (0, 60, 120)]
     wheel = join(tyre, hub, *spokes).turned("x", 90).moved(z=radius + 0.075)
-    pair = [wheel.moved(s * base / 2) for s in (-1, 1)]
     tank = ellipsoid(0.32, 0.17, 0.17).moved(0.12, 0, 0.8)
     seat = box(0.5, 0.22, 0.1, 0.4, "dark").turned("y", rng.uniform(-8, 4)).moved(-0.34, 0, 0.72)
     tail = box(0.3, 0.16, 0.1, 0.3).turned("y", 14).moved(-0.6, 0, 0.68)
     engine = box(0.42, 0.24, 0.3, 0.15, "steel").moved(0.0, 0, 0.3)
     frame = tube([(-base / 2, 0, radius), (-0.1, 0, 0.62), (0.3, 0, 0.75), (0.05, 0, 0.3)], 0.05)
-    fork = [
-        tube([(base / 2, s * 0.12, radius), (base / 2 - 0.24, s * 0.12, 0.98)], 0.04, tone="steel")
-        for s in (-1, 1)
-    ]
     x = base / 2 - 0.24
-    bar = tube(
-        [(x - 0.14, -0.36, 1.06), (x, -0.12, 1.0), (x, 0.12, 1.0), (x - 0.14, 0.36, 1.06)],
-        0.035,
-        tone="dark",
-    )
+    fork = [tube([(base / 2, y, radius), (x, y, 0.98)], 0.04, tone="steel") for y in (-0.12, 0.12)]
+    grips = [(x - 0.14, -0.36, 1.06), (x, -0.12, 1.0), (x, 0.12, 1.0), (x - 0.14, 0.36, 1.06)]
+    bar = tube(grips, 0.035, tone="dark")
     light = ellipsoid(0.1, 0.11, 0.11, "light").moved(x + 0.1, 0, 0.9)
     guard = ellipsoid(0.32, 0.1, 0.12).moved(base / 2, 0, 2 * radius + 0.06)
     pipe = tube([(0.1, 0.16, 0.3), (-0.7, 0.2, 0.34)], 0.055, tone="steel")
-    return join(*pair, tank, seat, tail, engine, frame, *fork, bar, light, guard, pipe)
+    rolling = pair(wheel, x=base / 2)
+    return join(rolling, tank, seat, tail, engine, frame, *fork, bar, light, guard, pipe)
