@@ -2,18 +2,14 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from finesight.cli.output import progress_bar, say
+from finesight.cli.evaluate_items import report_problems
+from finesight.cli.output import progress_bar, say, say_some
 
-if TYPE_CHECKING:
-    from finesight.research.captioning.budget import Spending
-    from finesight.research.captioning.dialogue import Dialogue
-    from finesight.research.captioning.running import Job
-
-_SHOWN = 5  # images without a caption whose reasons are printed
+Limit = Annotated[int | None, typer.Option(help="Of this run, at most.")]
 
 
 def caption(
@@ -24,7 +20,7 @@ def caption(
             "images."
         ),
     ],
-    out: Annotated[Path, typer.Option(help="The file to write: a JSON line an image.")],
+    out: Annotated[Path, typer.Option(help="The file to write: a JSON line per image.")],
     template: Annotated[
         bool,
         typer.Option("--template", help="From annotated viewpoint, occlusion, scale and zoom-in."),
@@ -57,8 +53,8 @@ def caption(
         Path | None, typer.Option(help="The folder of the images that a JSON file names.")
     ] = None,
     questions: Annotated[int, typer.Option(help="Asked about an image, at most.")] = 6,
-    max_requests: Annotated[int | None, typer.Option(help="Of this run, at most.")] = None,
-    max_tokens: Annotated[int | None, typer.Option(help="Of this run, at most.")] = None,
+    max_requests: Limit = None,
+    max_tokens: Limit = None,
     max_seconds: Annotated[float | None, typer.Option(help="Of this run, at most.")] = None,
     timeout: Annotated[float, typer.Option(help="Seconds for one answer.")] = 60.0,
     retries: Annotated[int, typer.Option(min=0, help="Of a request that failed.")] = 3,
@@ -92,15 +88,26 @@ def caption(
             "say how to caption: --template, from annotations, or --asker URL (and --answerer URL) "
             "for a dialogue of models, such as http://localhost:11434/v1 (Ollama's)"
         )
+    from finesight.queries.chat import ChatEndpoint, need_httpx
     from finesight.research.captioning.budget import Budget, Spending
-    from finesight.research.captioning.dialogue import PROMPT_VERSION
+    from finesight.research.captioning.dialogue import PROMPT_VERSION, Dialogue
+    from finesight.research.captioning.jobs import find_jobs
     from finesight.research.captioning.journal import Journal
     from finesight.research.captioning.running import describe_all
+    from finesight.research.captioning.speaker import Speaker
 
+    need_httpx()
     spending = Spending(Budget(max_requests, max_tokens, max_seconds))
-    models = ((asker, asker_model), (answerer or asker, answerer_model))
-    dialogue = _dialogue(models, spending, questions, timeout, retries, side)
-    jobs = _jobs(dataset, images, items)
+    asks, sees = (
+        Speaker(role, ChatEndpoint(url, model, key), spending, timeout, retries)
+        for role, url, model, key in (
+            ("asker", asker, asker_model, os.environ.get("FINESIGHT_LLM_KEY")),
+            ("answerer", answerer or asker, answerer_model, _answerers_key(asker, answerer)),
+        )
+    )
+    dialogue = Dialogue(asks, sees, questions, side)
+    jobs, problems = find_jobs(dataset, images, items)
+    report_problems(problems)
     made_by = {
         "asker": asker_model,
         "answerer": answerer_model,
@@ -111,14 +118,10 @@ def caption(
     bar = progress_bar("describing", "images", len(jobs))
     with Journal.open(out, made_by) as journal, bar as advance:
         report = describe_all(jobs, dialogue, journal, at_once, advance)
-    for reason in report.failed[:_SHOWN]:
-        say(f"no caption: {reason}")
-    if len(report.failed) > _SHOWN:
-        say(f"no caption: {len(report.failed) - _SHOWN} more images")
-    done = report.described + report.known
+    say_some("no caption", report.failed, "images")
     say(
-        f"{done} of {len(jobs)} captions in {out} ({report.described} new; {spending.requests:,} "
-        f"requests, about {spending.tokens:,} tokens)"
+        f"{report.described + report.known} of {len(jobs)} captions in {out} ({report.described} "
+        f"new; {spending.requests:,} requests, about {spending.tokens:,} tokens)"
     )
     if report.stopped:
         say(f"stopped: {report.stopped}; the same command goes on")
@@ -132,83 +135,26 @@ def asker_given(*urls: str | None) -> bool:
     return any(url is not None and url not in known for url in urls)
 
 
+def _answerers_key(asker: str, answerer: str | None) -> str | None:
+    """Return the answerer's key: a key is never sent to another address than its own."""
+    same = answerer in (None, asker)
+    own = os.environ.get("FINESIGHT_VQA_KEY")
+    return own or (os.environ.get("FINESIGHT_LLM_KEY") if same else None)
+
+
 def _write_template(dataset: Path, out: Path) -> None:
-    from finesight.cli.evaluate_items import report_problems
     from finesight.research.captioning.journal import Journal
     from finesight.research.datasets import read_items
     from finesight.research.datasets.item_captions import TEMPLATE, template_captions
 
-    read = read_items(dataset)
-    report_problems(read.problems)
-    found = template_captions(read)
-    said: dict[str, list[str]] = {name: [] for name in found.images}
+    items = read_items(dataset)
+    report_problems(items.problems)
+    found = template_captions(items)
+    captions: dict[str, list[str]] = {name: [] for name in found.images}
     for text, owner in zip(found.captions, found.owner, strict=True):
-        said[found.images[owner]].append(text)
+        captions[found.images[owner]].append(text)
     with Journal.open(out, {"template": TEMPLATE}) as journal:
-        for name, captions in said.items():
+        for name, texts in captions.items():
             if (name, None) not in journal.done:
-                journal.finished((name, None), captions)
-    say(f"{len(said)} images with {len(found.captions)} captions in {out}")
-
-
-def _dialogue(
-    models: tuple[tuple[str, str], tuple[str, str]],
-    spending: "Spending",
-    questions: int,
-    timeout: float,
-    retries: int,
-    side: int,
-) -> "Dialogue":
-    from finesight.queries.chat import ChatEndpoint, need_httpx
-    from finesight.research.captioning.dialogue import Dialogue
-    from finesight.research.captioning.speaker import Speaker
-
-    need_httpx()
-    key = os.environ.get("FINESIGHT_LLM_KEY")
-    # A key is never sent to another address than the one that it was given for.
-    same = models[0][0] == models[1][0]
-    keys = (key, os.environ.get("FINESIGHT_VQA_KEY") or (key if same else None))
-    asker, answerer = (
-        Speaker(role, ChatEndpoint(url, model, key), spending, timeout, retries)
-        for role, (url, model), key in zip(("asker", "answerer"), models, keys, strict=True)
-    )
-    return Dialogue(asker, answerer, questions, side)
-
-
-def _jobs(dataset: Path, images: Path | None, of_items: bool) -> "list[Job]":
-    """Return what is to be described: the images of a dataset or a folder, or the items in them."""
-    from finesight.cli.evaluate_items import report_problems
-    from finesight.errors import InputError
-    from finesight.research.captioning.running import Job
-    from finesight.research.datasets import is_annotated, is_items, read_dataset, read_items
-    from finesight.research.datasets.item_captions import described
-
-    if not dataset.exists():
-        raise InputError(f"{dataset} does not exist")
-    if is_items(dataset):
-        read = read_items(dataset)
-        report_problems(read.problems)
-        named = [(photo, read.relative(photo)) for photo in read.photos]
-        if not of_items:
-            return [Job(photo.path, name) for photo, name in named]
-        return [
-            Job(photo.path, name, thing.box) for photo, name in named for thing in described(photo)
-        ]
-    if of_items:
-        raise InputError(f"{dataset} has no annotated items: leave --items out")
-    if is_annotated(dataset):
-        paths = [image.path for image in read_dataset(dataset, images).images]
-    else:
-        from finesight.indexing.walking import find_images
-
-        paths = [found.path for found in find_images([dataset]).images]
-    root = images or (dataset if dataset.is_dir() else dataset.parent)
-    return [Job(path, _below(path, root)) for path in paths]
-
-
-def _below(path: Path, root: Path) -> str:
-    """Return the name of a file below a folder; elsewhere, with its own folder."""
-    for known in (root, root.absolute(), root.resolve()):
-        if path.is_relative_to(known):
-            return path.relative_to(known).as_posix()
-    return f"{path.parent.name}/{path.name}"
+                journal.finished((name, None), texts)
+    say(f"{len(captions)} images with {len(found.captions)} captions in {out}")

@@ -5,9 +5,7 @@ from pathlib import Path
 
 import typer
 
-from finesight.cli.output import progress_bar, say
-
-_SHOWN = 5  # problems of a dataset that are printed
+from finesight.cli.output import progress_bar, say, say_some
 
 
 def evaluate_items(
@@ -41,7 +39,4 @@ def evaluate_items(
 
 def report_problems(problems: tuple[str, ...]) -> None:
     """Print what was left out of a dataset, the first few with their reasons."""
-    for problem in problems[:_SHOWN]:
-        say(f"left out: {problem}")
-    if len(problems) > _SHOWN:
-        say(f"left out: {len(problems) - _SHOWN} more photos or items")
+    say_some("left out", problems, "photos or items")

@@ -1,13 +1,21 @@
 """How commands speak: results to stdout, progress and messages to stderr."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 
 def say(message: str) -> None:
     """Print one line for people, to stderr."""
     print(message, file=sys.stderr)
+
+
+def say_some(what: str, reasons: Sequence[str], things: str, shown: int = 5) -> None:
+    """Print the first few of many reasons, a line each, and how many more things there are."""
+    for reason in reasons[:shown]:
+        say(f"{what}: {reason}")
+    if len(reasons) > shown:
+        say(f"{what}: {len(reasons) - shown} more {things}")
 
 
 @contextmanager

@@ -162,17 +162,13 @@ def _refused(response: Any) -> NoAnswerError:
 
 
 def _tokens(content: Any, messages: Sequence[Message], text: str) -> int:
-    """Return the tokens of a request and its answer: as told, else by their characters."""
+    """Return the tokens of a request and its answer: as counted there, else by their characters."""
     usage = content.get("usage") if isinstance(content, dict) else None
-    told = usage.get("total_tokens") if isinstance(usage, dict) else None
-    if isinstance(told, int) and told > 0:
-        return told
-    said = sum(len(part) for message in messages for part in _texts(message["content"]))
-    return (said + len(text)) // _CHARACTERS + 1
-
-
-def _texts(content: Any) -> list[str]:
-    """Return the texts of a message, without its images."""
-    if isinstance(content, str):
-        return [content]
-    return [part["text"] for part in content if part.get("type") == "text"]
+    counted = usage.get("total_tokens") if isinstance(usage, dict) else None
+    if isinstance(counted, int) and counted > 0:
+        return counted
+    contents = [message["content"] for message in messages]
+    asked = sum(len(each) for each in contents if isinstance(each, str))
+    parts = [part for each in contents if not isinstance(each, str) for part in each]
+    asked += sum(len(part["text"]) for part in parts if part.get("type") == "text")
+    return (asked + len(text)) // _CHARACTERS + 1

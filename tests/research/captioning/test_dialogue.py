@@ -21,8 +21,9 @@ from finesight.research.captioning.dialogue import (
     read_caption,
     read_question,
 )
+from finesight.research.captioning.jobs import Job
 from finesight.research.captioning.journal import Journal
-from finesight.research.captioning.running import Job, describe_all, part_of
+from finesight.research.captioning.running import describe_all, part_of
 from finesight.research.captioning.speaker import NonsenseError, Speaker
 from finesight.research.datasets.captions import read_captions
 

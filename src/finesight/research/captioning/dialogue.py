@@ -1,8 +1,8 @@
 """One image, described by a dialogue: a model asks, another sees and answers, the first sums up.
 
 After ChatCaptioner (Zhu et al. 2023, "ChatGPT Asks, BLIP-2 Answers"): the asker does not see the
-image, so it asks for what it lacks; the first question is always the same. The endpoints are asked
-anew each time and remember nothing.
+image, so it asks for what it lacks; the first question is always the same. Every request holds the
+whole dialogue: an endpoint remembers nothing.
 """
 
 import base64
@@ -58,7 +58,7 @@ class Dialogue:
     def __post_init__(self) -> None:
         """Refuse a dialogue without questions."""
         if self.questions < 1:
-            raise InputError(f"ask at least one question an image, got {self.questions}")
+            raise InputError(f"ask at least one question per image, got {self.questions}")
 
     def describe(
         self,
@@ -68,7 +68,7 @@ class Dialogue:
     ) -> tuple[str, tuple[Turn, ...]]:
         """Return a caption of an RGB image, and the dialogue that it sums up.
 
-        turns: those that an interrupted run has had already; answered: is told of every new one.
+        turns: those that an interrupted run has had already; answered: called with every new one.
         Raises what `Speaker.say` raises.
         """
         known, shown = list(turns), data_url(image, self.side)

@@ -1,4 +1,4 @@
-"""The file of captions: a JSON line an image that is finished, none twice, none lost.
+"""The file of captions: a JSON line per finished image, none twice, none lost.
 
 A line has `image` (and `file_name`, by which `finesight index` knows it), `caption` (a list),
 `made_by`, and what it was made of: `box`, where a part of the image was described, and `dialogue`.
@@ -62,7 +62,7 @@ class Journal:
             raise InputError(f"cannot write to {path}: {error.strerror or error}") from error
 
     def turns(self, key: Key) -> list[Turn]:
-        """Return what an interrupted run was told about an image."""
+        """Return the questions and answers of an interrupted run about an image."""
         return list(self._turns.get(key, ()))
 
     def heard(self, key: Key, turn: Turn) -> None:
@@ -96,13 +96,10 @@ class Journal:
                     "that line, or name another --out"
                 ) from error
             if made_by != self.made_by:
-                told = sorted(
-                    name
-                    for name in {*made_by, *self.made_by}
-                    if made_by.get(name) != self.made_by.get(name)
-                )
+                names = sorted({*made_by, *self.made_by})
+                others = [name for name in names if made_by.get(name) != self.made_by.get(name)]
                 raise InputError(
-                    f"{self.path} holds captions that were made otherwise ({', '.join(told)} "
+                    f"{self.path} holds captions that were made otherwise ({', '.join(others)} "
                     "differ): name another --out, or remove it"
                 )
             self.done.add(key)
@@ -112,11 +109,9 @@ class Journal:
                 self._turns.setdefault(_key(line), []).append((question, answer))
 
     def _tidy(self) -> None:
-        """Remove what was told about images that are all finished now."""
-        if self._beside.exists():
-            told = {_key(line) for line in _lines(self._beside)}
-            if told <= self.done:
-                self._beside.unlink()
+        """Remove the answers about images if all of these are finished now."""
+        if {_key(line) for line in _lines(self._beside)} <= self.done:
+            self._beside.unlink(missing_ok=True)
 
 
 def _named(key: Key) -> dict[str, Any]:

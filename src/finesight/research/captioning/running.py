@@ -4,7 +4,6 @@ import queue
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from PIL import Image
 
@@ -13,26 +12,13 @@ from finesight.images.open import ImageError, read_image
 from finesight.proposals.geometry import square_around
 from finesight.research.captioning.budget import BudgetSpentError
 from finesight.research.captioning.dialogue import Dialogue
-from finesight.research.captioning.journal import Journal, Key
+from finesight.research.captioning.jobs import Job
+from finesight.research.captioning.journal import Journal
 from finesight.research.captioning.speaker import NonsenseError
 from finesight.types import Box
 
 IN_A_ROW = 3
 """So many images in succession of which a model makes no sense end a run."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """An image to describe: its file, its name in the file of captions, and the part meant."""
-
-    path: Path
-    name: str
-    box: Box | None = None
-
-    @property
-    def key(self) -> Key:
-        """What its line is known by."""
-        return self.name, self.box
 
 
 @dataclass(frozen=True)
@@ -71,20 +57,19 @@ def describe_all(
             outcome = outcomes.get()
             if isinstance(outcome, BudgetSpentError):
                 return Report(described, known, tuple(failed), str(outcome))
+            kept = (
+                f"{len(journal.done)} captions are in {journal.path}, and the same command goes on"
+            )
             if isinstance(outcome, NonsenseError | ImageError):
                 failed.append(str(outcome))
                 row = row + 1 if isinstance(outcome, NonsenseError) else row
                 if row >= IN_A_ROW:
                     raise ServiceError(
                         f"{outcome}, of {row} images in a row: try another model, or look at what "
-                        f"it says; {len(journal.done)} captions are in {journal.path}, and the "
-                        "same command goes on"
+                        f"it says; {kept}"
                     )
             elif isinstance(outcome, ServiceError):
-                raise ServiceError(
-                    f"{outcome}; {len(journal.done)} captions are in {journal.path}, and the same "
-                    "command goes on"
-                ) from outcome
+                raise ServiceError(f"{outcome}; {kept}") from outcome
             elif outcome is not None:
                 raise outcome
             else:
@@ -96,7 +81,7 @@ def describe_all(
 
 
 class _Run:
-    """Threads that describe images, and stop when they are told.
+    """Threads that describe images until they are stopped.
 
     They are daemons: an interrupted program does not wait for an answer that is under way.
     """
@@ -111,7 +96,7 @@ class _Run:
         self._stop = dialogue.asker.stop
 
     def outcomes(self, at_once: int) -> "queue.SimpleQueue[Exception | None]":
-        """Start, and return where each job's end is told: None, or why it has no caption."""
+        """Start, and return the queue of each job's end: None, or why it has no caption."""
         for number in range(max(1, at_once)):
             threading.Thread(target=self._work, daemon=True, name=f"caption-{number}").start()
         return self._outcomes

@@ -28,25 +28,7 @@ def annotate(scene: Scene, recipe: Recipe) -> dict[str, Any]:
         if len(rows) == 0:
             continue
         shown.append(thing)
-        box = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
-        share = len(rows) / recipe.size**2
-        asked = {"mix": True, "small": share < SMALL, "large": share > LARGE}[recipe.mode]
-        entry: dict[str, Any] = {
-            "class": thing.name,
-            "instance": thing.instance,
-            "color": thing.color,
-            "material": thing.material,
-            "size": "small" if share < SMALL else "large" if share > LARGE else "medium",
-            "role": "query" if asked else "distractor",
-            "box_px": [int(edge) for edge in box],
-            "visible_px": len(rows),
-            "hidden": round(1 - len(rows) / int(alone[number]), 4),
-            "position": _rounded(thing.pose.position),
-            "scale": round(thing.pose.scale, 5),
-            "rotation": round(thing.pose.rotation, 3),
-        }
-        if thing.cell_px is not None:
-            entry["cell_px"] = list(thing.cell_px)
+        entry = _describe(thing, recipe, rows, columns, int(alone[number]))
         if scene.item is not None:
             entry["cut"] = round(1 - share_in_frame(thing.pose, scene.camera), 4)
         objects.append(entry)
@@ -72,6 +54,30 @@ def annotate(scene: Scene, recipe: Recipe) -> dict[str, Any]:
     if recipe.kind == "scenes":
         record["relations"] = relations(shown, camera)
     return record
+
+
+def _describe(
+    thing: Object, recipe: Recipe, rows: np.ndarray, columns: np.ndarray, alone: int
+) -> dict[str, Any]:
+    """Return what is written of an object seen in these pixels, of as many as it has alone."""
+    box = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+    share = len(rows) / recipe.size**2
+    asked = {"mix": True, "small": share < SMALL, "large": share > LARGE}[recipe.mode]
+    entry = {
+        "class": thing.name,
+        "instance": thing.instance,
+        "color": thing.color,
+        "material": thing.material,
+        "size": "small" if share < SMALL else "large" if share > LARGE else "medium",
+        "role": "query" if asked else "distractor",
+        "box_px": [int(edge) for edge in box],
+        "visible_px": len(rows),
+        "hidden": round(1 - len(rows) / alone, 4),
+        "position": _rounded(thing.pose.position),
+        "scale": round(thing.pose.scale, 5),
+        "rotation": round(thing.pose.rotation, 3),
+    }
+    return entry if thing.cell_px is None else {**entry, "cell_px": list(thing.cell_px)}
 
 
 def relations(objects: Sequence[Object], camera: Camera) -> dict[str, list[list[int]]]:
