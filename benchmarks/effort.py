@@ -17,7 +17,7 @@ from encode import SIZE, _checkpoint, _ours, _photo, _rates, _ratio
 
 from finesight.models import Model, load_model
 from finesight.models.bundle import add_objectness
-from finesight.proposals.registry import EFFORTS, parse_proposer, resolve_effort
+from finesight.proposals import EFFORTS, parse_proposer, resolve_effort
 from finesight.research.networks.objectness import Objectness
 from finesight.research.training.bundle_export import export_model
 from finesight.research.training.finder.training import canvas_cost, export_objectness

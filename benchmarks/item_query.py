@@ -26,7 +26,7 @@ from finesight import load_model
 from finesight.images.open import Picture, read_image
 from finesight.matching.item_head import ITEM_HEAD, ItemHead
 from finesight.models import Model
-from finesight.proposals.registry import parse_proposer
+from finesight.proposals import parse_proposer
 from finesight.search.encode import QueryVectors
 from finesight.search.items import rank_items
 from finesight.store.schema import lists, table_schema

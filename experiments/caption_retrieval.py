@@ -26,7 +26,7 @@ import torch
 from protocol import arguments, feature_folder, features, print_table
 
 from finesight import load_model
-from finesight.proposals.registry import resolve_effort
+from finesight.proposals import resolve_effort
 from finesight.queries.grammar import take_apart
 from finesight.research.datasets import CaptionSet, clevr_captions, hard_negatives
 from finesight.research.datasets.hard_negatives import HardNegatives

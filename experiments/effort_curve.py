@@ -21,7 +21,7 @@ from protocol import TestSet, arguments, bootstrap, interval, print_table, recal
 
 from finesight.fusion import salient_clusters
 from finesight.images.open import Picture, read_image
-from finesight.proposals.registry import (
+from finesight.proposals import (
     EFFORTS,
     WITH_FINDER,
     WITHOUT_FINDER,

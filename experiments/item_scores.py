@@ -16,7 +16,7 @@ from protocol import arguments, features, print_table
 
 from finesight import load_model
 from finesight.matching.item_head import ItemHead
-from finesight.proposals.registry import resolve_effort
+from finesight.proposals import resolve_effort
 from finesight.research.datasets import read_items
 from finesight.research.evaluation.items import rank_items
 from finesight.research.training.items.views import box_crops

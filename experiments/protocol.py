@@ -15,7 +15,7 @@ import numpy as np
 
 from finesight import load_model
 from finesight.models import Model
-from finesight.proposals.registry import finds_objects
+from finesight.proposals.finder_proposer import finds_objects
 from finesight.research.datasets.clevr_ds import SceneSet, load
 from finesight.research.evaluation.class_prompts import SUBSETS, largest_shares
 from finesight.research.metrics import class_prompt_recall

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from protocol import Queries, TestSet, arguments, recall
 
-from finesight.proposals.registry import resolve_effort
+from finesight.proposals import resolve_effort
 from finesight.scoring.similarity import cosines, max_over_regions, normalise, to_int8
 from finesight.store.storage import Storage, distinct_regions
 from finesight.types import ImageVectors

@@ -22,7 +22,7 @@ from finesight import load_model
 from finesight.encoders import Preprocessing
 from finesight.images.open import read_image
 from finesight.models import Model
-from finesight.proposals.registry import resolve_effort
+from finesight.proposals import resolve_effort
 from finesight.research.datasets import ItemSet, View, clevr_ds, read_items
 from finesight.research.datasets.records import LabelledImage
 from finesight.research.evaluation.item_retrieval import by_level

@@ -63,15 +63,16 @@ def main() -> None:
 
 def _seen(test: TestSet, scheme: str, options: argparse.Namespace) -> list:
     """Return what a scheme shows of the images, without keeping it: fifteen caches are large."""
+    from finesight.encoders.crops import encode_boxes
     from finesight.images.open import read_image
-    from finesight.proposals.crops import look
-    from finesight.proposals.geometry import parse_regions
+    from finesight.proposals.geometry_proposer import parse_regions
 
     if scheme == "cc10":
         return test.seen("cc10")
     regions = parse_regions(scheme)
     images = test.scenes.images[: test.count]
-    return [look(read_image(image.path), test.model.encoder, regions) for image in images]
+    pictures = (read_image(image.path) for image in images)
+    return [encode_boxes(one, test.model.encoder, regions(*one.size)) for one in pictures]
 
 
 def _paper(scheme: str) -> int | None:

@@ -259,7 +259,7 @@ def test_what_was_indexed_stays_when_a_run_is_interrupted(tmp_path, color_model,
     for i in range(6):
         spotted(tmp_path / "pictures" / f"{i}.png", "red", spot=10 + i)
     monkeypatch.setattr("finesight.indexing.adding._COMMIT", 2)
-    monkeypatch.setattr("finesight.proposals.ahead._CROPS", 1)
+    monkeypatch.setattr("finesight.encoders.crops._CROPS", 1)
     collection = Collection.open(tmp_path / "c", color_model)
 
     def interrupt(done, total):

@@ -57,3 +57,23 @@ def suppress(found: ScoredBoxes, count: int, overlap: float = OVERLAP) -> np.nda
         left[intersection_over_union(found.boxes, found.boxes[best]) > overlap] = 0
         left[best] = 0
     return np.array(kept, int)
+
+
+def squares_around(
+    boxes: np.ndarray, width: int, height: int, margin: float, smallest: float = 0.0
+) -> np.ndarray:
+    """Return the squares in pixels (n, 4), normalised, around boxes (n, 4), shifted to stay inside.
+
+    margin: side of a square over the longer side of its box; smallest: side of the smallest, over
+    the image's longer side. Where the image is narrower than its square, the box is as wide as the
+    image.
+
+    >>> squares_around(np.array([[0.2, 0.2, 0.4, 0.4]]), 100, 50, 1.5).round(2).tolist()
+    [[0.15, 0.0, 0.45, 0.6]]
+    """
+    size = np.array([width, height], boxes.dtype)
+    centres = (boxes[:, :2] + boxes[:, 2:]) / 2 * size
+    longest = ((boxes[:, 2:] - boxes[:, :2]) * size).max(axis=1, initial=0)
+    sides = np.minimum(np.maximum(longest * margin, smallest * size.max())[:, None], size)
+    low = np.clip(centres - sides / 2, 0, size - sides)
+    return np.concatenate([low / size, np.minimum((low + sides) / size, 1)], axis=1)

@@ -21,7 +21,7 @@ from finesight.indexing.fusing import fuse
 from finesight.indexing.progress import shown_progress
 from finesight.indexing.reports import IndexReport, SwitchReport
 from finesight.models import DEFAULT, Model, load_model
-from finesight.proposals.registry import carried_over, parse_proposer, resolve_effort
+from finesight.proposals import carried_over, parse_proposer, resolve_effort
 from finesight.queries.filters import Filters
 from finesight.scoring.rank_fusion import RANK_FUSIONS
 from finesight.scoring.similarity import RANKINGS

@@ -16,7 +16,7 @@ from finesight.encoders.torch_regions import TorchRegions  # noqa: E402
 from finesight.errors import DataError, InputError  # noqa: E402
 from finesight.images.open import Picture  # noqa: E402
 from finesight.models import load_model  # noqa: E402
-from finesight.proposals.registry import encode_proposals, parse_proposer  # noqa: E402
+from finesight.proposals import encode_proposals, parse_proposer  # noqa: E402
 from finesight.research.training.bundle_export import export_model  # noqa: E402
 
 KINDS = ("clip", "siglip", "chinese_clip", "altclip", "metaclip_2")

@@ -252,7 +252,7 @@ def test_a_truncated_archive_keeps_what_could_be_read(tmp_path, store):
 def test_a_kill_before_an_archive_is_read_to_its_end(tmp_path, store, monkeypatch):
     zipped(tmp_path / "x.zip", {f"{i}.png": picture(spot=10 + i) for i in range(6)})
     monkeypatch.setattr(adding, "_COMMIT", 2)
-    monkeypatch.setattr("finesight.proposals.ahead._CROPS", 1)
+    monkeypatch.setattr("finesight.encoders.crops._CROPS", 1)
 
     def interrupt(done, total):
         if done == 5:
@@ -268,7 +268,7 @@ def test_a_kill_before_an_archive_is_read_to_its_end(tmp_path, store, monkeypatc
 def test_bytes_of_archives_do_not_pile_up(tmp_path, store, monkeypatch):
     limit = 300_000
     monkeypatch.setattr("finesight.indexing.encode._BYTES_AHEAD", limit)
-    monkeypatch.setattr("finesight.proposals.ahead.os.cpu_count", lambda: 16)
+    monkeypatch.setattr("finesight.encoders.crops.os.cpu_count", lambda: 16)
     files = {f"{i:02}.png": picture(spot=10 + i, compress_level=0) for i in range(20)}
     most = max(map(len, files.values()))
     zipped(tmp_path / "x.zip", files)

@@ -69,7 +69,7 @@ def test_searches_go_on_with_the_old_model_while_the_new_one_looks(indexed, othe
 
 def test_an_interrupted_switch_goes_on(indexed, other, color_model, monkeypatch):
     monkeypatch.setattr(adding, "_COMMIT", 1)
-    monkeypatch.setattr("finesight.proposals.ahead._CROPS", 1)
+    monkeypatch.setattr("finesight.encoders.crops._CROPS", 1)
 
     def interrupt(done, total):
         if done == 2:

@@ -11,10 +11,12 @@ from finesight.boxes import ScoredBoxes
 from finesight.collection import Collection
 from finesight.errors import DataError, InputError
 from finesight.images.open import ImageError, Picture
-from finesight.proposals.canvas_tiles import encode_tiles
-from finesight.proposals.detector import Request, keep, load_detector, parse_detector
+from finesight.proposals import parse_proposer, resolve_effort
+from finesight.proposals.capabilities import NO_MODEL
+from finesight.proposals.detector import build_detector, keep, load_detector
+from finesight.proposals.detector_spec import DetectorSpec
 from finesight.proposals.geometry import square_around
-from finesight.proposals.registry import parse_proposer, resolve_effort
+from finesight.proposals.tiles import encode_tiles
 from finesight.research.datasets import clevr_ds
 
 IMAGES = [
@@ -166,22 +168,22 @@ def test_damaged_files_are_refused(tmp_path, content, says):
 )
 def test_names_that_make_no_sense_are_refused(name):
     with pytest.raises(InputError, match="detect:"):
-        parse_detector(name)
+        build_detector(name, NO_MODEL)
 
 
 def test_a_name_holds_in_every_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "boxes,v2.json", RESULTS)
-    name = resolve_effort("detect:boxes,v2.json,area=0.010,words=red mug|car", None)
+    name = resolve_effort("detect:boxes,v2.json,area=0.010,words=red mug|car")
     assert name == f"detect:{tmp_path}/boxes,v2.json,area=0.01,words=red mug|car"
-    assert Request.parse(name).words == ("red mug", "car")
-    assert resolve_effort(name, None) == name
-    assert resolve_effort("detect:google/owlv2", None) == "detect:google/owlv2"
+    assert DetectorSpec.parse(name).words == ("red mug", "car")
+    assert resolve_effort(name) == name
+    assert resolve_effort("detect:google/owlv2") == "detect:google/owlv2"
     with pytest.raises(InputError, match="no words are looked for"):
         parse_proposer(name)
 
 
-def slow_keep(boxes, scores, request):
+def slow_keep(boxes, scores, spec):
     """The same by the book: sort, filter, and drop what overlaps a better one."""
 
     def overlap(a, b):
@@ -192,9 +194,9 @@ def slow_keep(boxes, scores, request):
     kept = []
     for i in np.argsort(-scores, kind="stable"):
         area = (boxes[i, 2:] - boxes[i, :2]).prod()
-        if area <= request.area or scores[i] < request.score or len(kept) == request.most:
+        if area <= spec.area or scores[i] < spec.score or len(kept) == spec.most:
             continue
-        if all(overlap(boxes[i], boxes[j]) <= request.overlap for j in kept):
+        if all(overlap(boxes[i], boxes[j]) <= spec.overlap for j in kept):
             kept.append(i)
     return boxes[kept]
 
@@ -205,17 +207,19 @@ def test_keeping_is_by_the_book_in_any_order(seed):
     corners = np.sort(rng.random((80, 2, 2)), axis=1)
     boxes = np.concatenate([corners[:, 0], corners[:, 1]], axis=1).astype(np.float32)
     scores = rng.random(80).astype(np.float32)
-    request = Request("x", score=0.2, area=0.02, overlap=0.4, most=12)
-    found = keep(ScoredBoxes(boxes, scores), request, 0, 0.5)
-    assert found == pytest.approx(slow_keep(boxes, scores, request))
+    spec = DetectorSpec("x", score=0.2, area=0.02, overlap=0.4, most=12)
+    found = keep(ScoredBoxes(boxes, scores), spec, 0, 0.5)
+    assert found == pytest.approx(slow_keep(boxes, scores, spec))
     order = rng.permutation(80)
-    assert np.array_equal(keep(ScoredBoxes(boxes[order], scores[order]), request, 0, 0.5), found)
+    assert np.array_equal(keep(ScoredBoxes(boxes[order], scores[order]), spec, 0, 0.5), found)
 
 
 def test_boxes_without_a_size_and_scores_that_are_no_numbers_are_dropped():
     boxes = np.float32([[0.5, 0, 0.5, 1], [0.6, 0, 0.4, 1], [0, 0, np.nan, 1], [0, 0, 1, 1]])
-    assert len(keep(ScoredBoxes(boxes, np.float32([1, 1, 1, np.nan])), Request("x"), 0, 0.5)) == 0
-    assert len(keep(ScoredBoxes(boxes, np.float32([1, 1, 1, 0])), Request("x"), 0, 0.5)) == 1
+    assert (
+        len(keep(ScoredBoxes(boxes, np.float32([1, 1, 1, np.nan])), DetectorSpec("x"), 0, 0.5)) == 0
+    )
+    assert len(keep(ScoredBoxes(boxes, np.float32([1, 1, 1, 0])), DetectorSpec("x"), 0, 0.5)) == 1
 
 
 def test_a_collection_is_indexed_by_the_boxes_of_a_file(tmp_path, color_model, folder):

@@ -1,71 +1,77 @@
-import pytest
-from PIL import Image
+from itertools import pairwise
 
-from finesight.encoders import Preprocessing
+import numpy as np
+import pytest
+
+from finesight.collection import Collection
 from finesight.errors import InputError
-from finesight.images.open import Picture
+from finesight.proposals import REGISTRY, Proposals, parse_proposer, sparing
 from finesight.proposals.capabilities import Capabilities
-from finesight.proposals.registry import (
-    EFFORTS,
-    WITH_FINDER,
-    WITHOUT_FINDER,
-    carried_over,
-    cover_for,
-    parse_proposer,
-    resolve_effort,
-    sparing,
-)
+from finesight.proposals.geometry_proposer import GeometryProposer
 
 
 class Finder:
     """Of a model that tells objects, as far as names are concerned."""
 
 
-PREPROCESSING = Preprocessing(8, (0.5,) * 3, (0.5,) * 3)
-TELLING = Capabilities(objects=Finder())
+class Strips:
+    """A proposer from outside the package: the whole image, and n strips from left to right."""
+
+    def __init__(self, count):
+        self.count = count
+
+    def finest(self, width, height):
+        return self.boxes()
+
+    def boxes(self):
+        edges = np.arange(self.count + 1) / self.count
+        strips = [(x0, 0, x1, 1) for x0, x1 in pairwise(edges)]
+        return np.array([(0, 0, 1, 1), *strips], np.float32)
+
+    def propose(self, picture, preprocessing):
+        return Proposals(self.boxes()), preprocessing.cut(picture.image, self.boxes())
+
+    def forward_passes(self, width, height):
+        return 1.0 + self.count
 
 
-def test_efforts_without_objects_go_from_coarse_to_fine():
-    plain = Capabilities(encoder=Finder())
-    forward_passes = [parse_proposer(effort, plain).forward_passes(640, 480) for effort in EFFORTS]
-    assert forward_passes == [8, 16, 40]
-    assert [resolve_effort(effort) for effort in EFFORTS] == list(WITHOUT_FINDER.values())
-    assert [resolve_effort(effort, TELLING) for effort in EFFORTS] == list(WITH_FINDER.values())
-    assert resolve_effort("cc7", TELLING) == "cc7"
-    with pytest.raises(InputError, match="name a model"):
-        parse_proposer("normal")
-    with pytest.raises(InputError, match="closer8, closer16, closer40"):
-        parse_proposer("closer9", plain)
+def build_strips(name, capabilities):
+    count = name.removeprefix("strips")
+    if not count.isdecimal() or capabilities.encoder is None:
+        raise InputError(f"unknown regions {name!r}: use stripsN, with a model")
+    return Strips(int(count))
 
 
-def test_a_fixed_scheme_goes_by_the_size_of_the_file():
-    proposer = parse_proposer("cover40r4")
-    decoded_smaller = Image.new("RGB", (250, 250))
-    boxes = proposer.propose(Picture(decoded_smaller, (1000, 1000)), PREPROCESSING)[0].boxes
-    assert len(boxes) == len(proposer.finest(1000, 1000)) == proposer.forward_passes(1000, 1000)
-    assert len(boxes) > len(proposer.propose(Picture(decoded_smaller), PREPROCESSING)[0].boxes)
+def test_a_proposer_from_outside_the_package(monkeypatch, tmp_path, folder, color_model):
+    monkeypatch.setitem(REGISTRY, "strips", build_strips)
+    store = Collection.open(tmp_path / "store", color_model)
+    with pytest.raises(InputError, match="use stripsN, with a model"):
+        store.add([folder], regions="strips")
+    assert store.add([folder], regions="strips5").indexed == 3
+    hit = Collection.open(tmp_path / "store", color_model).search("blue")[0]
+    # The spot is from 120 to 144 of 200 pixels: in the fourth strip.
+    assert (hit.path.name, hit.box) == ("blue.png", pytest.approx((0.6, 0, 0.8, 1)))
 
 
-def test_another_model_takes_the_same_effort():
-    assert carried_over(WITH_FINDER["high"]) == WITHOUT_FINDER["high"]
-    assert carried_over("objects200x3") == WITHOUT_FINDER["normal"]
-    assert carried_over(WITH_FINDER["high"], TELLING) == WITH_FINDER["high"]
-    assert carried_over("cc3", TELLING) == "cc3"
-    assert carried_over("dense128", TELLING) == WITH_FINDER["normal"]
-    assert carried_over("objects256x7at56", TELLING) == WITH_FINDER["low"]
-    assert carried_over("objects256x7at56") == WITHOUT_FINDER["low"]
+def test_the_longest_beginning_counts(monkeypatch):
+    monkeypatch.setitem(REGISTRY, "ccc", lambda name, capabilities: Strips(len(name)))
+    assert parse_proposer("ccc9").count == 4
+    assert isinstance(parse_proposer("cc9"), GeometryProposer)
 
 
-def test_the_smallest_object_becomes_a_cover():
-    assert cover_for(24, 0.25) == "cover24r4.0"
-    assert parse_proposer(cover_for(24, 0.25)).forward_passes(2000, 2000) > 500
-    with pytest.raises(InputError, match="at least 1 pixel"):
-        cover_for(0.2, 0.25)
+def test_geometry_from_outside_the_package_takes_a_tolerance(monkeypatch):
+    def thirds(width, height):
+        return Strips(3).boxes()
+
+    monkeypatch.setitem(REGISTRY, "thirds", lambda name, capabilities: GeometryProposer(thirds))
+    proposer = parse_proposer("thirds~8")
+    assert (proposer.tolerance, proposer.forward_passes(90, 60)) == (8.0, 4.0)
 
 
-def test_unknown_names_say_what_there_is():
-    with pytest.raises(InputError, match="unknown regions 'objects'"):
-        parse_proposer("objects")
+@pytest.mark.parametrize("name", ["objects", "closerx", "dense", "cc0", "grid2-paper", "", "x"])
+def test_unknown_names_say_what_there_is(name):
+    with pytest.raises(InputError, match=f"unknown regions '{name}': use full"):
+        parse_proposer(name)
 
 
 def test_a_tolerance_is_part_of_the_name():
@@ -73,10 +79,11 @@ def test_a_tolerance_is_part_of_the_name():
     assert parse_proposer("cover24r4.0~8").forward_passes(640, 480) == parse_proposer(
         "cover24r4.0"
     ).forward_passes(640, 480)
-    for way in ("low", "objects256x5", "dense128"):
+    for way in ("low", "objects256x5", "dense128", "detect:boxes.json"):
         with pytest.raises(InputError, match="windows that are known beforehand"):
             sparing(way, 8)
     with pytest.raises(InputError, match="0 to 255"):
         sparing("cc10", 300)
-    with pytest.raises(InputError, match="unknown regions"):
-        parse_proposer("objects256x5~8", TELLING)
+    for name in ("objects256x5~8", "normal~8", "cc10~8~8", "~8"):
+        with pytest.raises(InputError, match="unknown regions"):
+            parse_proposer(name, Capabilities(objects=Finder()))

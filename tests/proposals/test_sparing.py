@@ -7,8 +7,8 @@ from PIL import Image
 
 from finesight.encoders import Preprocessing
 from finesight.images.open import Picture
+from finesight.proposals import parse_proposer
 from finesight.proposals.geometry import complete_cover
-from finesight.proposals.registry import parse_proposer
 from finesight.proposals.sparing import detail, seen_in, windows_that_add
 
 PREPROCESSING = Preprocessing(16, (0.5,) * 3, (0.5,) * 3)

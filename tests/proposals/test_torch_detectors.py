@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 from finesight.cli.app import app
 from finesight.errors import DataError, InputError
 from finesight.images.open import Picture
-from finesight.proposals.detector import load_detector, parse_detector
+from finesight.proposals import parse_proposer
+from finesight.proposals.detector import load_detector
 from finesight.proposals.onnx_detector import MODEL, padded_square
 from finesight.research.training.detector_export import export_detector
 
@@ -102,7 +103,7 @@ def test_grounding_dino_finds_what_transformers_finds(grounding_dino, image):
 
 
 def test_regions_of_a_detector(exported, image):
-    proposer = parse_detector(f"detect:{exported},most=5,overlap=0.3")
+    proposer = parse_proposer(f"detect:{exported},most=5,overlap=0.3")
     windows = proposer.windows(Picture(image))
     assert windows[0].tolist() == [0, 0, 1, 1]
     assert 2 <= len(windows) <= 6

@@ -130,7 +130,8 @@ def _regions_of(
 ) -> str | None:
     """Return the one way that the options name, None for the collection's or the model's own."""
     from finesight.errors import InputError
-    from finesight.proposals.registry import EFFORTS, cover_for, sparing
+    from finesight.proposals import EFFORTS, sparing
+    from finesight.proposals.geometry_proposer import cover_for
 
     given = [option for option in (regions, effort, smallest) if option is not None]
     if len(given) > 1:

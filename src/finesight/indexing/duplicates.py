@@ -11,7 +11,7 @@ import xxhash
 from finesight.images.open import ImageError, decode_image, read_image
 from finesight.images.raw import SUFFIXES as RAW_SUFFIXES
 from finesight.images.raw import NoPreviewError, read_preview
-from finesight.proposals.geometry.tiles import is_large
+from finesight.proposals.tiles import is_large
 from finesight.scoring.similarity import normalise
 from finesight.store.table import ImageTable
 from finesight.types import Float32

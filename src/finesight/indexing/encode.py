@@ -11,16 +11,15 @@ from pathlib import Path
 import xxhash
 
 from finesight.annotations.notes import Note
+from finesight.encoders.crops import encode_ahead
 from finesight.images.open import MAX_PIXELS, Header, ImageError, Picture, decode_image, read_header
 from finesight.images.raw import SUFFIXES as RAW_SUFFIXES
 from finesight.images.raw import NoPreviewError, read_preview
 from finesight.images.tiles import open_tiles
 from finesight.indexing.fusing import fuse
 from finesight.models import Model
-from finesight.proposals.ahead import encode_ahead
-from finesight.proposals.canvas_tiles import encode_tiles
-from finesight.proposals.geometry.tiles import is_large
-from finesight.proposals.registry import Proposals, Proposer, parse_proposer
+from finesight.proposals import Proposals, Proposer, parse_proposer
+from finesight.proposals.tiles import encode_tiles, is_large
 from finesight.types import Float32, Found, ImageVectors, UInt8
 
 # Pixels that are decoded at the same time, in all threads together; one image may be larger.

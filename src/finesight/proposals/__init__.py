@@ -1,1 +1,22 @@
-"""Proposer: pixels, an encoder and a budget to boxes and embeddings."""
+"""Region proposal: which boxes of an image are encoded, chosen by a name such as "cc10".
+
+`REGISTRY` holds a builder for each kind of proposer; to add one, write a builder and put it there.
+"""
+
+from finesight.proposals.efforts import EFFORTS, WITH_FINDER, WITHOUT_FINDER, resolve_effort
+from finesight.proposals.proposer import Proposals, Proposer, encode_proposals
+from finesight.proposals.registry import REGISTRY, carried_over, parse_proposer, sparing
+
+__all__ = [
+    "EFFORTS",
+    "REGISTRY",
+    "WITHOUT_FINDER",
+    "WITH_FINDER",
+    "Proposals",
+    "Proposer",
+    "carried_over",
+    "encode_proposals",
+    "parse_proposer",
+    "resolve_effort",
+    "sparing",
+]

@@ -1,18 +1,25 @@
-"""Look closer where an image is unlike itself: coarse to fine, without labels or training.
+"""Windows from coarse to fine, where an image is unlike itself; without labels or training.
 
 All windows of a coarse level of Complete Cover are encoded first. Their median is what most of the
 image looks like, its background; a window far from it holds something. Windows of the finer levels
 are encoded where those that were encoded around them are far from the background.
 """
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
-from finesight.encoders import Encoder
+from finesight.boxes import areas, intersections
+from finesight.encoders import Encoder, Preprocessing
+from finesight.errors import InputError
+from finesight.images.open import Picture
+from finesight.proposals.capabilities import Capabilities
 from finesight.proposals.geometry.complete_cover import complete_cover, levels
-from finesight.types import Float32, UInt8
+from finesight.proposals.geometry_proposer import unknown_regions
+from finesight.proposals.proposer import Proposals
+from finesight.types import WHOLE, Float32, UInt8
 
 CELLS = 10
 """The cover whose levels are used: sides of 0.6, 0.4, 0.3, 0.2 and 0.1 of the image's."""
@@ -32,6 +39,51 @@ DESCENTS = {
     40: Descent(4, ((6, 14), (10, 9))),
 }
 """By what they cost, the whole image included; chosen on the textured validation scenes."""
+
+_CLOSER = re.compile(r"closer([0-9]{1,3})")
+
+
+@dataclass(frozen=True)
+class CoarseToFineProposer:
+    """The whole image, and windows chosen from coarse to fine; cost: of DESCENTS."""
+
+    encoder: Encoder
+    cost: int
+
+    def finest(self, width: int, height: int) -> Float32:
+        """Return a window of the finest level."""
+        finest, _ = DESCENTS[self.cost].then[-1]
+        share = dict(levels(CELLS))[finest] / CELLS
+        return np.array([[0, 0, share, share]], np.float32)
+
+    def propose(self, picture: Picture, preprocessing: Preprocessing) -> tuple[Proposals, UInt8]:
+        """Return its boxes; the whole image and the windows chosen last are left to encode."""
+        whole = np.array([WHOLE], np.float32)
+        descent = DESCENTS[self.cost]
+        last, crops, boxes, known = descend(picture.image, self.encoder.replicas[0], descent)
+        left = np.concatenate([preprocessing.cut(picture.image, whole), crops])
+        return Proposals(np.concatenate([whole, last, boxes]), known), left
+
+    def forward_passes(self, width: int, height: int) -> float:
+        """Return the number of windows."""
+        return float(self.cost)
+
+
+def build_coarse_to_fine(name: str, capabilities: Capabilities) -> CoarseToFineProposer:
+    """Return the proposer of closerN, N of DESCENTS; needs a model's encoder.
+
+    Raises InputError for another name, and where there is no model.
+    """
+    match = _CLOSER.fullmatch(name)
+    if match is None:
+        raise unknown_regions(name)
+    cost = int(match[1])
+    if cost not in DESCENTS:
+        known = ", ".join(f"closer{each}" for each in DESCENTS)
+        raise InputError(f"unknown regions {name!r}: use one of {known}")
+    if capabilities.encoder is None:
+        raise InputError(f"{name} chooses windows by what an encoder sees: name a model")
+    return CoarseToFineProposer(capabilities.encoder, cost)
 
 
 def descend(
@@ -63,11 +115,8 @@ def _unlike(finer: Float32, boxes: Float32, embeddings: Float32) -> np.ndarray:
     """
     usual = np.median(embeddings, axis=0)
     unlike = 1 - embeddings @ usual / max(float(np.linalg.norm(usual)), 1e-9)
-    low = np.maximum(finer[:, None, :2], boxes[None, :, :2])
-    high = np.minimum(finer[:, None, 2:], boxes[None, :, 2:])
-    shared = np.clip(high - low, 0, None).prod(axis=2)
-    area = (finer[:, 2:] - finer[:, :2]).prod(axis=1, keepdims=True)
-    weights = shared / area / np.sqrt((boxes[:, 2:] - boxes[:, :2]).prod(axis=1))
+    shared = intersections(finer[:, None], boxes)
+    weights = shared / areas(finer)[:, None] / np.sqrt(areas(boxes))
     return np.argsort(-(weights @ unlike) / weights.sum(axis=1), kind="stable")
 
 

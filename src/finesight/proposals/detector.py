@@ -1,32 +1,28 @@
-"""Look where a detector says something is: the whole image, and a square around each of its boxes.
+"""Regions where a detector says something is: a square around each of its boxes.
 
 Region fusion (METHODS.md 2) keeps what a detector finds where area(region) / area(image) > alpha.
 Any detector serves that gives boxes with scores: a network in ONNX or PyTorch, or a file of boxes.
 """
 
-import re
 import threading
-from dataclasses import dataclass
+from contextlib import nullcontext
 from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
-from finesight.boxes import ScoredBoxes, suppress
+from finesight.boxes import ScoredBoxes, areas, squares_around, suppress
 from finesight.encoders import Preprocessing
 from finesight.errors import InputError, MissingDependencyError
 from finesight.images.open import Picture
 from finesight.proposals.boxes_file import BoxesFile
-from finesight.proposals.geometry import square_around
+from finesight.proposals.capabilities import Capabilities
+from finesight.proposals.detector_spec import DetectorSpec
+from finesight.proposals.geometry.square import MARGIN
 from finesight.proposals.onnx_detector import MODEL, OnnxDetector
-from finesight.proposals.registry import DETECT, Proposals
+from finesight.proposals.proposer import Proposals
 from finesight.types import WHOLE, Float32, UInt8
-
-MOST = 36
-"""Regions of an image unless told: as many as bottom-up features have (Anderson et al. 2018)."""
-
-_OPTION = re.compile(r",(?=(?:score|area|overlap|most|words|images)=)")
 
 
 class Detector(Protocol):
@@ -39,125 +35,53 @@ class Detector(Protocol):
     """The intersection over union above which two of its boxes are one thing, unless told."""
 
     reads_pixels: bool
-    """Whether it looks at the image; else it knows the boxes already."""
+    """Whether it needs the image's pixels; else it knows the boxes already."""
 
     def detect(self, picture: Picture) -> ScoredBoxes:
         """Return boxes, normalised xyxy in a picture, and their scores."""
 
 
-@dataclass(frozen=True)
-class Request:
-    """What a name such as "detect:owlv2,area=0.001,most=20" asks for.
-
-    source: a file of boxes, a folder of a detector, or a repository of the hub; score: the lowest
-    that is kept, None for the detector's own; area: alpha, the share of the image that a box must
-    exceed; overlap: of two boxes with a higher intersection over union the surer one is kept, None
-    for the detector's own; most: regions of an image, the whole image not counted; words:
-    what to look for, where the detector reads; images: a file with the names of a results file's
-    images.
-    """
-
-    source: str
-    score: float | None = None
-    area: float = 0.0
-    overlap: float | None = None
-    most: int = MOST
-    words: tuple[str, ...] = ()
-    images: str | None = None
-
-    @staticmethod
-    def parse(name: str) -> "Request":
-        """Read a name; raises InputError for options that make no sense."""
-        source, *options = _OPTION.split(name.removeprefix(DETECT))
-        given = dict(option.split("=", 1) for option in options)
-        try:
-            request = Request(
-                source,
-                score=float(given["score"]) if "score" in given else None,
-                area=float(given.get("area", 0)),
-                overlap=float(given["overlap"]) if "overlap" in given else None,
-                most=int(given.get("most", MOST)),
-                words=tuple(w.strip() for w in given.get("words", "").split("|") if w.strip()),
-                images=given.get("images"),
-            )
-        except ValueError as error:
-            raise InputError(f"{name!r}: {error}") from error
-        shares = (request.score or 0.0, request.area, request.overlap or 0.0)
-        if not source or request.most < 1 or not all(0 <= share <= 1 for share in shares):
-            raise InputError(
-                f"{name!r}: a detector is {DETECT}SOURCE with the options score, area and overlap "
-                "in 0..1, and most of at least 1, such as "
-                f"{DETECT}google/owlv2-base-patch16-ensemble,area=0.001,most=20"
-            )
-        return request
-
-    def name(self) -> str:
-        """Return the name that asks for the same from any folder: paths are absolute."""
-        parts = [DETECT + _absolute(self.source)]
-        if self.score is not None:
-            parts.append(f"score={self.score:g}")
-        if self.area:
-            parts.append(f"area={self.area:g}")
-        if self.overlap is not None:
-            parts.append(f"overlap={self.overlap:g}")
-        if self.most != MOST:
-            parts.append(f"most={self.most}")
-        if self.words:
-            parts.append(f"words={'|'.join(self.words)}")
-        if self.images is not None:
-            parts.append(f"images={_absolute(self.images)}")
-        return ",".join(parts)
-
-
-def _absolute(path: str) -> str:
-    return str(Path(path).resolve()) if Path(path).exists() else path
-
-
-def keep(found: ScoredBoxes, request: Request, least: float, overlap: float) -> Float32:
+def keep(found: ScoredBoxes, spec: DetectorSpec, least: float, overlap: float) -> Float32:
     """Return the boxes (r, 4) that stay, best first: large and sure enough, none much like another.
 
-    least and overlap: the detector's own, for what the request does not say.
+    least and overlap: the detector's own, for what the spec leaves open.
     """
     boxes = np.clip(found.boxes, 0, 1)
-    sides = boxes[:, 2:] - boxes[:, :2]
-    score = least if request.score is None else request.score
+    score = least if spec.score is None else spec.score
     with np.errstate(invalid="ignore"):
-        there = (sides > 0).all(axis=1) & (sides.prod(axis=1) > request.area)
+        there = (boxes[:, 2:] > boxes[:, :2]).all(axis=1) & (areas(boxes) > spec.area)
         there &= found.scores >= score
     chosen = ScoredBoxes(boxes[there], found.scores[there])
     if len(chosen.boxes) == 0:
         return chosen.boxes
     # A score of 0 is a score as well: suppression takes 0 for "not there any more".
     likely = np.maximum(chosen.scores, np.finfo(np.float32).tiny)
-    if request.overlap is not None:
-        overlap = request.overlap
-    return chosen.boxes[suppress(ScoredBoxes(chosen.boxes, likely), request.most, overlap)]
+    if spec.overlap is not None:
+        overlap = spec.overlap
+    return chosen.boxes[suppress(ScoredBoxes(chosen.boxes, likely), spec.most, overlap)]
 
 
 class DetectorProposer:
     """The whole image and a square around every box that a detector gives and `keep` keeps."""
 
-    def __init__(self, detector: Detector, request: Request) -> None:
-        self.detector, self.request = detector, request
-        self._one = threading.Lock()  # images are cut side by side; a network looks at one
+    def __init__(self, detector: Detector, spec: DetectorSpec) -> None:
+        self.detector, self.spec = detector, spec
+        self._one = threading.Lock()  # images are cut side by side; a network takes one
 
     def finest(self, width: int, height: int) -> Float32:
         """Return the smallest box that may be cut; detectors that read pixels need all of them."""
-        side = max((self.request.area * width * height) ** 0.5, 1.0)
+        side = max((self.spec.area * width * height) ** 0.5, 1.0)
         if self.detector.reads_pixels:
             side = 1.0
         return np.array([[0, 0, min(side / width, 1), min(side / height, 1)]], np.float32)
 
     def windows(self, picture: Picture) -> Float32:
         """Return the boxes (p, 4) to encode, the whole image first, then the likeliest."""
-        if self.detector.reads_pixels:
-            with self._one:
-                found = self.detector.detect(picture)
-        else:
+        with self._one if self.detector.reads_pixels else nullcontext():
             found = self.detector.detect(picture)
-        kept = keep(found, self.request, self.detector.least, self.detector.overlap)
-        squares = [square_around(tuple(box), *picture.size) for box in kept.tolist()]
-        return np.array([WHOLE, *squares], np.float32)
+        kept = keep(found, self.spec, self.detector.least, self.detector.overlap)
+        squares = squares_around(kept.astype(np.float64), *picture.size, MARGIN)
+        return np.concatenate([np.array([WHOLE]), squares]).astype(np.float32)
 
     def propose(self, picture: Picture, preprocessing: Preprocessing) -> tuple[Proposals, UInt8]:
         """Return these boxes, all of them with crops."""
@@ -166,22 +90,22 @@ class DetectorProposer:
 
     def forward_passes(self, width: int, height: int) -> float:
         """Return the most that an image costs, without the detector's own work."""
-        return 1.0 + self.request.most
+        return 1.0 + self.spec.most
 
 
-def parse_detector(name: str) -> DetectorProposer:
-    """Return the way of looking of a name such as "detect:boxes.json,area=0.001".
+def build_detector(name: str, capabilities: Capabilities) -> DetectorProposer:
+    """Return the proposer of a name such as "detect:boxes.json,area=0.001"; it needs no model.
 
     Raises InputError for a source that is not there, DataError for a damaged one, and
     MissingDependencyError where it needs PyTorch.
     """
-    request = Request.parse(name)
-    return DetectorProposer(load_detector(request.source, request.words, request.images), request)
+    spec = DetectorSpec.parse(name)
+    return DetectorProposer(load_detector(spec.source, spec.words, spec.images), spec)
 
 
 @lru_cache(maxsize=4)
 def load_detector(source: str, words: tuple[str, ...] = (), images: str | None = None) -> Detector:
-    """Load a detector; words and images: see `Request`."""
+    """Load a detector; words and images: see `DetectorSpec`."""
     path = Path(source).expanduser()
     if path.is_file():
         if words:

@@ -5,13 +5,40 @@ not. Where there is none, as in sky, on a wall or in an image without more pixel
 window again tells nothing.
 """
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 from PIL import Image
 
+from finesight.boxes import areas
+from finesight.encoders import Preprocessing
+from finesight.images.open import Picture
+from finesight.proposals.geometry_proposer import GeometryProposer
+from finesight.proposals.proposer import Proposals
 from finesight.types import Float32, UInt8
 
 CELLS = 8
 """A crop is compared in cells of 1/8 of its side, or of one pixel where it has fewer."""
+
+
+@dataclass(frozen=True)
+class SparingProposer(GeometryProposer):
+    """The windows of a scheme, without those that show what a larger one has shown already.
+
+    tolerance: see `windows_that_add`.
+    """
+
+    tolerance: float
+
+    def propose(self, picture: Picture, preprocessing: Preprocessing) -> tuple[Proposals, UInt8]:
+        """Return the boxes that add something, all of them with crops."""
+        boxes = self.regions(*picture.size)
+        plain = replace(preprocessing, fit="squash")
+        crops = plain.cut(picture.image, boxes)
+        kept = windows_that_add(boxes, crops, self.tolerance)
+        if preprocessing.fit == plain.fit:
+            return Proposals(boxes[kept]), crops[kept]
+        return Proposals(boxes[kept]), preprocessing.cut(picture.image, boxes[kept])
 
 
 def windows_that_add(boxes: Float32, crops: UInt8, tolerance: float) -> np.ndarray:
@@ -22,16 +49,16 @@ def windows_that_add(boxes: Float32, crops: UInt8, tolerance: float) -> np.ndarr
     What is guaranteed: a window that is left out lies in a larger one that is not, and in no cell
     of its crop is the mean difference to what that one's crop shows there above the tolerance
     (`detail`). So a thing that fills a cell of the window, and that the larger crop shows
-    differently by more than the tolerance, is looked at as closely as by the whole cover.
+    differently by more than the tolerance, is shown as closely as by the whole cover.
     """
-    areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    sizes = areas(boxes)
     kept: list[int] = []
-    for index in np.argsort(-areas, kind="stable").tolist():
+    for index in np.argsort(-sizes, kind="stable").tolist():
         around = [k for k in kept if _inside(boxes[index], boxes[k])]
         if not around:
             kept.append(index)
             continue
-        parent = min(around, key=lambda k: float(areas[k]))
+        parent = min(around, key=lambda k: float(sizes[k]))
         shown = seen_in(boxes[index], boxes[parent], crops[parent])
         if detail(crops[index], shown) > tolerance:
             kept.append(index)

@@ -9,9 +9,9 @@ import numpy as np
 from PIL import Image
 
 from finesight.encoders import Encoder
+from finesight.encoders.crops import encode_boxes
 from finesight.errors import InputError
 from finesight.images.open import ImageError, read_image
-from finesight.proposals.crops import encode_boxes
 from finesight.queries import checked, part_name
 from finesight.queries.grammar import take_apart
 from finesight.queries.prompts import encode_typed

@@ -13,13 +13,12 @@ from itertools import pairwise
 import numpy as np
 from PIL import Image
 
-from finesight.boxes import suppress
+from finesight.encoders.crops import encode_ahead
 from finesight.errors import InputError
 from finesight.images.open import Picture, read_annotated
 from finesight.models import Model
-from finesight.proposals.ahead import encode_ahead
-from finesight.proposals.proposers import FinderProposer
-from finesight.proposals.registry import Proposals, Proposer, parse_proposer
+from finesight.proposals import Proposals, Proposer, parse_proposer
+from finesight.proposals.finder_proposer import FinderProposer
 from finesight.research.datasets import ItemSet, Photo, View
 from finesight.research.datasets.item_records import LEVELS
 from finesight.research.evaluation.items import KS, ItemRanks, choose_detected, rank_photos
@@ -145,9 +144,7 @@ def _found(image: Image.Image, proposer: Proposer, windows: Float32) -> Float32:
     """Return the boxes that windows (p, 4) were put around, where a finder says them."""
     if not isinstance(proposer, FinderProposer):
         return windows
-    guesses = proposer.finder.detect(image, proposer.canvas)
-    boxes = guesses.boxes[suppress(guesses, proposer.count)]
-    return np.concatenate([np.array([WHOLE], np.float32), boxes])
+    return np.concatenate([np.array([WHOLE], np.float32), proposer.found(image)])
 
 
 _Seen = dict[object, SeenPhoto]

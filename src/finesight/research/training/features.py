@@ -19,19 +19,13 @@ from typing import Any
 import numpy as np
 
 from finesight.encoders import Preprocessing
+from finesight.encoders.crops import encode_ahead
 from finesight.errors import DataError, InputError
 from finesight.images.open import ImageError, Picture, decode_image, image_size
 from finesight.models import Model
-from finesight.proposals.ahead import encode_ahead
+from finesight.proposals import Proposals, Proposer, parse_proposer, resolve_effort
+from finesight.proposals.finder_proposer import FinderProposer, finds_objects
 from finesight.proposals.geometry import square_around
-from finesight.proposals.proposers import FinderProposer
-from finesight.proposals.registry import (
-    Proposals,
-    Proposer,
-    finds_objects,
-    parse_proposer,
-    resolve_effort,
-)
 from finesight.research.datasets import LabelledImage
 from finesight.types import WHOLE, Box, Float32, ImageVectors, UInt8
 

@@ -17,10 +17,10 @@ from finesight.encoders.dense import HEAD, MAP, DenseEntry, PooledTower  # noqa:
 from finesight.errors import DataError, InputError  # noqa: E402
 from finesight.images.open import Picture  # noqa: E402
 from finesight.models.bundle import add_objectness, write_manifest  # noqa: E402
+from finesight.proposals import encode_proposals, parse_proposer  # noqa: E402
 from finesight.proposals.capabilities import Capabilities  # noqa: E402
 from finesight.proposals.finder import Finder, ScoredBoxes  # noqa: E402
-from finesight.proposals.objects import windows_of_objects  # noqa: E402
-from finesight.proposals.registry import encode_proposals, parse_proposer  # noqa: E402
+from finesight.proposals.finder_proposer import FinderProposer  # noqa: E402
 from finesight.research.datasets import LabelledImage, LabelledObject  # noqa: E402
 from finesight.research.networks.objectness import finder_loss, targets  # noqa: E402
 from finesight.research.networks.small_clip import SmallClip, SmallClipSettings  # noqa: E402
@@ -96,7 +96,7 @@ def test_it_finds_spots_that_it_has_not_seen(taught, tmp_path):
     images = spots(tmp_path / "held-out", 12, seed=9)
     for labelled in images:
         with Image.open(labelled.path) as image:
-            windows = windows_of_objects(image, model.capabilities.objects, 96, 2)
+            windows = FinderProposer(model.capabilities.objects, 96, 2).windows(image)
         assert np.array_equal(windows[0], [0, 0, 1, 1])
         for thing in labelled.objects:
             x0, y0, x1, y1 = thing.box

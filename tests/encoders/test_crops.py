@@ -5,15 +5,15 @@ import numpy as np
 import pytest
 from conftest import ColorEncoder
 
-from finesight.proposals import ahead
-from finesight.proposals.ahead import encode_ahead
+from finesight.encoders import crops as module
+from finesight.encoders.crops import encode_ahead
 
 
 def crops(number, count):
     return np.full((count, 8, 8, 3), number, np.uint8)
 
 
-class Lanes(ColorEncoder):
+class Replicas(ColorEncoder):
     """Works in three threads, and wants small crops."""
 
     preprocessing = SimpleNamespace(side=8)
@@ -23,11 +23,11 @@ class Lanes(ColorEncoder):
         return [self] * 3
 
 
-@pytest.mark.parametrize("encoder", [ColorEncoder(), Lanes()])
+@pytest.mark.parametrize("encoder", [ColorEncoder(), Replicas()])
 @pytest.mark.parametrize("at_once", [1, 7, 512])
 def test_results_come_in_order_with_their_own_embeddings(monkeypatch, at_once, encoder):
-    monkeypatch.setattr(ahead, "_CROPS", at_once)
-    monkeypatch.setattr(ahead, "_PIXELS", at_once * 8 * 8)
+    monkeypatch.setattr(module, "_CROPS", at_once)
+    monkeypatch.setattr(module, "_PIXELS", at_once * 8 * 8)
 
     def cut(number):
         return number, None if number % 5 == 0 else crops(number, number % 3 + 1)
@@ -50,27 +50,27 @@ def test_items_are_taken_as_they_are_needed():
             taken.append(number)
             yield number
 
-    looked = encode_ahead(items(), lambda n: (n, crops(1, 512)), ColorEncoder())
-    next(looked)
+    encoded = encode_ahead(items(), lambda n: (n, crops(1, 512)), ColorEncoder())
+    next(encoded)
     assert len(taken) < 1000
-    looked.close()
+    encoded.close()
 
 
-def test_lanes_work_at_the_same_time():
+def test_replicas_work_at_the_same_time():
     together = threading.Barrier(3, timeout=20)  # fewer would wait for each other and fail
 
-    class Meeting(Lanes):
+    class Meeting(Replicas):
         def encode_images(self, crops):
             together.wait()
             return super().encode_images(crops)
 
-    count = ahead._PIXELS // 64
+    count = module._PIXELS // 64
     found = encode_ahead(range(3), lambda n: (n, crops(n, count)), Meeting())
     assert [number for number, _ in found] == [0, 1, 2]
 
 
 def test_what_the_encoder_raises_is_raised_here():
-    class Broken(Lanes):
+    class Broken(Replicas):
         def encode_images(self, crops):
             raise MemoryError("no room")
 

@@ -1,4 +1,4 @@
-"""Keeps all cores busy: images are cut in threads while the crops before them are encoded."""
+"""Encodes crops: of one image, of several at once, and while the next images are still cut."""
 
 import os
 from collections import deque
@@ -7,9 +7,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import cycle
 from typing import TypeVar
 
-from finesight.encoders import Encoder
-from finesight.proposals.crops import encode_cut
-from finesight.types import Float32, UInt8
+import numpy as np
+from PIL import Image
+
+from finesight.encoders.base import Encoder
+from finesight.types import Float32, ImageVectors, UInt8
 
 # Pixels of the crops that one core encodes in one go: few enough to stay in its caches.
 _PIXELS = 2**18
@@ -20,6 +22,12 @@ _WAITING = 256
 
 T = TypeVar("T")
 U = TypeVar("U")
+
+
+def encode_boxes(image: Image.Image, encoder: Encoder, boxes: Float32) -> ImageVectors:
+    """Return the embeddings of given boxes (p, 4), normalised xyxy, in one RGB image."""
+    crops = encoder.preprocessing.cut(image, boxes)
+    return ImageVectors(np.asarray(boxes, np.float32), encoder.encode_images(crops))
 
 
 def encode_ahead(
@@ -70,6 +78,8 @@ def encode_ahead(
 def _encode(
     waiting: list[tuple[U, UInt8 | None]], encoder: Encoder
 ) -> list[tuple[U, Float32 | None]]:
+    """Return results with the embeddings of their crops, encoded all at once."""
     cuts = [crops for _, crops in waiting if crops is not None]
-    embeddings = iter(encode_cut(encoder, cuts) if cuts else [])
+    ends = np.cumsum([len(crops) for crops in cuts])[:-1]
+    embeddings = iter(np.split(encoder.encode_images(np.concatenate(cuts)), ends) if cuts else [])
     return [(result, None if crops is None else next(embeddings)) for result, crops in waiting]

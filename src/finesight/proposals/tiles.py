@@ -1,4 +1,4 @@
-"""Look at a very large image tile by tile, each as at an image of its own."""
+"""Very large images, cut into tiles: each is proposed and encoded like an image of its own."""
 
 import hashlib
 from collections.abc import Callable
@@ -10,9 +10,42 @@ from PIL import Image
 from finesight.encoders import Encoder
 from finesight.images.open import Picture
 from finesight.images.tiles import PixelBox
-from finesight.proposals.geometry.tiles import overview_factor, tiles
-from finesight.proposals.registry import Proposer, encode_proposals
+from finesight.proposals.proposer import Proposer, encode_proposals
 from finesight.types import Float32, ImageVectors
+
+TILE = 4096
+"""The longest side of a tile, in pixels."""
+
+LARGE = 2 * TILE
+"""An image with a side longer than this is read in tiles."""
+
+
+def is_large(width: int, height: int) -> bool:
+    """Whether an image of so many pixels is read in tiles."""
+    return max(width, height) > LARGE
+
+
+def overview_factor(width: int, height: int) -> int:
+    """Return how many times smaller the overview of an image is: a power of two.
+
+    >>> overview_factor(20_000, 20_000)
+    8
+    """
+    factor = 1
+    while max(width, height) > TILE * factor:
+        factor *= 2
+    return factor
+
+
+def tiles(width: int, height: int) -> list[PixelBox]:
+    """Return the tiles of an image, xyxy in pixels, row by row.
+
+    They overlap by an eighth at least, so that what one cuts in two is whole in another. They
+    begin at multiples of `overview_factor`, so that each shrinks to whole pixels of the overview.
+    """
+    factor = overview_factor(width, height)
+    xs, ys = (_starts(side, factor) for side in (width, height))
+    return [(x, y, min(x + TILE, width), min(y + TILE, height)) for y in ys for x in xs]
 
 
 def encode_tiles(
@@ -50,3 +83,12 @@ def encode_tiles(
         ),
         digest.hexdigest(),
     )
+
+
+def _starts(side: int, factor: int) -> list[int]:
+    if side <= TILE:
+        return [0]
+    count = int(np.ceil((side - TILE) / (TILE * 7 / 8))) + 1
+    # Rounded up: the last one still reaches the border, as tiles are cut off there.
+    exact = np.arange(count) * (side - TILE) / (count - 1)
+    return [int(start) for start in np.ceil(exact / factor) * factor]

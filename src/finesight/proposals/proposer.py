@@ -1,0 +1,53 @@
+"""What every proposer is and gives: boxes of an image, and the crops of them to encode."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from finesight.encoders import Encoder, Preprocessing
+from finesight.images.open import Picture
+from finesight.types import Float32, ImageVectors, UInt8
+
+
+@dataclass(frozen=True)
+class Proposals:
+    """The regions of an image whose crops are still to be encoded.
+
+    boxes: (p, 4); known: the embeddings (p - c, d) of the last of them, of which there are no
+    crops.
+    """
+
+    boxes: Float32
+    known: Float32 | None = None
+
+    def complete(self, embeddings: Float32) -> ImageVectors:
+        """Return all regions; embeddings: of the crops, (c, d)."""
+        if self.known is not None:
+            embeddings = np.concatenate([embeddings, self.known])
+        return ImageVectors(self.boxes, embeddings)
+
+
+class Proposer(Protocol):
+    """Says which parts of an image are cut out and encoded, or read from one canvas."""
+
+    def finest(self, width: int, height: int) -> Float32:
+        """Return boxes among which are the smallest that may be cut from such an image.
+
+        By them a file is decoded smaller than it is.
+        """
+
+    def propose(self, picture: Picture, preprocessing: Preprocessing) -> tuple[Proposals, UInt8]:
+        """Return the boxes (p, 4), normalised xyxy, the whole image first, and crops to encode.
+
+        Crops: (c, side, side, 3).
+        """
+
+    def forward_passes(self, width: int, height: int) -> float:
+        """Return the most that an image costs, in encodings of one crop."""
+
+
+def encode_proposals(picture: Picture, encoder: Encoder, proposer: Proposer) -> ImageVectors:
+    """Return the boxes and embeddings of one picture, the whole image first."""
+    proposals, crops = proposer.propose(picture, encoder.preprocessing)
+    return proposals.complete(encoder.encode_images(crops))
