@@ -297,8 +297,8 @@ def test_older_collections_learn_dates_from_the_files(tmp_path, color_model):
 
 
 def test_a_very_large_image_is_looked_at_in_tiles(tmp_path, color_model, monkeypatch):
-    monkeypatch.setattr("finesight.proposals.geometry.tiles.TILE", 64)
-    monkeypatch.setattr("finesight.proposals.geometry.tiles.LARGE", 128)
+    monkeypatch.setattr("finesight.proposals.tiles.TILE", 64)
+    monkeypatch.setattr("finesight.proposals.tiles.LARGE", 128)
     spotted(tmp_path / "p" / "scan.png", "red", size=(300, 300), spot=4)
     collection = Collection.open(tmp_path / "c", color_model)
     assert collection.add([tmp_path / "p"], "cc5", vectors=2).indexed == 1
@@ -313,7 +313,7 @@ def test_a_very_large_image_is_looked_at_in_tiles(tmp_path, color_model, monkeyp
 
 
 def test_a_damaged_large_image_is_skipped(tmp_path, color_model, monkeypatch):
-    monkeypatch.setattr("finesight.proposals.geometry.tiles.LARGE", 128)
+    monkeypatch.setattr("finesight.proposals.tiles.LARGE", 128)
     path = spotted(tmp_path / "p" / "a.png", "red", size=(300, 300))
     (tmp_path / "p" / "b.png").write_bytes(path.read_bytes()[:-90])
     report = Collection.open(tmp_path / "c", color_model).add([tmp_path / "p"])
