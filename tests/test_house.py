@@ -73,6 +73,32 @@ def importing(library):
     return found
 
 
+def named_at_top(path):
+    """The names that a module has once it is imported, as its text tells."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    found = {"*"}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            found.update((each.asname or each.name).split(".")[0] for each in node.names)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found.add(node.id)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found.add(node.value)  # a public name that is imported when it is first used
+    return found
+
+
+def missing(node):
+    """What an import from finesight names that is not there."""
+    place = TREE.parent.joinpath(*node.module.split("."))
+    module = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+    if not module.exists():
+        return [node.module]
+    there = named_at_top(module) | {path.stem for path in place.glob("*")}
+    return [f"{node.module}.{each.name}" for each in node.names if each.name not in there]
+
+
 def outside(files, allowed):
     """The files that none of the patterns name, as text."""
     known = {path.relative_to(TREE) for pattern in allowed for path in TREE.glob(pattern)}
@@ -101,6 +127,17 @@ def test_onnx_sessions_are_opened_in_one_place():
 
 def test_only_what_trains_or_runs_in_pytorch_imports_it():
     assert outside(importing("torch"), WITH_TORCH) == set()
+
+
+@pytest.mark.parametrize("folder", ["benchmarks", "experiments", "docs"])
+def test_scripts_import_what_there_is(folder):
+    wrong = []
+    for path in sorted((ROOT / folder).glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("finesight"):
+                wrong += [f"{path.name}: {name}" for name in missing(node)]
+    old = [line for line in wrong if line.startswith("two_trees.py: finesight.collection.")]
+    assert [line for line in wrong if line not in old] == []  # it runs an older version as well
 
 
 FRESH = """
