@@ -7,19 +7,18 @@ run in ONNX Runtime, as in a bundle; a fusion has one thread, an encoder all of 
 best of several rounds.
 """
 
+import argparse
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from encode import _checkpoint
+from made_up import bundle, in_rounds
 
 from finesight.fusion import NetworkFusion, farthest_points, salient_clusters
 from finesight.models import Model, load_model
 from finesight.proposals.geometry.complete_cover import complete_cover
 from finesight.research.networks.fusion import FusionSettings, build_fusion
-from finesight.research.training.bundle_export import export_model
 from finesight.research.training.fusion.export import export_fusion
 from finesight.types import ImageVectors
 
@@ -32,44 +31,36 @@ NETWORKS = {
 
 
 def main() -> None:
-    """Print milliseconds an image, and shares of encoding."""
+    """Print milliseconds per image, and shares of encoding."""
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        _checkpoint(folder / "torch")
-        export_model(load_model(str(folder / "torch")), folder / "vit", "fp32")
-        for name, model in (
-            ("mini", load_model("mini")),
-            ("ViT-B/32", load_model(str(folder / "vit"))),
-        ):
-            _report(name, model, folder)
+        for name, model in (("mini", load_model("mini")), ("ViT-B/32", bundle(folder, "fp32"))):
+            report(name, model, folder)
 
 
-def _report(name: str, model: Model, folder: Path) -> None:
+def report(name: str, model: Model, folder: Path) -> None:
+    """Print what encoding and every fusion cost with one model."""
     side = model.encoder.preprocessing.side
     rng = np.random.default_rng(0)
     boxes = complete_cover(2000, 1500, 10)
     crops = rng.integers(0, 256, (len(boxes), side, side, 3), dtype=np.uint8)
     seen = ImageVectors(boxes, model.encoder.encode_images(crops))
-    ways: dict[str, Callable[[], object]] = {
+    works: dict[str, Callable[[], object]] = {
         "encoding": lambda: model.encoder.encode_images(crops),
         "salient, k=8": lambda: salient_clusters(seen, 8),
         "farthest points, k=8": lambda: farthest_points(seen, 8),
     }
     if model.fusion_name != "salient":
-        ways["its own, k=8"] = lambda: model.fuse(seen, 8)
+        works["its own, k=8"] = lambda: model.fuse(seen, 8)
     for label, settings in NETWORKS.items():
         path = folder / f"{name.replace('/', '-')}-{label}.onnx"
         width = model.encoder.width
         network = build_fusion(FusionSettings(**{**vars(settings), "width": width}))
         export_fusion(network, path)
         fusion = NetworkFusion(path)
-        ways[label] = lambda fusion=fusion: fusion(seen, 8)  # type: ignore[misc]
-    best = dict.fromkeys(ways, float("inf"))
-    for _ in range(ROUNDS):
-        for label, run in ways.items():
-            start = time.perf_counter()
-            run()
-            best[label] = min(best[label], time.perf_counter() - start)
+        works[label] = lambda fusion=fusion: fusion(seen, 8)  # type: ignore[misc]
+    best = {label: min(seconds) for label, seconds in in_rounds(works, ROUNDS).items()}
     print(f"{name}, {len(boxes)} regions of {side} pixels, width {model.encoder.width}")
     for label, seconds in best.items():
         share = 100 * seconds / best["encoding"]

@@ -3,9 +3,10 @@
 python benchmarks/reindex.py [--quick]
 
 Each figure is that of a whole `finesight index`, from the start of the process to its end. The
-pictures are small and looked at as a whole, as what is measured does not depend on them.
+pictures are small and encoded as a whole, as what is measured does not depend on them.
 """
 
+import argparse
 import os
 import subprocess
 import sys
@@ -22,7 +23,9 @@ INDEX = [sys.executable, "-m", "finesight", "index", "--model", "mini", "--regio
 
 def main() -> None:
     """Make pictures, index them, and print the best of some runs each."""
-    count = 500 if "--quick" in sys.argv else 10_000
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="500 pictures instead of 10,000")
+    count = 500 if parser.parse_args().quick else 10_000
     with tempfile.TemporaryDirectory() as folder:
         pictures, collection = Path(folder) / "pictures", Path(folder) / "collection"
         _paint(pictures, count)

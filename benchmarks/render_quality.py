@@ -7,6 +7,7 @@ The time is that of drawing alone, one scene after the other; below the table st
 Quality is the PSNR of the JPEG files, and its worst over the scenes.
 """
 
+import argparse
 import statistics
 import subprocess
 import sys
@@ -27,7 +28,9 @@ COMMAND = [sys.executable, "-m", "finesight", "render", "clevr-ds", "--seed", "5
 
 def main() -> None:
     """Print a table for both looks."""
-    scenes = int(sys.argv[1]) if len(sys.argv) > 1 else 8
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("scenes", type=int, nargs="?", default=8)
+    scenes = parser.parse_args().scenes
     print(f"{scenes} scenes of 640 x 640 pixels, Cycles, denoised")
     print("look      samples   scenes/s   PSNR dB (worst)")
     for look in ("plain", "textured"):

@@ -3,6 +3,7 @@
 python benchmarks/render_soak.py [KILLS]
 """
 
+import argparse
 import random
 import subprocess
 import sys
@@ -19,7 +20,9 @@ COMMAND = [sys.executable, "-m", "finesight", "render", "clevr-ds", "--size", "2
 
 def main() -> None:
     """Render once without and once with kills; print what differs, and fail if anything does."""
-    kills = int(sys.argv[1]) if len(sys.argv) > 1 else 20
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("kills", type=int, nargs="?", default=20)
+    kills = parser.parse_args().kills
     moments = random.Random(0)
     with tempfile.TemporaryDirectory() as folder:
         whole, killed = Path(folder) / "whole", Path(folder) / "killed"

@@ -3,31 +3,34 @@
 Run after `make demo`: python benchmarks/search_start.py [COLLECTION]
 """
 
+import argparse
 import statistics
 import subprocess
 import sys
-import time
+
+from made_up import in_rounds
 
 RUNS = 10
 QUERY = "a photo of a red mug"
 IMPORTS = "import finesight.cli.app, lance, onnxruntime, tokenizers, numpy"
 
 
-def seconds(command: list[str]) -> float:
-    """Return how long a command takes; raises where it fails."""
-    start = time.perf_counter()
-    subprocess.run(command, check=True, capture_output=True)
-    return time.perf_counter() - start
+def run(*command: str) -> None:
+    """Run a command of Python; raises where it fails."""
+    subprocess.run([sys.executable, *command], check=True, capture_output=True)
 
 
 def main() -> None:
     """Alternate the two commands and print their medians."""
-    collection = sys.argv[1] if len(sys.argv) > 1 else "demo/collection"
-    search = [sys.executable, "-m", "finesight", "search", QUERY, "--collection", collection]
-    imports = [sys.executable, "-c", IMPORTS]
-    seconds(search), seconds(imports)
-    pairs = [(seconds(search), seconds(imports)) for _ in range(RUNS)]
-    full, bare = (statistics.median(column) for column in zip(*pairs, strict=True))
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("collection", nargs="?", default="demo/collection")
+    place = parser.parse_args().collection
+    works = {
+        "search": lambda: run("-m", "finesight", "search", QUERY, "--collection", place),
+        "imports": lambda: run("-c", IMPORTS),
+    }
+    in_rounds(works, 1)  # what is read from disk for the first time does not count
+    full, bare = map(statistics.median, in_rounds(works, RUNS).values())
     print(f"search, start to result   {full:.2f} s (median of {RUNS})")
     print(f"its imports alone         {bare:.2f} s")
     print(f"ratio                     {full / bare:.2f}")

@@ -24,13 +24,13 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from made_up import timed
 from query_latency import WIDTH, World, normal, unit
 
 REGIONS, VECTORS = 16, 2
@@ -188,13 +188,6 @@ def measure_indexing(photos: list[str], effort: str) -> dict[str, float]:
         seconds = timed(lambda: collection.add(photos, effort))
         assert len(collection) == len(photos)
     return {"rate": len(photos) / seconds}
-
-
-def timed(work: Callable[[], object]) -> float:
-    """Return the seconds that a piece of work takes."""
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
 
 
 PARTS = {each.__name__: each for each in (build_collection, measure_search, measure_indexing)}
