@@ -13,7 +13,7 @@ from PIL import Image
 from finesight.collection import Collection
 from finesight.errors import DataError, InputError
 from finesight.models import Model
-from finesight.search import ranking
+from finesight.search import retrieve
 from finesight.store.schema import DETAILS, table_schema
 
 
@@ -48,8 +48,8 @@ def test_candidates_by_fused_vectors_are_scored_by_their_regions(
         spotted(folder / f"faint{number}.png", "red", spot=3)
     collection = Collection.open(tmp_path / "c", color_model)
     collection.add([folder], vectors=2)
-    monkeypatch.setattr(ranking, "_CANDIDATES", 2)
-    monkeypatch.setattr(ranking, "_MORE", 2)
+    monkeypatch.setattr(retrieve, "_CANDIDATES", 2)
+    monkeypatch.setattr(retrieve, "_MORE", 2)
     exact = collection.search("red", k=1, rank_by="exact")
     assert collection.search("red", k=1) == exact
     assert exact[0].path.stem == "red"
@@ -218,7 +218,7 @@ def test_a_second_writer_is_told(folder, tmp_path, color_model):
         ({}, "empty"),
         ({"query": "red", "k": 0}, "at least one"),
         ({"query": "red", "offset": -1}, "pass over"),
-        ({"query": "red", "rank_by": "best"}, "regions, exact, fused, whole, mean"),
+        ({"query": "red", "rank_by": "best"}, "regions, exact, pooled, global, mean"),
     ],
 )
 def test_bad_queries(folder, tmp_path, color_model, arguments, message):

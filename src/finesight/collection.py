@@ -3,11 +3,9 @@
 import json
 import shutil
 import sys
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,23 +20,10 @@ from finesight.indexing.progress import shown_progress
 from finesight.indexing.reports import IndexReport, SwitchReport
 from finesight.models import DEFAULT, Model, load_model
 from finesight.proposals import carried_over, parse_proposer, resolve_effort
-from finesight.queries.filters import Filters
-from finesight.scoring.rank_fusion import RANK_FUSIONS
-from finesight.scoring.similarity import RANKINGS
-from finesight.search.calibrate import keep_calibrated, relevant_hits
-from finesight.search.encode import (
-    Asked,
-    FusedSpace,
-    as_query,
-    encode_query,
-    encode_texts,
-    take_query_apart,
-)
-from finesight.search.expand import rank_described
-from finesight.search.group import search_grouped
-from finesight.search.items import check_item_query, rank_items
-from finesight.search.ranking import Ranked, rank, rank_anew, rank_with_words, search_table
-from finesight.search.rerank import TOP, Reranking, sentence_of
+from finesight.queries import Filters, QueryInput, SearchRequest
+from finesight.search.calibrate import keep_calibrated
+from finesight.search.encode import PooledSpace
+from finesight.search.pipeline import Searchable, search
 from finesight.store.calibration import calibration_file, load_calibrator
 from finesight.store.manifest import (
     FORMAT,
@@ -51,7 +36,7 @@ from finesight.store.migration import add_details, fuse_again
 from finesight.store.snapshot import Snapshot
 from finesight.store.storage import Storage
 from finesight.store.table import ImageTable
-from finesight.types import Hit, Query, Skipped
+from finesight.types import Hit, Skipped
 
 # What only writers need is imported where it is used: a search starts faster without.
 if TYPE_CHECKING:
@@ -187,7 +172,7 @@ class Collection:
         report = adding.run(findings, prune)
         if report.indexed or report.moved or report.removed:
             keep_fast(self._table(), self._made_of)
-            keep_calibrated(self._table().dataset, self.model, self._made_of, self.directory)
+            keep_calibrated(Snapshot(self._table(), self._made_of), self.model, self.directory)
             self._table().tidy()
         return report
 
@@ -283,7 +268,7 @@ class Collection:
             )
             keep_fast(self._table(target["table"]), _of_what(target))
             keep_calibrated(
-                self._table(target["table"]).dataset, other, _of_what(target), self.directory
+                Snapshot(self._table(target["table"]), _of_what(target)), other, self.directory
             )
             self._table(target["table"]).tidy()
             switched = without_missing or not missing
@@ -322,147 +307,47 @@ class Collection:
 
     def search(
         self,
-        query: Asked | None = None,
-        k: int = 10,
-        rank_by: str = "regions",
-        *,
-        near: Path | str | None = None,
-        where: str | None = None,
-        path: str | None = None,
-        offset: int = 0,
-        group: bool = False,
-        words: bool = False,
-        detail: float = 1.0,
-        parts: str = "auto",
-        prompts: bool = False,
-        min_relevance: float = 0.0,
-        descriptions: Sequence[str] = (),
-        rank_fusion: str = "trusted",
-        rerank: str | None = None,
-        rerank_top: int = TOP,
-        item: bool = False,
+        query: QueryInput | SearchRequest | None = None,
+        k: int | None = None,
+        rank_by: str | None = None,
+        **options: Any,
     ) -> list[Hit]:
-        """Return the k images that answer a query best, best first.
+        """Return the images that answer a query best, best first.
 
-        query: a text, encoded as typed; an image (a path, or pixels of Pillow); or several of both
-        with weights: a `Query`, such as `finesight.queries.parse_query` reads, or its parts.
-        near: an indexed image: more like it, itself left out.
-        rank_by: "regions" (the best region, of the images whose fused vectors come nearest),
-        "exact" (the best region of all images), "fused" (the fused vectors alone), "whole" (the
-        whole image alone) or "mean" (over all regions).
-        where: a condition in SQL on the columns; path: a glob on paths; both hold before the best
-        are taken. offset: how many of the best to pass over, for paging. group: near-duplicates
-        stand behind the best of them, as its `similar`. words: captions and file names count as
-        well; the two rankings are merged, and the score is the sum of reciprocal ranks.
-        detail: where regions rank, how much the best one counts, from 0 (the whole image alone) to
-        1. parts: "auto" takes a text that asks for several things apart, "red mug beside a plate",
-        and ranks first what shows all of them, each in a region of its own, and no unwanted ones
-        ("dog no leash"); "off" leaves it whole. prompts: short texts are encoded in all of the
-        model's prompts and averaged, not as typed. min_relevance: hits that are less likely to
-        show what was asked for are left out, which may leave none; it needs an index of this or a
-        later version. descriptions: more texts that say what is meant, such as a language model's
-        (`finesight.queries.enhancement`); rank_fusion: how what they find is merged with what the
-        query finds, one of `scoring.rank_fusion.RANK_FUSIONS`. rerank: the model's matcher of this
-        name ranks the best `rerank_top` anew for a query of one text; the score is then the
-        matcher's. item: find the very thing that a photo or a box of it shows, not its kind, with
-        the model's item head. Raises InputError, with what to do, for whatever cannot be answered.
+        query: a text, encoded as typed; an image (a path, or pixels of Pillow); several of both
+        with weights: a `Query`, such as `finesight.queries.parse_query` reads, or its parts; or a
+        whole `SearchRequest`, which says what k, rank_by and the other options mean. Filters go by
+        their names (path="2024/**"), too, and near=PATH asks for more like an indexed image.
+        Raises InputError, with what to do, for whatever cannot be answered.
         """
-        asked = as_query(query, near)
-        if item:
-            others = {"--words": words, "--rerank": rerank is not None}
-            others |= {"--enhance": bool(descriptions), "a detail below 1": detail < 1}
-            check_item_query(asked, rank_by, others)
-        reranking = self._reranking(asked, rerank, rerank_top)
-        if k < 1:
-            raise InputError(f"ask for at least one hit, got {k}")
-        if offset < 0:
-            raise InputError(f"the offset is how many hits to pass over, got {offset}")
-        if not 0 <= detail <= 1:
-            raise InputError(f"detail is between 0 (the whole image) and 1, got {detail}")
-        if rank_fusion not in RANK_FUSIONS:
-            known = ", ".join(RANK_FUSIONS)
-            raise InputError(f"merge rankings by one of {known}, got {rank_fusion!r}")
-        if descriptions and (words or len(asked.parts) != 1 or asked.parts[0].text is None):
-            raise InputError("descriptions go with a query of one text, and without --words")
-        if parts not in ("auto", "off"):
-            raise InputError(f"parts is auto or off, got {parts!r}")
-        if not 0 <= min_relevance <= 1:
-            raise InputError(f"the relevance is between 0 and 1, got {min_relevance}")
-        if words and not any(part.text and part.weight > 0 for part in asked.parts):
-            raise InputError("there are no words in the query to look for in captions and names")
-        if rank_by not in RANKINGS:
-            raise InputError(f"rank by one of {', '.join(RANKINGS)}, got {rank_by!r}")
+        given = {"k": k, "rank_by": rank_by}
+        options |= {name: value for name, value in given.items() if value is not None}
+        request = SearchRequest.of(query, **options)
         self._need()
+        return search(self._searchable(), request)
+
+    def _searchable(self) -> Searchable:
+        """Return the collection as a search meets it now."""
         snapshot = self._latest()
-        if rank_by == "fused" and not snapshot.has_fused:
-            raise InputError(
-                f"{self.directory} keeps no fused vectors yet: index its images again, which adds "
-                "them without looking"
-            )
-        allowed = snapshot.condition(where, Filters(path=path))
-        calibrator, together = snapshot.calibrator, None
-        if calibrator is None and min_relevance > 0:
-            raise InputError(
-                f"{self.directory} has not learned yet how relevant hits are: run `finesight "
-                f"optimize --collection {self.directory}`, or index an image"
-            )
-        if calibrator and parts == "auto" and rank_by in ("regions", "exact") and detail == 1:
-            asked, together = take_query_apart(asked, calibrator.curves.cosine)
-        templates = self.model.prompts if prompts else ()
-        space = self._fused_space()
-        vectors = encode_query(
-            asked, lambda: self.model.encoder, snapshot.dataset, templates, space
+        return Searchable(
+            self.directory,
+            snapshot,
+            lambda: self.model,
+            self._settings["regions"],
+            self._pooled_space(),
         )
-        vectors = replace(vectors, detail=detail, together=together)
-        if min_relevance > 0 and not any(vectors.texts):
-            raise InputError("relevance is known of texts alone, and the query has none")
-        ranked: Ranked = rank_with_words if words else rank
-        if item:
-            ranked = partial(rank_items, head=self.model.need_item_head())
-        if descriptions:
-            more = encode_texts(descriptions, self.model.encoder)
-            fused = None if space is None else space.queries(more, [True] * len(more))
-            ranked = partial(rank_described, descriptions=more, fusion=rank_fusion, fused=fused)
-        if reranking is not None:
-            ranked = partial(rank_anew, ranked=ranked, reranking=reranking)
-        answer = search_grouped if group else search_table
 
-        def hits(count: int) -> list[Hit]:
-            return answer(snapshot, vectors, count, rank_by, allowed, 0, ranked)
-
-        if min_relevance > 0:
-            return relevant_hits(hits, k, offset, min_relevance)
-        return answer(snapshot, vectors, k, rank_by, allowed, offset, ranked)
-
-    def _reranking(self, asked: Query, name: str | None, top: int) -> Reranking | None:
-        """Return how to rank anew; raises InputError where the model or the query cannot."""
-        if name is None:
-            return None
-        if top < 1:
-            raise InputError(f"re-rank at least one image, got {top}")
-        self._need()
-        matcher = self.model.matcher(name)
-        trained = self.model.matchers[name].regions
-        looked = self._settings["regions"]
-        if trained != looked:
-            warnings.warn(
-                f"the matcher {name} was trained on regions of {trained}, and the images were "
-                f"looked at with {looked}: it ranks worse than it could",
-                stacklevel=3,
-            )
-        return Reranking(matcher, sentence_of(asked), top)
-
-    def _fused_space(self) -> FusedSpace | None:
-        """Return the space of the fused vectors where it is not the encoder's own."""
+    def _pooled_space(self) -> PooledSpace | None:
+        """Return the space of the pooled vectors where it is not the encoder's own."""
         if not self._settings.get("own_space"):
             return None
         if self._settings["fusion"] != self.model.fusion_name or self.model.text_head is None:
             raise InputError(
-                f"the fused vectors in {self.directory} are of the fusion "
+                f"the pooled vectors in {self.directory} are of the fusion "
                 f"{self._settings['fusion']}, which {self.model.source} does not have: leave "
-                "--model out, or index the images again, which fuses them anew"
+                "--model out, or index the images again, which fuses them again"
             )
-        return FusedSpace(self.model.text_head, self.model.fusion)
+        return PooledSpace(self.model.text_head, self.model.fusion)
 
     def optimize(
         self,
@@ -492,13 +377,13 @@ class Collection:
             keep_fast(self._table(), self._made_of, say)
             self._table().tidy()
             keep_calibrated(
-                self._table().dataset, self.model, self._made_of, self.directory, anew=True
+                Snapshot(self._table(), self._made_of), self.model, self.directory, force=True
             )
             self._snapshot = None
             snapshot = self._latest()
-            asked = list(texts or some_texts(snapshot.dataset))
+            asked = list(texts or some_texts(snapshot))
             queries = self.model.encoder.encode_texts(asked)
-            space = self._fused_space()
+            space = self._pooled_space()
             fused = queries if space is None else space.of_texts(queries)
             say(f"measuring with {len(asked)} texts")
             settings, chosen = tune(snapshot, fused, recall)

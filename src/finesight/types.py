@@ -1,8 +1,8 @@
-"""The records that travel between rooms: small, frozen, without logic."""
+"""The records that travel between rooms: small and frozen."""
 
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Union
+from typing import TYPE_CHECKING, Any, Literal, Union
 
 import numpy as np
 import numpy.typing as npt
@@ -122,8 +122,8 @@ class Match:
     relevance: float | None = None
 
 
-Why = Literal["whole", "region", "fused", "words"]
-"""What an image was found by: itself as a whole, a region, its fused vectors, or its words."""
+Why = Literal["whole", "region", "pooled", "words"]
+"""What an image was found by: itself as a whole, a region, its pooled vectors, or its words."""
 
 
 @dataclass(frozen=True)
@@ -148,3 +148,58 @@ class Hit:
     matches: tuple[Match, ...] = ()
     similar: tuple[Path, ...] = ()
     relevance: float | None = None
+
+    @property
+    def box_px(self) -> tuple[int, ...]:
+        """The box in pixels of the upright image."""
+        scale = (self.width, self.height) * 2
+        return tuple(round(edge * side) for edge, side in zip(self.box, scale, strict=True))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the hit as JSON holds it, in the command line's output and over HTTP."""
+        return {
+            "rank": self.rank,
+            "score": round(self.score, 6),
+            "path": str(self.path),
+            "box": _rounded(self.box),
+            "box_px": list(self.box_px),
+            "id": self.id,
+            "width": self.width,
+            "height": self.height,
+            "why": self.why,
+            "part": self.part,
+            "relevance": _known(self.relevance),
+            "matches": [
+                {
+                    "part": match.part,
+                    "weight": match.weight,
+                    "score": round(match.score, 6),
+                    "relevance": _known(match.relevance),
+                    "box": _rounded(match.box),
+                }
+                for match in self.matches
+            ],
+            "similar": [str(path) for path in self.similar],
+        }
+
+    @staticmethod
+    def of_dict(found: dict[str, Any]) -> "Hit":
+        """Return the hit that `as_dict` wrote."""
+        matches = tuple(Match(**{**each, "box": tuple(each["box"])}) for each in found["matches"])
+        similar = tuple(Path(path) for path in found["similar"])
+        plain = ("rank", "score", "id", "width", "height", "why", "part", "relevance")
+        return Hit(
+            **{name: found[name] for name in plain},
+            path=Path(found["path"]),
+            box=tuple(found["box"]),
+            matches=matches,
+            similar=similar,
+        )
+
+
+def _rounded(box: Box) -> list[float]:
+    return [round(edge, 6) for edge in box]
+
+
+def _known(relevance: float | None) -> float | None:
+    return None if relevance is None else round(relevance, 4)

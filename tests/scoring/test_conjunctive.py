@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from finesight.scoring.conjunctive import RELATION, SAME_REGION, Together, together
+from finesight.scoring.conjunctive import RELATION, SAME_REGION, Conjunction, conjunctive_scores
 
 BOXES = np.array([[0, 0, 1, 1], [0.1, 0.4, 0.2, 0.5], [0.7, 0.4, 0.8, 0.5]], np.float32)
 
@@ -34,18 +34,18 @@ def disjoint(rng, count):
 @pytest.mark.parametrize("relations", [(), ((0, "left", 1),), ((0, "left", 1), (1, "left", 2))])
 def test_a_beam_finds_what_trying_every_choice_finds(relations):
     rng = np.random.default_rng(0)
-    asked = Together(relations, 0.5, 0.1)
+    asked = Conjunction(relations, 0.5, 0.1)
     for _ in range(30):
         cosines = rng.uniform(0, 1, (3, 4)).astype(np.float32)
         boxes = disjoint(rng, 4)
-        score, _ = together(cosines, np.array([4]), boxes, np.ones(3, np.float32), asked)
+        score, _ = conjunctive_scores(cosines, np.array([4]), boxes, np.ones(3, np.float32), asked)
         assert score[0] == pytest.approx(slow(cosines, boxes, asked), rel=1e-4)
 
 
 def test_parts_take_different_regions():
     cosines = np.array([[0.2, 0.9, 0.5], [0.2, 0.9, 0.5]], np.float32)
-    _, regions = together(
-        cosines, np.array([3]), BOXES, np.ones(2, np.float32), Together((), 0.5, 0.1)
+    _, regions = conjunctive_scores(
+        cosines, np.array([3]), BOXES, np.ones(2, np.float32), Conjunction((), 0.5, 0.1)
     )
     assert sorted(regions[:, 0].tolist()) == [1, 2]
 
@@ -53,8 +53,8 @@ def test_parts_take_different_regions():
 @pytest.mark.parametrize(("how", "expected"), [("left", [1, 2]), ("right", [2, 1])])
 def test_relations_choose_between_equals(how, expected):
     cosines = np.array([[0.2, 0.9, 0.9], [0.2, 0.9, 0.9]], np.float32)
-    asked = Together(((0, how, 1),), 0.5, 0.1)
-    _, regions = together(cosines, np.array([3]), BOXES, np.ones(2, np.float32), asked)
+    asked = Conjunction(((0, how, 1),), 0.5, 0.1)
+    _, regions = conjunctive_scores(cosines, np.array([3]), BOXES, np.ones(2, np.float32), asked)
     assert regions[:, 0].tolist() == expected
 
 
@@ -63,11 +63,13 @@ def test_images_do_not_mind_their_neighbours():
     counts = np.array([3, 1, 5])
     cosines = rng.uniform(0, 1, (2, 9)).astype(np.float32)
     boxes = np.concatenate([disjoint(rng, count) for count in counts])
-    weights, asked = np.ones(2, np.float32), Together(((0, "left", 1),), 0.5, 0.1)
-    score, regions = together(cosines, counts, boxes, weights, asked)
+    weights, asked = np.ones(2, np.float32), Conjunction(((0, "left", 1),), 0.5, 0.1)
+    score, regions = conjunctive_scores(cosines, counts, boxes, weights, asked)
     for image, start in enumerate(np.cumsum(counts) - counts):
         rows = slice(start, start + counts[image])
-        alone = together(cosines[:, rows], counts[image : image + 1], boxes[rows], weights, asked)
+        alone = conjunctive_scores(
+            cosines[:, rows], counts[image : image + 1], boxes[rows], weights, asked
+        )
         assert score[image] == pytest.approx(alone[0][0])
         assert regions[:, image].tolist() == alone[1][:, 0].tolist()
 
@@ -75,8 +77,10 @@ def test_images_do_not_mind_their_neighbours():
 def test_an_image_needs_all_parts_and_no_unwanted_one():
     def score(*cosines, weights):
         found = np.array([[0, c, 0] for c in cosines], np.float32)
-        asked = Together((), 0.5, 0.05)
-        return together(found, np.array([3]), BOXES, np.array(weights, np.float32), asked)[0][0]
+        asked = Conjunction((), 0.5, 0.05)
+        return conjunctive_scores(
+            found, np.array([3]), BOXES, np.array(weights, np.float32), asked
+        )[0][0]
 
     assert score(0.6, 0.6, weights=(1, 1)) > score(0.9, 0.3, weights=(1, 1))
     assert score(0.6, 0.1, weights=(1, -1)) > score(0.6, 0.8, weights=(1, -1))

@@ -10,10 +10,10 @@ from finesight.encoders import Preprocessing
 from finesight.errors import InputError
 from finesight.models import Model
 from finesight.scoring.similarity import normalise
-from finesight.search.calibrate import relevant_hits
+from finesight.search.score import Ranking
 from finesight.store.calibration import calibration_file, load_calibrator
 from finesight.store.schema import Record
-from finesight.types import Hit, ImageVectors, Part, Query
+from finesight.types import ImageVectors, Part, Query
 
 THINGS = ("mug", "chair", "lamp", "table", "sofa", "clock")
 COLORS = ("red", "blue", "green")
@@ -209,16 +209,31 @@ def test_indexing_learns_anew_when_the_collection_has_grown(store, folder, tmp_p
     assert load_calibrator(calibration_file(store.directory, store.model.fingerprint)).images == 4
 
 
-def test_more_hits_are_asked_for_until_enough_are_relevant():
-    def hits(count):
-        asked.append(count)
-        return [
-            Hit(r, 1.0, None, (0, 0, 1, 1), "", 1, 1, relevance=0.9 if r % 3 == 0 else 0.1)
-            for r in range(1, min(count, 20) + 1)
-        ]
-
+def test_more_hits_are_ranked_until_enough_are_relevant(store, folder, monkeypatch):
+    """Every third of 20 images is relevant: ranked deeper until the last half brings nothing."""
+    store.add([folder])
     asked = []
-    found = relevant_hits(hits, 4, 0, 0.5)
-    assert [hit.rank for hit in found] == [1, 2, 3, 4]
+
+    def rank(searched, request, query, k, where):
+        asked.append(k)
+        many = np.arange(min(k, 20))
+        return Ranking(
+            many.astype(np.uint64),
+            1 - many / 20,
+            many[None],
+            many[None],
+            np.zeros((0, len(many))),
+            many > 99,
+        )
+
+    def relevances(snapshot, query, row_ids):
+        return np.where((np.asarray(row_ids, int) + 1) % 3 == 0, 0.9, 0.1)[None]
+
+    def build(snapshot, request, query, page, known, similar):
+        return page.row_ids.tolist()
+
+    for name, stand_in in (("rank", rank), ("relevances", relevances), ("build_hits", build)):
+        monkeypatch.setattr(f"finesight.search.pipeline.{name}", stand_in)
+    assert store.search("red", k=4, min_relevance=0.5) == [2, 5, 8, 11]
     assert asked == [8, 16]
-    assert len(relevant_hits(hits, 50, 0, 0.5)) == 6
+    assert store.search("red", k=50, min_relevance=0.5) == [2, 5, 8, 11, 14, 17]

@@ -4,7 +4,7 @@ from conftest import spotted
 
 from finesight.collection import Collection
 from finesight.errors import InputError
-from finesight.search import ranking
+from finesight.search import retrieve
 
 
 @pytest.mark.parametrize("rank_by", ["regions", "exact"])
@@ -30,8 +30,8 @@ def test_whole_images_are_candidates_where_they_count(folder, tmp_path, color_mo
         spotted(folder / f"faint{number}.png", "red", spot=3 + number)
     collection = Collection.open(tmp_path / "c", color_model)
     collection.add([folder], vectors=2)
-    monkeypatch.setattr(ranking, "_CANDIDATES", 2)
-    monkeypatch.setattr(ranking, "_MORE", 2)
+    monkeypatch.setattr(retrieve, "_CANDIDATES", 2)
+    monkeypatch.setattr(retrieve, "_MORE", 2)
     for detail in (0.01, 0.5):
         exact = collection.search("red", 2, "exact", detail=detail)
         assert collection.search("red", 2, detail=detail) == exact

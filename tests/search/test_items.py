@@ -1,19 +1,21 @@
 import math
 from dataclasses import replace
-from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from conftest import make_table, spotted
 from item_heads import color_items, mini_with_items
+from PIL import Image
 
 from finesight.collection import Collection
 from finesight.errors import InputError
 from finesight.models import load_model
-from finesight.queries import parse_query
+from finesight.queries import SearchRequest, parse_query
 from finesight.scoring.similarity import ITEM_SHARPNESS, normalise
-from finesight.search import items
-from finesight.search.encode import encode_query
+from finesight.search.encode import QueryVectors
+from finesight.search.pipeline import Searchable, rank
 from finesight.types import Part, Query
 
 
@@ -55,6 +57,13 @@ def test_an_indexed_photo_is_not_its_own_answer(collection, folder):
     assert {hit.path.name for hit in hits} == {"red.png", "blue.png"}
 
 
+def rank_items(snapshot, query, k, rank_by, head, where=None):
+    model = SimpleNamespace(need_item_head=lambda: head)
+    searched = Searchable(Path("c"), snapshot, lambda: model, "full")
+    shown = Part(image=Image.new("RGB", (8, 8)))
+    return rank(searched, SearchRequest((shown,), rank_by=rank_by, item=True), query, k, where)
+
+
 def slow_scores(head, asked, regions):
     """The soft maximum over regions, image by image and region by region."""
     query = head(asked[None])[0]
@@ -77,13 +86,13 @@ def test_scores_are_those_of_a_slow_reference(tmp_path, random_model, most):
         return normalise(embeddings @ mixing)
 
     snapshot = Collection.open(tmp_path / "c", random_model)._latest()
-    near = parse_query("text:anything")
-    query = encode_query(near, lambda: random_model.encoder, snapshot.dataset)
+    query = QueryVectors.of_text(random_model.encoder.encode_texts(["anything"])[0])
     scores = slow_scores(head, query.vectors[0], regions)
     for rank_by in ("exact", "regions"):  # fewer images than candidates: both are exact
-        best = items.rank_items(snapshot, query, 7, rank_by, head=head)
-        assert [row.path.split("/")[-1] for row in best] == sorted(scores, key=scores.get)[:-8:-1]
-        assert [row.score for row in best] == pytest.approx(sorted(scores.values())[:-8:-1])
+        best = rank_items(snapshot, query, 7, rank_by, head)
+        paths = snapshot.paths(best.row_ids)
+        assert [path.split("/")[-1] for path in paths] == sorted(scores, key=scores.get)[:-8:-1]
+        assert best.scores == pytest.approx(sorted(scores.values())[:-8:-1])
 
 
 def test_only_the_nearest_images_are_compared_unless_all_are_asked(
@@ -93,14 +102,16 @@ def test_only_the_nearest_images_are_compared_unless_all_are_asked(
     made = make_table(tmp_path / "c", random_model, rng, images=300)
     regions = sum(map(len, made.values()))
     snapshot = Collection.open(tmp_path / "c", random_model)._latest()
-    query = encode_query(parse_query("text:x"), lambda: random_model.encoder, snapshot.dataset)
+    query = QueryVectors.of_text(random_model.encoder.encode_texts(["x"])[0])
     seen = []
 
     def head(embeddings):
         seen.append(len(embeddings))
         return embeddings
 
-    rank = partial(items.rank_items, snapshot, query, 3, head=head)
+    def rank(rank_by, where=None):
+        return rank_items(snapshot, query, 3, rank_by, head, where)
+
     rank("regions")
     assert max(seen[2:]) < 0.8 * regions  # after the query and the fused vectors
     before, seen[:] = len(seen), []
@@ -109,8 +120,8 @@ def test_only_the_nearest_images_are_compared_unless_all_are_asked(
     seen[:] = []
     rank("exact")
     assert sum(seen) == regions + 1
-    rank_some = partial(rank, where="path LIKE '%1.png'")
-    assert all(row.path.endswith("1.png") for row in rank_some("regions"))
+    some = rank("regions", "path LIKE '%1.png'")
+    assert all(path.endswith("1.png") for path in snapshot.paths(some.row_ids))
 
 
 def test_of_many_vectors_candidates_come_by_the_encoder(tmp_path, random_model, monkeypatch):
@@ -119,17 +130,17 @@ def test_of_many_vectors_candidates_come_by_the_encoder(tmp_path, random_model, 
     rng = np.random.default_rng(1)
     made = make_table(tmp_path / "c", random_model, rng, images=300)
     snapshot = Collection.open(tmp_path / "c", random_model)._latest()
-    query = encode_query(parse_query("text:x"), lambda: random_model.encoder, snapshot.dataset)
+    query = QueryVectors.of_text(random_model.encoder.encode_texts(["x"])[0])
     known = []
 
     def head(embeddings):
         known.append(len(embeddings))
         return embeddings
 
-    best = items.rank_items(snapshot, query, 3, "regions", head=head)
+    best = rank_items(snapshot, query, 3, "regions", head)
     assert len(known) == 2  # the query, and the candidates' regions in one batch
     scores = slow_scores(head, query.vectors[0], made)
-    assert best[0].score == pytest.approx(max(scores.values()), abs=1e-3)
+    assert best.scores[0] == pytest.approx(max(scores.values()), abs=1e-3)
 
 
 @pytest.mark.parametrize(

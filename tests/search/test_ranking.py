@@ -6,7 +6,7 @@ from PIL import Image
 from finesight.collection import Collection
 from finesight.errors import InputError
 from finesight.queries import parse_query
-from finesight.search import ranking
+from finesight.search import retrieve
 from finesight.types import WHOLE, Part, Query
 
 
@@ -30,7 +30,7 @@ def test_a_hit_says_what_it_was_found_by(collection):
     assert (hit.why, hit.part, hit.similar) == ("region", "red", ())
     (match,) = hit.matches
     assert (match.part, match.weight, match.score, match.box) == ("red", 1, hit.score, hit.box)
-    assert collection.search("red", k=1, rank_by="fused")[0].why == "fused"
+    assert collection.search("red", k=1, rank_by="fused")[0].why == "pooled"
     whole = collection.search("red", k=1, rank_by="whole")[0]
     assert (whole.why, whole.box) == ("whole", WHOLE)
 
@@ -111,8 +111,8 @@ def test_filters_hold_before_the_best_are_taken(collection, folder, rank_by, mon
     for number in range(4):
         spotted(folder / "large" / f"red{number}.png", "red", size=(400, 320))
     collection.add([folder])
-    monkeypatch.setattr(ranking, "_CANDIDATES", 1)
-    monkeypatch.setattr(ranking, "_MORE", 1)
+    monkeypatch.setattr(retrieve, "_CANDIDATES", 1)
+    monkeypatch.setattr(retrieve, "_MORE", 1)
     hits = collection.search("red", k=3, rank_by=rank_by, where="width >= 400")
     assert len(hits) == 3
     assert {hit.width for hit in hits} == {400}
@@ -153,7 +153,7 @@ def test_pages_make_up_the_ranking(collection):
 
 
 def test_candidates_grow_by_doubling():
-    assert [ranking.candidates(n) for n in (1, 10, 11, 20, 21)] == [100, 100, 200, 200, 400]
+    assert [retrieve.candidates(n) for n in (1, 10, 11, 20, 21)] == [100, 100, 200, 200, 400]
 
 
 def test_near_duplicates_stand_behind_the_best(collection, folder):

@@ -7,22 +7,23 @@ from finesight.collection import Collection
 from finesight.errors import InputError
 from finesight.queries.everyday import everyday_queries
 from finesight.search.tune import exact_best, recall, some_texts
+from finesight.store.snapshot import Snapshot
 
 
 @pytest.fixture
 def few(monkeypatch):
     for room in ("store.snapshot", "store.upkeep", "search.retrieve"):
         monkeypatch.setattr(f"finesight.{room}.FLAT", 100)
-    monkeypatch.setattr("finesight.search.ranking._CANDIDATES", 40)
-    monkeypatch.setattr("finesight.search.ranking._MORE", 1)
+    monkeypatch.setattr("finesight.search.retrieve._CANDIDATES", 40)
+    monkeypatch.setattr("finesight.search.retrieve._MORE", 1)
 
 
 def test_few_vectors_are_scanned_and_the_search_measured(tmp_path, random_model, monkeypatch):
     make_table(tmp_path / "c", random_model, np.random.default_rng(0), 60)
     collection = Collection.open(tmp_path / "c", random_model)
     assert collection.optimize().recall == 1  # all images are candidates
-    monkeypatch.setattr("finesight.search.ranking._CANDIDATES", 20)
-    monkeypatch.setattr("finesight.search.ranking._MORE", 1)
+    monkeypatch.setattr("finesight.search.retrieve._CANDIDATES", 20)
+    monkeypatch.setattr("finesight.search.retrieve._MORE", 1)
     report = collection.optimize(["a", "b", "c"])
     assert (report.images, report.vectors, report.queries) == (60, 120, 3)
     assert (report.settings, report.chosen) == ((), None)
@@ -50,11 +51,11 @@ def test_an_index_is_tuned_until_texts_find_enough(tmp_path, random_model, few):
 
 def test_the_exact_best_equal_a_loop(tmp_path, random_model):
     embeddings = make_table(tmp_path / "c", random_model, np.random.default_rng(0), 30)
-    table = Collection.open(tmp_path / "c", random_model)._table().dataset
+    snapshot = Collection.open(tmp_path / "c", random_model)._latest()
     queries = random_model.encoder.encode_texts(["a", "b"])
-    names = table.to_table(columns=["path"], with_row_id=True).to_pylist()
+    names = snapshot.table.read(columns=["path"], with_row_id=True).to_pylist()
     name_of = {row["_rowid"]: row["path"].rpartition("/")[2] for row in names}
-    for query, rows in zip(queries, exact_best(table, queries, "regions"), strict=True):
+    for query, rows in zip(queries, exact_best(snapshot, queries, "regions"), strict=True):
         slow = sorted(embeddings, key=lambda name: -(embeddings[name] @ query).max())[:10]
         assert [name_of[row] for row in rows.tolist()] == slow
 
@@ -65,10 +66,10 @@ def test_recall_by_hand():
 
 def test_texts_come_from_captions_where_there_are_any(tmp_path):
     plain = lance.write_dataset({"path": ["a"]}, str(tmp_path / "plain"))
-    assert some_texts(plain) == everyday_queries(200)
+    assert some_texts(Snapshot(plain)) == everyday_queries(200)
     captions = ["a cat", "", None, "a cat", "two dogs"]
     told = lance.write_dataset({"caption": captions}, str(tmp_path / "told"))
-    assert some_texts(told) == ["a cat", "two dogs"]
+    assert some_texts(Snapshot(told)) == ["a cat", "two dogs"]
 
 
 def test_everyday_queries_differ():

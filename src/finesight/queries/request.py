@@ -24,8 +24,6 @@ all images; by the pooled vectors alone; by the whole image alone; by the mean o
 RANKING_ALIASES = {"fused": "pooled", "whole": "global"}
 """Earlier names of rankings, which go on working."""
 
-SPLITS = ("auto", "off")
-
 
 @dataclass(frozen=True)
 class SearchRequest:
@@ -91,13 +89,13 @@ class SearchRequest:
             raise InputError(f"the relevance is between 0 and 1, got {self.min_relevance}")
         if self.min_relevance > 0 and not any(part.text for part in self.parts):
             raise InputError("relevance is known of texts alone, and the query has none")
-        for name, given, known in (
-            ("rank by", self.rank_by, RANKINGS),
-            ("merge rankings by", self.rank_fusion, RANK_FUSIONS),
-            ("split is", self.split, SPLITS),
-        ):
-            if given not in known:
-                raise InputError(f"{name} one of {', '.join(known)}, got {given!r}")
+        if self.rank_by not in RANKINGS:
+            raise InputError(f"rank by one of {', '.join(RANKINGS)}, got {self.rank_by!r}")
+        if self.rank_fusion not in RANK_FUSIONS:
+            known = ", ".join(RANK_FUSIONS)
+            raise InputError(f"merge rankings by one of {known}, got {self.rank_fusion!r}")
+        if self.split not in ("auto", "off"):
+            raise InputError(f"split is auto or off, got {self.split!r}")
         if self.descriptions and (self.words or self.text is None):
             raise InputError("descriptions go with a query of one text, and without --words")
         if self.words and not any(part.text and part.weight > 0 for part in self.parts):
@@ -174,8 +172,9 @@ def _check_item(request: SearchRequest) -> None:
             "the very same thing is found by regions (or exact, of all images), not by "
             f"{request.rank_by!r}"
         )
-    options = {"--words": request.words, "--rerank": request.rerank is not None}
-    for name, given in options.items():
+    others = {"--words": request.words, "--rerank": request.rerank is not None}
+    others |= {"--enhance": bool(request.descriptions), "a detail below 1": request.detail < 1}
+    for name, given in others.items():
         if given:
             raise InputError(f"{name} is for texts, and this looks for one thing: leave it out")
 

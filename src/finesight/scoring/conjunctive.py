@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from finesight.boxes import intersection_over_union
 from finesight.scoring.calibration import Curve
 from finesight.types import Float32
 
@@ -25,7 +26,7 @@ _REGIONS = 12  # best ones of a part that are tried
 
 
 @dataclass(frozen=True)
-class Together:
+class Conjunction:
     """How the parts of one query belong together.
 
     relations: (i, how, j) between parts, as `finesight.queries.grammar.Asked` has them; centre,
@@ -37,12 +38,12 @@ class Together:
     width: float
 
     @staticmethod
-    def by(curve: Curve, relations: tuple[tuple[int, str, int], ...]) -> "Together":
+    def by(curve: Curve, relations: tuple[tuple[int, str, int], ...]) -> "Conjunction":
         """Return parts whose step lies at the upper end of what texts that are shown score.
 
         Below it, more is better for every part: an AND that still tells the good from the best.
         """
-        return Together(relations, curve.high + 2 * curve.high_spread, curve.high_spread)
+        return Conjunction(relations, curve.high + 2 * curve.high_spread, curve.high_spread)
 
     def log_odds(self, cosines: np.ndarray) -> np.ndarray:
         """Return ln(p / (1 - p)) that a part is shown where it has these cosines."""
@@ -50,8 +51,8 @@ class Together:
         return odds
 
 
-def together(
-    cosines: Float32, counts: np.ndarray, boxes: Float32, weights: Float32, asked: Together
+def conjunctive_scores(
+    cosines: Float32, counts: np.ndarray, boxes: Float32, weights: Float32, asked: Conjunction
 ) -> tuple[Float32, np.ndarray]:
     """Return how well images (n,) show all parts, in 0..1, and the regions (m, n) of the parts.
 
@@ -106,7 +107,7 @@ def _beam(
         here = boxes[images, tried][:, None]
         for before in range(part):
             there = boxes[images, chosen[:, :, before]][:, :, None]
-            added = added + SAME_REGION * (_overlap(there, here) > OVERLAP)
+            added = added + SAME_REGION * (intersection_over_union(there, here) > OVERLAP)
             for i, how, j in relations:
                 if {i, j} == {before, part}:
                     pair = (there, here) if i == before else (here, there)
@@ -119,16 +120,6 @@ def _beam(
             [chosen[images, state], np.take_along_axis(tried, region, axis=1)[:, :, None]], axis=2
         )
     return totals[:, 0], chosen[:, 0].T
-
-
-def _overlap(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Return the intersection over union of boxes (..., 4)."""
-    low = np.maximum(one[..., :2], other[..., :2])
-    high = np.minimum(one[..., 2:], other[..., 2:])
-    shared = np.clip(high - low, 0, None).prod(axis=-1)
-    areas = [(box[..., 2:] - box[..., :2]).prod(axis=-1) for box in (one, other)]
-    shares: np.ndarray = shared / np.maximum(areas[0] + areas[1] - shared, 1e-9)
-    return shares
 
 
 def _stands(how: str, one: np.ndarray, other: np.ndarray) -> np.ndarray:

@@ -8,10 +8,6 @@ import simsimd
 
 from finesight.types import Float32
 
-RANKINGS = ("regions", "exact", "fused", "whole", "mean")
-"""Ways to rank: by the best region, of the images whose fused vectors come nearest or of all
-images; by the fused vectors alone; by the whole image alone; by the mean over all regions."""
-
 ITEM_SHARPNESS = 30.0
 """Of the soft maximum over regions that says whether an image shows the very thing asked for.
 
@@ -34,6 +30,8 @@ def cosines(queries: Float32, stored: np.ndarray) -> Float32:
     `to_int8` does. Float16 and int8 are compared as they are, without a copy in float32; the
     queries are rounded alike.
     """
+    if not len(queries):
+        return np.zeros((0, len(stored)), np.float32)
     if stored.dtype == np.float32 or len(stored) == 0:
         return queries @ stored.astype(np.float32, copy=False).T
     stored = np.ascontiguousarray(stored)
@@ -97,6 +95,6 @@ def soft_max_over_regions(scores: Float32, counts: np.ndarray, sharpness: float)
 
 
 def mean_over_regions(scores: Float32, counts: np.ndarray) -> Float32:
-    """Return each image's mean score over its regions (n,); arguments as `max_over_regions`."""
-    sums = np.add.reduceat(scores, np.cumsum(counts) - counts)
+    """Return each image's mean score over its regions (..., n), of scores (..., sum of counts)."""
+    sums = np.add.reduceat(scores, np.cumsum(counts) - counts, axis=-1)
     return (sums / counts).astype(np.float32)

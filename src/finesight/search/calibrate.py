@@ -4,13 +4,10 @@ The estimate lies in a file beside the table, one a model. It needs the model's 
 and the regions that are stored, and no labels.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 
-import lance
 import numpy as np
-import pyarrow as pa
 
 from finesight.models import Model
 from finesight.scoring.calibration import Background, fit_curve
@@ -24,47 +21,48 @@ from finesight.store.calibration import (
     save_calibrator,
 )
 from finesight.store.schema import unpack, unpack_stored
-from finesight.types import Float32, Hit, Match
+from finesight.store.snapshot import Snapshot
+from finesight.types import Float32
 
 _REGIONS = 100_000  # are read to estimate, at most
 _HITS = 10  # of every background text, at least
 _SHARE = 0.05  # or so many of the images
 _BARE = 0.2  # the same of texts that only name a thing: more images hold it
-_GROWN = 0.2  # the collection may change by so much before it is estimated anew
+_GROWN = 0.2  # the collection may change by so much before it is estimated again
 _CHUNK = 512
 
 
-def keep_calibrated(
-    table: lance.LanceDataset, model: Model, made_of: str, directory: Path, anew: bool = False
-) -> None:
-    """Estimate for a table, where that was not done, or the collection has changed by a fifth."""
+def keep_calibrated(snapshot: Snapshot, model: Model, directory: Path, force: bool = False) -> None:
+    """Fit the calibration of a table where that was not done, or it has changed by a fifth."""
     file = calibration_file(directory, model.fingerprint)
-    known, images = load_calibrator(file), table.count_rows()
-    if known is not None and (known.made_of, known.texts) != (made_of, model.background):
+    known = load_calibrator(file)
+    if known is not None and (known.made_of, known.texts) != (snapshot.made_of, model.background):
         known = None
-    if known is not None and not anew and abs(images - known.images) <= _GROWN * known.images:
-        return
     if known is not None:
+        grown = abs(snapshot.images - known.images) > _GROWN * known.images
+        if not (force or grown):
+            return
         vectors = known.background.vectors
     else:
         vectors = model.encoder.encode_texts([model.prompt.format(t) for t in model.background])
-    found = estimate(table, Background.of(model.background, vectors), model.background)
+    found = estimate(snapshot, Background.of(model.background, vectors), model.background)
     if found is not None:
-        save_calibrator(file, replace(found, made_of=made_of))
+        save_calibrator(file, found)
 
 
-def estimate(
-    table: lance.LanceDataset, background: Background, texts: Sequence[str]
-) -> Calibrator | None:
+def estimate(snapshot: Snapshot, background: Background, texts: Sequence[str]) -> Calibrator | None:
     """Search a table for every background text, and learn from their hits; None for too few.
 
     Of a large collection, images spread evenly over it are read.
     """
-    seen, counts = _some_regions(table)
-    curves = learn(seen, counts, background, texts)
+    stored = snapshot.some_regions(_REGIONS)
+    if stored is None:
+        return None
+    seen, counts = unpack(stored)
+    curves = learn(seen.astype(np.float32, copy=False), counts, background, texts)
     if curves is None:
         return None
-    return Calibrator(background, tuple(texts), curves, table.count_rows(), "")
+    return Calibrator(background, tuple(texts), curves, snapshot.images, snapshot.made_of)
 
 
 def learn(
@@ -101,77 +99,37 @@ def learn(
     return Curves(margin, (fit_curve(np.concatenate(bare)) if bare else None) or margin, cosine)
 
 
-def relevances(
-    calibrator: Calibrator, query: QueryVectors, regions: pa.ListArray
-) -> list[list[float | None]]:
-    """Return the relevance of every part of a query in some images; None for a part without words.
+def relevances(snapshot: Snapshot, query: QueryVectors, row_ids: np.ndarray) -> Float32:
+    """Return the relevance of every part of a query in some images, (m, n), each in 0..1.
 
-    regions: those of the images, as they are stored. Each part is judged by its best one, whatever
-    the images were ranked by. What the model cannot read is not there.
+    Not a number for a part without words. Each part is judged by its best region, whatever the
+    images were ranked by. What the model cannot read is not there. The snapshot must have a
+    calibrator.
     """
-    seen, counts = unpack_stored(regions)
-    starts = np.cumsum(counts) - counts
-    parts: list[list[float | None]] = []
-    each_part = zip(query.texts, query.unread, cosines(query.vectors, seen), strict=True)
-    for text, unread, found in each_part:
-        if text is None or unread:
-            parts.append([None if text is None else 0.0] * len(counts))
-            continue
-        best, which = max_over_regions(found, counts)
-        region = normalise(seen[starts + which])
-        parts.append(calibrator.relevance(text, best, region).tolist())
-    return [list(each) for each in zip(*parts, strict=True)]
+    assert snapshot.calibrator is not None
+    known = np.full((len(query.texts), len(row_ids)), np.nan, np.float32)
+    start = 0
+    for batch, rows in snapshot.batches(["regions"], row_ids):
+        seen, counts = unpack_stored(batch["regions"])
+        starts = np.cumsum(counts) - counts
+        for part, found in enumerate(cosines(query.vectors, seen)):
+            text, places = query.texts[part], slice(start, start + len(rows))
+            if query.unread[part]:
+                known[part, places] = 0
+            elif text is not None:
+                best, which = max_over_regions(found, counts)
+                regions = normalise(seen[starts + which])
+                known[part, places] = snapshot.calibrator.relevance(text, best, regions)
+        start += len(rows)
+    return known
 
 
-def calibrated(hits: Sequence[Hit], relevances: Sequence[Sequence[float | None]]) -> list[Hit]:
-    """Return hits with the relevance of each, and of each of its parts.
+def relevance_of(query: QueryVectors, parts: Float32) -> Float32:
+    """Return the relevance (n,) of images by that of their parts (m, n).
 
-    relevances: of each hit, those of its matches in order; None for what has none. A hit
-    is as relevant as all wanted parts together, and none of the unwanted ones.
+    An image is as relevant as all wanted parts together, and none of the unwanted ones; not a
+    number where no part's is known.
     """
-    out = []
-    for hit, parts in zip(hits, relevances, strict=True):
-        matches = tuple(
-            replace(match, relevance=part) for match, part in zip(hit.matches, parts, strict=True)
-        )
-        out.append(replace(hit, matches=matches, relevance=_together(matches)))
-    return out
-
-
-def relevant_hits(hits: Callable[[int], list[Hit]], k: int, offset: int, least: float) -> list[Hit]:
-    """Return the first k hits behind `offset` that are relevant enough, ranked anew.
-
-    hits: gives so many of the best. It is asked for more until there are enough, or the second
-    half of what came held nothing relevant.
-    """
-    wanted, count = offset + k, 2 * (offset + k)
-    while True:
-        found = hits(count)
-        good = [hit for hit in found if hit.relevance is not None and hit.relevance >= least]
-        late = [hit for hit in good if hit.rank > count // 2]
-        if len(good) >= wanted or len(found) < count or not late:
-            return [replace(hit, rank=rank) for rank, hit in enumerate(good, 1)][offset:wanted]
-        count *= 2
-
-
-def _together(matches: Sequence[Match]) -> float | None:
-    known = [
-        match.relevance if match.weight > 0 else 1 - match.relevance
-        for match in matches
-        if match.relevance is not None
-    ]
-    return float(np.prod(known)) if known else None
-
-
-def _some_regions(table: lance.LanceDataset) -> tuple[Float32, np.ndarray]:
-    """Return the regions (sum of counts, d) of images spread evenly, and their counts."""
-    images = table.count_rows()
-    if not images:
-        return np.zeros((0, 1), np.float32), np.zeros(0, int)
-    few = table.take(list(range(min(images, 20))), columns=["regions"])["regions"]
-    each = max(1.0, float(np.mean(few.combine_chunks().value_lengths())))
-    wanted = min(images, max(1, int(_REGIONS / each)))
-    rows = np.unique(np.linspace(0, images - 1, wanted).astype(int))
-    column = table.take(rows.tolist(), columns=["regions"])["regions"]
-    seen, counts = unpack(column.combine_chunks())
-    return seen.astype(np.float32, copy=False), counts
+    there = np.where((query.weights > 0)[:, None], parts, 1 - parts)
+    relevance: Float32 = np.where(np.isnan(there), 1, there).prod(axis=0)
+    return np.where(np.isnan(there).all(axis=0), np.nan, relevance)

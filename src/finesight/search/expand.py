@@ -1,15 +1,15 @@
-"""Ranks images for a query and for descriptions of what it means, and merges the rankings."""
+"""Query expansion: merges what a query finds with what descriptions of it and its words find."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
+from finesight.queries.request import SearchRequest
 from finesight.scoring.rank_fusion import RANK_FUSIONS
+from finesight.scoring.similarity import reciprocal_ranks
 from finesight.search.calibrate import relevances
 from finesight.search.encode import QueryVectors
-from finesight.search.ranking import Chosen, Scored, best_of, candidates
-from finesight.search.retrieve import nearest_by_fused
+from finesight.search.score import Ranking
 from finesight.store.snapshot import Snapshot
 from finesight.types import Float32
 
@@ -18,42 +18,22 @@ _PARTS = 1 / 16  # the power of the trust in parts
 _UNKNOWN = 0.5  # the trust where a collection has not learned what is relevant
 
 
-def rank_described(
-    snapshot: Snapshot,
-    query: QueryVectors,
-    k: int,
-    rank_by: str,
-    where: str | None = None,
-    *,
-    descriptions: Float32,
-    fusion: str,
-    fused: Float32 | None = None,
-) -> list[Scored]:
-    """Return the k best images, best first, for a query and descriptions (t, d) of it together.
+def with_descriptions(
+    snapshot: Snapshot, request: SearchRequest, query: QueryVectors, ranking: Ranking, k: int
+) -> Ranking:
+    """Return a ranking whose scores merge those of the query with those of its descriptions.
 
-    The first arguments are those of `rank`. fusion: one of RANK_FUSIONS; fused: the descriptions
-    (t, d) in the space of the fused vectors, where they have their own. Images that come nearest
-    to any of the texts are scored for all of them; cosines and regions are those of the query
-    itself, so hits keep its boxes.
+    Cosines and regions stay those of the query itself, so hits keep its boxes.
     """
-    in_fused = descriptions if fused is None else fused
-    texts = [one_text(*each) for each in zip(descriptions, in_fused, strict=True)]
-    allowed = _candidates(snapshot, [query, *texts], k, rank_by, where)
-    count = snapshot.images
-    rankings = [best_of(snapshot, each, count, rank_by, allowed) for each in (query, *texts)]
-    own = {row.row_id: row for row in rankings[0]}
-    ids = sorted(own)
-    scores = np.stack([_scores(ranking, ids) for ranking in rankings])
-    trust = _trust(snapshot, query, rankings[0][:_TRUSTED]) if fusion == "trusted" else 0.0
-    if query.together is not None:
+    ranking = ranking.take(np.argsort(ranking.row_ids, kind="stable"))
+    scores = np.concatenate([ranking.scores[None], ranking.descriptions])
+    trust = 0.0
+    if request.rank_fusion == "trusted":
+        trust = _trust(snapshot, query, ranking.best(snapshot, _TRUSTED))
+    if query.conjunction is not None:
         scores, trust = with_parts(scores, trust)
-    fused = RANK_FUSIONS[fusion](scores, k, trust)
-    merged = [
-        replace(own[id_], score=float(score))
-        for id_, score in zip(ids, fused, strict=True)
-        if np.isfinite(score)
-    ]
-    return sorted(merged, key=lambda row: (-row.score, row.path))[:k]
+    merged = RANK_FUSIONS[request.rank_fusion](scores, k, trust)
+    return replace(ranking, scores=merged).take(np.isfinite(merged))
 
 
 def with_parts(scores: Float32, trust: float) -> tuple[Float32, float]:
@@ -66,38 +46,29 @@ def with_parts(scores: Float32, trust: float) -> tuple[Float32, float]:
     return np.concatenate([scores[:1], spread * scores[1:]]), trust**_PARTS
 
 
-def one_text(vector: Float32, fused: Float32 | None = None) -> QueryVectors:
-    """Return the query of a text's vector (d,); fused: the same in the fused vectors' space."""
-    among = None if fused is None else fused[None]
-    return QueryVectors(vector[None], np.ones(1, np.float32), ("",), (False,), fused=among)
+def with_words(snapshot: Snapshot, ranking: Ranking, named: np.ndarray, count: int) -> Ranking:
+    """Return the images that come first by what is in them or by their words, best first of all.
+
+    named: the row ids of those whose captions or names say the words, best first; count: how many
+    are taken by what is in them. The score is the sum of reciprocal ranks.
+    """
+    ranking = ranking.best(snapshot, len(ranking))
+    ranking = ranking.take((np.arange(len(ranking)) < count) | np.isin(ranking.row_ids, named))
+    by_content = ranking.row_ids.tolist()
+    known = set(by_content)
+    by_words = [row for row in named.tolist() if row in known]
+    places = {row: place for place, row in enumerate(by_words)}
+    scores = reciprocal_ranks([by_content, by_words])
+    return replace(
+        ranking,
+        scores=np.array([scores[row] for row in by_content], np.float32),
+        by_words=np.array([places.get(row, i + 1) < i for i, row in enumerate(by_content)], bool),
+    )
 
 
-def _candidates(
-    snapshot: Snapshot,
-    queries: Sequence[QueryVectors],
-    k: int,
-    rank_by: str,
-    where: str | None,
-) -> Chosen:
-    if rank_by not in ("regions", "fused"):
-        return where
-    near = [nearest_by_fused(snapshot, query, candidates(k), where) for query in queries]
-    if any(each is None for each in near):
-        return where
-    return np.unique(np.concatenate([each for each in near if each is not None]))
-
-
-def _scores(ranking: Sequence[Scored], ids: Sequence[int]) -> Float32:
-    scores = {row.row_id: row.score for row in ranking}
-    return np.array([scores[id_] for id_ in ids], np.float32)
-
-
-def _trust(snapshot: Snapshot, query: QueryVectors, best: Sequence[Scored]) -> float:
-    """Return the relevance of the most relevant of some hits."""
-    if snapshot.calibrator is None or not best:
+def _trust(snapshot: Snapshot, query: QueryVectors, best: Ranking) -> float:
+    """Return the relevance of the most relevant of some hits, wanted parts alone."""
+    if snapshot.calibrator is None or not len(best):
         return _UNKNOWN
-    found = snapshot.rows([row.row_id for row in best], ["regions"])["regions"]
-    each = relevances(snapshot.calibrator, query, found.combine_chunks())
-    wanted = [i for i, weight in enumerate(query.weights) if weight > 0]
-    together = [float(np.prod([parts[i] or 0.0 for i in wanted])) for parts in each]
-    return max(together)
+    parts = relevances(snapshot, query, best.row_ids)[query.wanted]
+    return float(np.nan_to_num(parts).prod(axis=0).max())

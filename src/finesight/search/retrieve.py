@@ -1,82 +1,134 @@
-"""The first stage of a search: the images whose fused vectors come nearest."""
+"""The first stage of a search: the images whose pooled vectors come nearest."""
 
-import lance
+from collections.abc import Iterable
+from dataclasses import replace
+
 import numpy as np
 
+from finesight.matching.item_head import ItemHead
+from finesight.queries.request import SearchRequest
+from finesight.scoring.top_k import top_k
 from finesight.search.encode import QueryVectors
-from finesight.store.snapshot import FLAT, FlatVectors, IndexedVectors, Snapshot
-from finesight.types import Float32
+from finesight.search.score import score, scorer_for
+from finesight.store.snapshot import FLAT, Chosen, FlatVectors, IndexedVectors, Snapshot
 
-_VECTORS_AN_IMAGE = 2  # of several that an image has, so many are among the nearest
-_BATCH = 4096
+# Images whose regions are scored: at least so many, and so many times the hits asked for.
+_CANDIDATES = 100  # what they lose: experiments/candidates.py
+_MORE = 10
+_VECTORS_PER_IMAGE = 2  # of several that an image has, so many are among the nearest
 
 
-def nearest_by_fused(
+def candidates(wanted: int) -> int:
+    """Return how many images are scored where `wanted` hits are asked for.
+
+    It grows by doubling, so that most pages of one query are cut from the same ranking.
+    """
+    count = _CANDIDATES
+    while count < _MORE * wanted:
+        count *= 2
+    return count
+
+
+def retrieve(
+    snapshot: Snapshot, request: SearchRequest, query: QueryVectors, count: int, where: str | None
+) -> Chosen:
+    """Return the images to be scored: all that meet a condition, or about `count` of them.
+
+    Those that come nearest to the query or to one of its descriptions; where the whole image
+    counts as well, also those whose whole comes nearest.
+    """
+    if request.rank_by not in ("regions", "pooled"):
+        return where
+    near = []
+    for each in (query, *query.texts_meant()):
+        found = nearest_pooled(snapshot, each, count, where)
+        if found is None:
+            return where
+        near.append(found)
+    if request.rank_by == "regions" and request.detail < 1:
+        by_global = replace(request, rank_by="global")
+        near.append(
+            score(snapshot, where, *scorer_for(by_global, query)).best(snapshot, count).row_ids
+        )
+    return np.unique(np.concatenate(near))
+
+
+def retrieve_items(
+    snapshot: Snapshot,
+    query: QueryVectors,
+    items: QueryVectors,
+    count: int,
+    where: str | None,
+    head: ItemHead,
+) -> Chosen:
+    """Return about `count` images that may show the very thing of a query of one image.
+
+    items: the query with an item embedding as its `pooled`. Pooled vectors that are few are
+    compared as items, which finds many more of the true images (docs/results/item_candidates.txt);
+    of many, their index knows the encoder's embeddings alone.
+    """
+    few = query.pooled is query.vectors and snapshot.has_pooled and snapshot.images > count
+    flat = snapshot.flat if few else None
+    if flat is None:
+        found = nearest_pooled(snapshot, query, count, where)
+        return where if found is None else found
+
+    def make() -> FlatVectors:
+        return replace(flat, vectors=head(flat.vectors).astype(np.float16))
+
+    return nearest_flat(snapshot.kept(head, make), items, count, _allowed(snapshot, where))
+
+
+def nearest_pooled(
     snapshot: Snapshot, query: QueryVectors, count: int, where: str | None
 ) -> np.ndarray | None:
-    """Return the row ids of about `count` images that meet a condition; None to ask them all.
+    """Return the row ids of about `count` images that meet a condition; None to score them all.
 
-    An image is as near as the weighted mean of its parts' best cosines with its fused vectors.
+    An image is as near as the weighted mean of its parts' best cosines with its pooled vectors.
     Few vectors are scanned in memory. Of many, an index gives the nearest of each wanted part, so
     they may be more than `count`. Where there is no index, or a condition leaves few, they are
     read and scanned.
     """
-    if not snapshot.has_fused or snapshot.images <= count:
+    if not snapshot.has_pooled or snapshot.images <= count:
         return None
-    allowed = None if where is None else allowed_rows(snapshot.dataset, where)
-    flat = snapshot.flat
+    flat, allowed = snapshot.flat, _allowed(snapshot, where)
     if flat is not None:
-        return top_of(flat, query, count, allowed)[1]
+        return nearest_flat(flat, query, count, allowed)
     indexed = snapshot.indexed
     share = 1.0 if allowed is None else len(allowed) / snapshot.images
     if indexed is None or share * snapshot.vectors <= FLAT:
-        return _scan(snapshot.dataset, query, count, where)
+        batches = snapshot.batches(["fused"], where)
+        return _nearest_of((FlatVectors.of(batch) for batch, _ in batches), query, count)
     vectors = round(vectors_asked(snapshot, count) / share)
     return _by_index(indexed, query, vectors, count, allowed)
 
 
 def vectors_asked(snapshot: Snapshot, count: int) -> int:
     """Return how many vectors an index is asked for, where about `count` images are wanted."""
-    return count * (1 if snapshot.vectors == snapshot.images else _VECTORS_AN_IMAGE)
+    return count * (1 if snapshot.vectors == snapshot.images else _VECTORS_PER_IMAGE)
 
 
-def allowed_rows(dataset: lance.LanceDataset, where: str) -> np.ndarray:
-    """Return the row ids of the images that meet a condition."""
-    rows = dataset.to_table(columns=[], filter=where, with_row_id=True)
-    ids: np.ndarray = rows["_rowid"].to_numpy()
-    return ids
-
-
-def top_of(
-    flat: FlatVectors, query: QueryVectors, count: int, allowed: np.ndarray | None
-) -> tuple[Float32, np.ndarray]:
-    """Return scores and row ids of the `count` best, in no order."""
-    score, rows = query.shares @ flat.scores(query.for_fused), flat.row_ids
-    if allowed is not None:
-        may = np.isin(rows, allowed)
-        score, rows = score[may], rows[may]
-    if len(score) <= count:
-        return score, rows
-    best = np.argpartition(-score, count - 1)[:count]
-    return score[best], rows[best]
-
-
-def _scan(
-    dataset: lance.LanceDataset, query: QueryVectors, count: int, where: str | None
+def nearest_flat(
+    flat: FlatVectors, query: QueryVectors, count: int, allowed: np.ndarray | None = None
 ) -> np.ndarray:
-    """Return the row ids of the best, reading the vectors batch by batch."""
+    """Return the row ids of the `count` nearest of some images."""
+    if allowed is not None:
+        flat = flat.only(np.isin(flat.row_ids, allowed))
+    return _nearest_of([flat], query, count)
+
+
+def _allowed(snapshot: Snapshot, where: str | None) -> np.ndarray | None:
+    return None if where is None else snapshot.table.row_ids(where)
+
+
+def _nearest_of(parts: Iterable[FlatVectors], query: QueryVectors, count: int) -> np.ndarray:
+    """Return the row ids of the nearest of images that come in parts, best first."""
     scores, rows = np.zeros(0, np.float32), np.zeros(0, np.uint64)
-    batches = dataset.to_batches(
-        columns=["fused"], filter=where, with_row_id=True, batch_size=_BATCH
-    )
-    for batch in batches:
-        if batch.num_rows == 0:
-            continue
-        score, row = top_of(FlatVectors.of(batch), query, count, None)
-        scores, rows = np.concatenate([scores, score]), np.concatenate([rows, row])
-        if len(scores) > count:
-            best = np.argpartition(-scores, count - 1)[:count]
-            scores, rows = scores[best], rows[best]
+    for part in parts:
+        scores = np.concatenate([scores, query.shares @ part.scores(query.pooled)])
+        rows = np.concatenate([rows, part.row_ids])
+        best = top_k(scores, count)
+        scores, rows = scores[best], rows[best]
     return rows
 
 
@@ -88,11 +140,10 @@ def _by_index(
     allowed: np.ndarray | None,
 ) -> np.ndarray:
     """Return the row ids of what comes nearest to the wanted parts, in the index and beside it."""
-    wanted = query.for_fused[query.weights > 0]
-    parts = [indexed.nearest(each, vectors) for each in wanted]
+    parts = [indexed.nearest(each, vectors) for each in query.pooled[query.wanted]]
     if allowed is not None:
         parts = [part[np.isin(part, allowed)] for part in parts]
-    found = np.concatenate([part[:count] for part in parts])
+    found = [part[:count] for part in parts]
     if len(indexed.rest.counts):
-        found = np.concatenate([found, top_of(indexed.rest, query, count, allowed)[1]])
-    return np.unique(found)
+        found.append(nearest_flat(indexed.rest, query, count, allowed))
+    return np.unique(np.concatenate(found))

@@ -8,22 +8,18 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import lance
 import numpy as np
 
 from finesight.queries.everyday import everyday_queries
 from finesight.scoring.similarity import cosines
 from finesight.search.encode import QueryVectors
-from finesight.search.ranking import candidates
-from finesight.search.retrieve import nearest_by_fused, vectors_asked
+from finesight.search.retrieve import candidates, nearest_pooled, vectors_asked
 from finesight.store.schema import unpack_stored
 from finesight.store.snapshot import IndexedVectors, Snapshot
-from finesight.store.vector_index import PARTITIONS_ASKED, nearest, partitions_of
 from finesight.types import Float32
 
 _K = 10  # recall is of the ten best
 _SHARES = (0.01, 0.02, 0.05, 0.1, 0.12, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.75, 1.0)
-_BATCH = 512
 _TEXTS = 200
 _MOST = 20 * 2**30  # bytes of regions that are read to measure the recall of the whole search
 
@@ -54,12 +50,9 @@ class Optimized:
     recall: float | None
 
 
-def some_texts(dataset: lance.LanceDataset) -> list[str]:
+def some_texts(snapshot: Snapshot) -> list[str]:
     """Return texts to measure with: the collection's captions, else everyday words."""
-    captions: list[str] = []
-    if "caption" in dataset.schema.names:
-        rows = dataset.to_table(columns=["caption"], filter="caption != ''", limit=10 * _TEXTS)
-        captions = list(dict.fromkeys(rows["caption"].to_pylist()))
+    captions = list(dict.fromkeys(snapshot.captions(10 * _TEXTS)))
     return captions[:: max(1, len(captions) // _TEXTS)][:_TEXTS] or everyday_queries(_TEXTS)
 
 
@@ -73,15 +66,15 @@ def tune(
     indexed = snapshot.indexed
     if indexed is None:
         return (), None
-    exact = exact_best(snapshot.dataset, queries, "fused")
-    partitions = partitions_of(indexed.vectors.count_rows())
+    exact = exact_best(snapshot, queries, "fused")
+    partitions = indexed.partitions
     tried: list[Setting] = []
     count = vectors_asked(snapshot, candidates(_K))
     for asked in sorted({max(1, round(share * partitions)) for share in _SHARES}):
         tried.append(_try(indexed, queries, exact, count, asked))
         if tried[-1].recall >= wanted:
             break
-    indexed.vectors.update_config({PARTITIONS_ASKED: str(tried[-1].asked)})
+    indexed.ask(tried[-1].asked)
     return tuple(tried), tried[-1]
 
 
@@ -91,31 +84,27 @@ def _try(
     found, times = [], []
     for query in queries:
         start = time.perf_counter()
-        rows = nearest(indexed.vectors, query, count, asked)
+        rows = indexed.nearest(query, count, asked)
         times.append(time.perf_counter() - start)
-        found.append(np.concatenate([indexed.owners.of(rows), indexed.rest.row_ids]))
+        found.append(np.concatenate([rows, indexed.rest.row_ids]))
     return Setting(asked, recall(found, exact), round(1000 * float(np.median(times)), 2))
 
 
 def two_stage_recall(
-    snapshot: Snapshot, queries: Float32, fused: Float32 | None = None
+    snapshot: Snapshot, queries: Float32, pooled: Float32 | None = None
 ) -> float | None:
     """Return which share of the ten best by their regions is among the candidates of a search.
 
-    fused: what fused vectors are compared with, where they have a space of their own. Candidates
+    pooled: what pooled vectors are compared with, where they have a space of their own. Candidates
     are scored exactly, so this is the recall of the whole search. None where the regions are too
     many to read, 1 where all images are candidates.
     """
-    width = queries.shape[1]
-    few = snapshot.dataset.to_table(columns=["regions"], limit=100)
-    regions = float(np.mean(few["regions"].combine_chunks().value_lengths())) if len(few) else 0
-    if snapshot.images * regions * width * 2 > _MOST:
+    if snapshot.images * snapshot.regions_per_image * queries.shape[1] * 2 > _MOST:
         return None
-    exact = exact_best(snapshot.dataset, queries, "regions")
+    exact = exact_best(snapshot, queries, "regions")
     found = []
-    for query, other in zip(queries, queries if fused is None else fused, strict=True):
-        one = QueryVectors(query[None], np.ones(1, np.float32), ("",), (False,), fused=other[None])
-        near = nearest_by_fused(snapshot, one, candidates(_K), None)
+    for query, other in zip(queries, queries if pooled is None else pooled, strict=True):
+        near = nearest_pooled(snapshot, QueryVectors.of_text(query, other), candidates(_K), None)
         if near is None:
             return 1.0
         found.append(near)
@@ -128,14 +117,14 @@ def recall(found: Sequence[np.ndarray], exact: np.ndarray) -> float:
     return float(np.mean(shares))
 
 
-def exact_best(dataset: lance.LanceDataset, queries: Float32, column: str) -> np.ndarray:
+def exact_best(snapshot: Snapshot, queries: Float32, column: str) -> np.ndarray:
     """Return the row ids (t, k) of the ten best images by their best vector of a column.
 
     All queries (t, d) are answered in one pass over the table.
     """
     scores = np.zeros((len(queries), 0), np.float32)
     rows = np.zeros((len(queries), 0), np.uint64)
-    for score, row in _scored(dataset, queries, column):
+    for score, row in _scored(snapshot, queries, column):
         scores = np.concatenate([scores, score], axis=1)
         rows = np.concatenate([rows, np.broadcast_to(row, score.shape)], axis=1)
         best = np.argsort(-scores, axis=1, kind="stable")[:, :_K]
@@ -145,12 +134,9 @@ def exact_best(dataset: lance.LanceDataset, queries: Float32, column: str) -> np
 
 
 def _scored(
-    dataset: lance.LanceDataset, queries: Float32, column: str
+    snapshot: Snapshot, queries: Float32, column: str
 ) -> Iterator[tuple[Float32, np.ndarray]]:
-    for batch in dataset.to_batches(columns=[column], with_row_id=True, batch_size=_BATCH):
-        if batch.num_rows:
-            vectors, counts = unpack_stored(batch[column])
-            best = np.maximum.reduceat(
-                cosines(queries, vectors), np.cumsum(counts) - counts, axis=1
-            )
-            yield best, batch["_rowid"].to_numpy()
+    for batch, row_ids in snapshot.batches([column]):
+        vectors, counts = unpack_stored(batch[column])
+        starts = np.cumsum(counts) - counts
+        yield np.maximum.reduceat(cosines(queries, vectors), starts, axis=1), row_ids

@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
@@ -12,12 +12,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from finesight.errors import InputError
 from finesight.queries.filters import NO_FILTERS, Filters
-from finesight.scoring.similarity import cosines
+from finesight.scoring.similarity import cosines, normalise
 from finesight.store.calibration import Calibrator
 from finesight.store.conditions import one_of
-from finesight.store.schema import unpack_stored
+from finesight.store.schema import unpack_stored, unpack_whole
 from finesight.store.table import ImageTable
+from finesight.store.text_index import find_words
 from finesight.store.vector_index import (
     PARTITIONS_ASKED,
     Owners,
@@ -33,6 +35,11 @@ from finesight.types import Float32
 
 T = TypeVar("T")
 
+Chosen = str | np.ndarray | None
+"""Some images: those that meet a condition in SQL, those of row ids (n,), or all."""
+
+_BATCH = 512  # rows read at a time: what bounds the memory of a search
+
 FLAT = 50_000
 """So many fused vectors are held in memory and scanned; of more, an index is asked."""
 
@@ -47,6 +54,11 @@ class FlatVectors:
     vectors: np.ndarray
     counts: np.ndarray
     row_ids: np.ndarray
+
+    def only(self, kept: np.ndarray) -> "FlatVectors":
+        """Return those of some images, which a mask (n,) names."""
+        rows = np.repeat(kept, self.counts)
+        return FlatVectors(self.vectors[rows], self.counts[kept], self.row_ids[kept])
 
     @staticmethod
     def of(batch: pa.RecordBatch | pa.Table) -> "FlatVectors":
@@ -119,11 +131,6 @@ class Snapshot:
         self._making = threading.Lock()
         self._made: dict[Hashable, Any] = {}
 
-    @property
-    def dataset(self) -> lance.LanceDataset:
-        """Lance's own view of the table."""
-        return self.table.dataset
-
     @cached_property
     def images(self) -> int:
         """The number of images."""
@@ -145,8 +152,8 @@ class Snapshot:
         return self.table.condition(where, filters, lambda: self.root)
 
     @cached_property
-    def has_fused(self) -> bool:
-        """Whether fused vectors are kept; the first version of collections had none."""
+    def has_pooled(self) -> bool:
+        """Whether pooled vectors are kept; the first version of collections had none."""
         return "fused" in self.table.columns
 
     @cached_property
@@ -161,6 +168,69 @@ class Snapshot:
         Rows that are taken by their places come in half the time of those that meet a condition.
         """
         return self.table.take(self._places(row_ids).tolist(), columns)
+
+    def batches(
+        self, columns: Sequence[str], chosen: Chosen = None
+    ) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:
+        """Yield the chosen images' rows with their row ids, some at a time and never none."""
+        if isinstance(chosen, np.ndarray):
+            for start in range(0, len(chosen), _BATCH):
+                some = chosen[start : start + _BATCH]
+                yield self.rows(some, columns).combine_chunks().to_batches()[0], some
+            return
+        for batch in self.table.batches(columns, chosen, rows=_BATCH, with_row_id=True):
+            yield batch, batch["_rowid"].to_numpy()
+
+    def named(self, text: str, count: int, where: str | None) -> np.ndarray:
+        """Return the row ids of `count` images whose captions or names say a text, best first."""
+        return np.array([row for row, _ in find_words(self.table, text, count, where)], np.uint64)
+
+    def whole(self, row_ids: Sequence[int] | np.ndarray) -> Float32:
+        """Return the L2-normalised whole-image embeddings (n, d) of some images."""
+        if not len(row_ids):
+            return np.zeros((0, 1), np.float32)
+        rows = self.rows(row_ids, ["whole"])["whole"].combine_chunks()
+        return normalise(unpack_whole(rows))
+
+    def row_id(self, path: Path) -> int:
+        """Return the row id of an image: as its path is given, or made absolute."""
+        with self._lock:
+            paths, ids = self._facts["path"], self._row_ids[0]
+        for each in dict.fromkeys((str(path), str(path.absolute()), str(path.resolve()))):
+            if (place := pc.index(paths, each).as_py()) >= 0:
+                return int(ids[place])
+        raise InputError(
+            f"{path} is not in the collection: index it first, or give it as the query itself"
+        )
+
+    def paths(self, row_ids: np.ndarray) -> list[str]:
+        """Return the paths of some images."""
+        places = self._places(row_ids)
+        with self._lock:
+            found: list[str] = self._facts["path"].take(pa.array(places)).to_pylist()
+        return found
+
+    @cached_property
+    def regions_per_image(self) -> float:
+        """How many regions an image has, as the first ones have in the mean."""
+        few = self.table.read(["regions"], limit=100)["regions"]
+        return float(np.mean(few.combine_chunks().value_lengths())) if len(few) else 0.0
+
+    def some_regions(self, most: int) -> pa.ListArray | None:
+        """Return the regions of images spread evenly over the table, about `most` regions."""
+        if not self.images:
+            return None
+        wanted = min(self.images, max(1, int(most / max(self.regions_per_image, 1.0))))
+        rows = np.unique(np.linspace(0, self.images - 1, wanted).astype(int))
+        return self.table.take(rows.tolist(), ["regions"])["regions"].combine_chunks()
+
+    def captions(self, most: int) -> list[str]:
+        """Return captions of images that have one."""
+        if "caption" not in self.table.columns:
+            return []
+        rows = self.table.read(["caption"], "caption != ''", limit=most)
+        found: list[str] = rows["caption"].to_pylist()
+        return found
 
     def facts(self, row_ids: Sequence[int] | np.ndarray) -> list[dict[str, Any]]:
         """Return id, path, width and height of some images, in the order of their row ids."""

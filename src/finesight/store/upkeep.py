@@ -17,6 +17,6 @@ def keep_fast(
     """
     index_words(table)
     snapshot = Snapshot(table, made_of)
-    if snapshot.has_fused and snapshot.vectors > FLAT:
+    if snapshot.has_pooled and snapshot.vectors > FLAT:
         say("bringing the index over the vectors in step")
         keep_up(table, index_path(table.path), made_of)
