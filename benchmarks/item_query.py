@@ -21,6 +21,7 @@ from pathlib import Path
 import lance
 import numpy as np
 import pyarrow as pa
+from finesight.search.items import rank_items
 
 from finesight import load_model
 from finesight.images.open import Picture, read_image
@@ -28,7 +29,6 @@ from finesight.matching.item_head import ITEM_HEAD, ItemHead
 from finesight.models import Model
 from finesight.proposals import parse_proposer
 from finesight.search.encode import QueryVectors
-from finesight.search.items import rank_items
 from finesight.store.schema import lists, table_schema
 from finesight.store.snapshot import Snapshot
 from finesight.store.table import ImageTable

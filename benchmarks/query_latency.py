@@ -222,8 +222,9 @@ def by_finesight(folder: Path, each: int) -> tuple[Find, list[int], int]:
 
     The regions of an image are its fused vectors, so that exact scores mean the same for all ways.
     """
-    from finesight.search.encode import QueryVectors
     from finesight.search.ranking import search_table
+
+    from finesight.search.encode import QueryVectors
     from finesight.search.tune import tune
     from finesight.store.snapshot import FLAT, Snapshot
     from finesight.store.table import ImageTable
@@ -379,8 +380,9 @@ def memory(kind: str) -> float:
 
 def whole_search(folder: Path) -> dict[str, dict[str, float]]:
     """Time a search with 166 regions an image, in float16, in int8, and thinned out."""
-    from finesight.search.encode import QueryVectors
     from finesight.search.ranking import search_table
+
+    from finesight.search.encode import QueryVectors
     from finesight.store.snapshot import Snapshot
     from finesight.store.storage import Storage
 

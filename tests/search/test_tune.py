@@ -8,6 +8,7 @@ from finesight.errors import InputError
 from finesight.queries.everyday import everyday_queries
 from finesight.search.tune import exact_best, recall, some_texts
 from finesight.store.snapshot import Snapshot
+from finesight.store.table import ImageTable
 
 
 @pytest.fixture
@@ -66,10 +67,10 @@ def test_recall_by_hand():
 
 def test_texts_come_from_captions_where_there_are_any(tmp_path):
     plain = lance.write_dataset({"path": ["a"]}, str(tmp_path / "plain"))
-    assert some_texts(Snapshot(plain)) == everyday_queries(200)
+    assert some_texts(Snapshot(ImageTable(plain))) == everyday_queries(200)
     captions = ["a cat", "", None, "a cat", "two dogs"]
     told = lance.write_dataset({"caption": captions}, str(tmp_path / "told"))
-    assert some_texts(Snapshot(told)) == ["a cat", "two dogs"]
+    assert some_texts(Snapshot(ImageTable(told))) == ["a cat", "two dogs"]
 
 
 def test_everyday_queries_differ():
