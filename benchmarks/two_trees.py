@@ -111,6 +111,7 @@ def build_collection(place: str, images: int) -> None:
     from finesight.collection.judging import keep_judged
     from finesight.collection.upkeep import keep_fast
 
+    # These names are those of version 0.1.0 and stay: this function runs with the OLD code alone.
     collection = Collection.open(place, made_up_model())
     Path(place).mkdir(parents=True)
     collection._create("cc10", VECTORS)
