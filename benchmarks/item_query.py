@@ -17,22 +17,26 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import lance
 import numpy as np
 import pyarrow as pa
-from finesight.search.items import rank_items
+from PIL import Image
 
 from finesight import load_model
 from finesight.images.open import Picture, read_image
 from finesight.matching.item_head import ITEM_HEAD, ItemHead
 from finesight.models import Model
 from finesight.proposals import parse_proposer
+from finesight.queries import SearchRequest
 from finesight.search.encode import QueryVectors
+from finesight.search.pipeline import Searchable, answer
 from finesight.store.schema import lists, table_schema
 from finesight.store.snapshot import Snapshot
 from finesight.store.table import ImageTable
 from finesight.store.upkeep import keep_fast
+from finesight.types import Part
 
 SAMPLE = Path(__file__).parent.parent / "data" / "sample" / "images"
 BLOCK = 2048  # images that are written at a time
@@ -141,6 +145,10 @@ def run(
 ) -> None:
     """Time both ways, query by query."""
     snapshot = Snapshot(ImageTable.open(place), "bench")
+    with_head = SimpleNamespace(need_item_head=lambda: head)
+    searched = Searchable(place.parent, snapshot, lambda: with_head, "bench")
+    shown = Part(image=Image.new("RGB", (8, 8)))  # encoded by `ask`
+    request = SearchRequest((shown,), k=TOP, item=True)
     gallery = np.concatenate(
         [
             head(np.stack([np.array(r[0], np.float32) for r in batch["regions"].to_pylist()]))
@@ -167,8 +175,7 @@ def run(
         best[np.argsort(-scores[best])]
 
     def collection(query: np.ndarray) -> None:
-        asked = QueryVectors(query, np.ones(1, np.float32), ("box",), (False,))
-        assert len(rank_items(snapshot, asked, TOP, "regions", head=head)) == TOP
+        assert len(answer(searched, request, QueryVectors.of_text(query[0]))) == TOP
 
     ways: dict[str, Callable[[np.ndarray], None]] = {
         "the query itself": lambda query: None,

@@ -30,6 +30,8 @@ from pathlib import Path
 
 import numpy as np
 
+from finesight.models import Model
+
 WIDTH, LATENT, CLUSTERS = 512, 64, 2000
 TEXTS, TUNING = 300, 300
 ROUNDS = 3  # of as many texts; the best one counts, as other work on the machine slows some
@@ -222,9 +224,9 @@ def by_finesight(folder: Path, each: int) -> tuple[Find, list[int], int]:
 
     The regions of an image are its fused vectors, so that exact scores mean the same for all ways.
     """
-    from finesight.search.ranking import search_table
-
+    from finesight.queries import SearchRequest
     from finesight.search.encode import QueryVectors
+    from finesight.search.pipeline import Searchable, answer
     from finesight.search.tune import tune
     from finesight.store.snapshot import FLAT, Snapshot
     from finesight.store.table import ImageTable
@@ -242,11 +244,12 @@ def by_finesight(folder: Path, each: int) -> tuple[Find, list[int], int]:
     aim = aim_of(len(stored))
     tune(Snapshot(ImageTable.open(place), "bench"), np.load(folder / "texts.npy")[TEXTS:], aim)
     snapshot = Snapshot(ImageTable.open(place), "bench")
+    searched = Searchable(folder, snapshot, no_model, "bench")
+    request = SearchRequest.of("a text", k=TOP)
     size = disk_bytes(index_path(place)) if len(stored) > FLAT else stored.nbytes
 
     def find(query: np.ndarray, setting: int) -> np.ndarray:
-        asked = QueryVectors(query[None], np.ones(1, np.float32), ("text",), (False,))
-        hits = search_table(snapshot, asked, TOP, "regions")
+        hits = answer(searched, request, QueryVectors.of_text(query))
         return np.array([int(hit.path.stem) for hit in hits])
 
     return find, [0], size
@@ -378,11 +381,16 @@ def memory(kind: str) -> float:
     return int(found[0]) / 1024 if found else float("nan")
 
 
+def no_model() -> Model:
+    """Give the model of queries that are vectors already: there is none."""
+    raise AssertionError("the queries are vectors already")
+
+
 def whole_search(folder: Path) -> dict[str, dict[str, float]]:
     """Time a search with 166 regions an image, in float16, in int8, and thinned out."""
-    from finesight.search.ranking import search_table
-
+    from finesight.queries import SearchRequest
     from finesight.search.encode import QueryVectors
+    from finesight.search.pipeline import Searchable, answer
     from finesight.store.snapshot import Snapshot
     from finesight.store.storage import Storage
 
@@ -394,12 +402,12 @@ def whole_search(folder: Path) -> dict[str, dict[str, float]]:
     for kind in ("float16", "int8"):
         if kind != "float16":
             table.store_as(Storage(kind))
-        snapshot = Snapshot(table.newest())
+        searched = Searchable(folder, Snapshot(table.newest()), no_model, "bench")
+        request = SearchRequest.of("a text", k=TOP)
         times = []
         for text in texts:
-            asked = QueryVectors(text[None], np.ones(1, np.float32), ("text",), (False,))
             start = time.perf_counter()
-            search_table(snapshot, asked, TOP, "regions")
+            answer(searched, request, QueryVectors.of_text(text))
             times.append(1000 * (time.perf_counter() - start))
         found[kind] = {"p50": float(np.median(times)), "p99": float(np.percentile(times, 99))}
     return found

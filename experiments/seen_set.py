@@ -15,7 +15,7 @@ from finesight.queries.grammar import Asked
 from finesight.research.datasets.clevr_ds import SceneSet, load
 from finesight.research.scenes.meanings import Meaning, Noun
 from finesight.scoring.calibration import Background
-from finesight.scoring.conjunctive import Together, together
+from finesight.scoring.conjunctive import Conjunction, conjunctive_scores
 from finesight.search.calibrate import learn
 from finesight.search.encode import encode_texts
 from finesight.store.calibration import Calibrator
@@ -94,9 +94,9 @@ class SeenSet:
         rows = slice(first, first + int(counts.sum()))
         vectors = self.encode([phrase.text for phrase in asked.phrases])
         weights = np.array([1 if phrase.wanted else -1 for phrase in asked.phrases], np.float32)
-        how = Together.by(self.calibrator.curves.cosine, asked.relations)
+        how = Conjunction.by(self.calibrator.curves.cosine, asked.relations)
         found = vectors @ self.embeddings[rows].T
-        score, regions = together(found, counts, self.boxes[rows], weights, how)
+        score, regions = conjunctive_scores(found, counts, self.boxes[rows], weights, how)
         return score, regions + (self.starts[chosen])
 
     def queries(self) -> list[Typed]:

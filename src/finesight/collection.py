@@ -365,7 +365,7 @@ class Collection:
         recall: the share of the exact ten best by their fused vectors that the index is to find.
         say: is told of what may take minutes.
         """
-        from finesight.search.tune import Optimized, some_texts, tune, two_stage_recall
+        from finesight.search.tune import tune_and_measure
         from finesight.store.upkeep import keep_fast
 
         if not self.exists or not len(self):
@@ -379,17 +379,12 @@ class Collection:
             keep_calibrated(
                 Snapshot(self._table(), self._made_of), self.model, self.directory, force=True
             )
-            self._snapshot = None
-            snapshot = self._latest()
-            asked = list(texts or some_texts(snapshot))
-            queries = self.model.encoder.encode_texts(asked)
-            space = self._pooled_space()
-            fused = queries if space is None else space.of_texts(queries)
-            say(f"measuring with {len(asked)} texts")
-            settings, chosen = tune(snapshot, fused, recall)
-            self._snapshot = None  # the next search asks as many partitions as were chosen
-            found = two_stage_recall(self._latest(), queries, fused)
-        return Optimized(snapshot.images, snapshot.vectors, len(asked), settings, chosen, found)
+
+            def reopen() -> Searchable:
+                self._snapshot = None
+                return self._searchable()
+
+            return tune_and_measure(reopen, texts, recall, say)
 
     def read(
         self,

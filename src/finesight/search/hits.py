@@ -1,5 +1,6 @@
 """Builds hits, each once: an image's facts, boxes and relevance to what people and programs get."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,29 +27,30 @@ def build_hits(
     relevances: (m, n) of the parts, not a number where it is not known; similar: the
     near-duplicates that stand behind each.
     """
-    boxes = _boxes(snapshot, ranking)
-    columns = zip(ranking.scores, ranking.cosines.T, ranking.by_words, strict=True)
+    if relevances is None:
+        relevances = np.full(ranking.cosines.shape, np.nan, np.float32)
+    columns = zip(
+        snapshot.facts(ranking.row_ids),
+        ranking.scores.tolist(),
+        ranking.cosines.T.tolist(),
+        _boxes(snapshot, ranking),
+        relevances.T.tolist(),
+        relevance_of(query, relevances).tolist(),
+        ranking.by_words.tolist(),
+        similar,
+        strict=True,
+    )
     hits = []
-    for i, (facts, (score, cosines, by_words)) in enumerate(
-        zip(snapshot.facts(ranking.row_ids), columns, strict=True)
+    for rank, (facts, score, cosines, boxes, known, relevance, by_words, behind) in enumerate(
+        columns, request.offset + 1
     ):
-        of_parts = [None] * len(boxes[i]) if relevances is None else relevances[:, i].tolist()
-        matches = tuple(
-            Match(name, weight, cosine, box, _known(relevance))
-            for name, weight, cosine, box, relevance in zip(
-                query.names,
-                query.weights.tolist(),
-                cosines.tolist(),
-                boxes[i],
-                of_parts,
-                strict=True,
-            )
-        )
+        parts = zip(query.names, query.weights.tolist(), cosines, boxes, known, strict=True)
+        matches = tuple(Match(*part[:4], _known(part[4])) for part in parts)
         first = max(matches, key=lambda match: match.weight * match.score)
         hits.append(
             Hit(
-                rank=request.offset + 1 + i,
-                score=float(score),
+                rank=rank,
+                score=score,
                 path=Path(facts["path"]),
                 box=first.box,
                 id=facts["id"],
@@ -57,10 +59,8 @@ def build_hits(
                 why="words" if by_words else _why(request, first.box),
                 part=first.part,
                 matches=matches,
-                similar=tuple(similar[i]),
-                relevance=None
-                if relevances is None
-                else _known(float(relevance_of(query, relevances[:, i : i + 1])[0])),
+                similar=tuple(behind),
+                relevance=_known(relevance),
             )
         )
     return hits
@@ -87,5 +87,5 @@ def _box(edges: Sequence[float]) -> Box:
     return x0, y0, x1, y1
 
 
-def _known(relevance: float | None) -> float | None:
-    return None if relevance is None or np.isnan(relevance) else relevance
+def _known(relevance: float) -> float | None:
+    return None if math.isnan(relevance) else relevance

@@ -44,10 +44,15 @@ class Searchable:
 
 def search(searched: Searchable, request: SearchRequest) -> list[Hit]:
     """Return the hits of a request; raises InputError for what this collection cannot answer."""
-    snapshot = searched.snapshot
     _check(searched, request)
+    query = encode_request(request, searched.snapshot, searched.model, searched.space)
+    return answer(searched, request, query)
+
+
+def answer(searched: Searchable, request: SearchRequest, query: QueryVectors) -> list[Hit]:
+    """Return the hits of a request whose parts are encoded already."""
+    snapshot = searched.snapshot
     where = snapshot.condition(request.where, request.filters)
-    query = encode_request(request, snapshot, searched.model, searched.space)
     wanted = request.offset + request.k
     depth = wanted * (_GROUPED if request.group else 1)
     depth *= _RELEVANT if request.min_relevance else 1

@@ -5,7 +5,7 @@ finds too little for texts.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,10 +13,13 @@ import numpy as np
 from finesight.queries.everyday import everyday_queries
 from finesight.scoring.similarity import cosines
 from finesight.search.encode import QueryVectors
+from finesight.search.pipeline import Searchable
 from finesight.search.retrieve import candidates, nearest_pooled, vectors_asked
 from finesight.store.schema import unpack_stored
 from finesight.store.snapshot import IndexedVectors, Snapshot
 from finesight.types import Float32
+
+Say = Callable[[str], None]
 
 _K = 10  # recall is of the ten best
 _SHARES = (0.01, 0.02, 0.05, 0.1, 0.12, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.75, 1.0)
@@ -48,6 +51,26 @@ class Optimized:
     settings: tuple[Setting, ...]
     chosen: Setting | None
     recall: float | None
+
+
+def tune_and_measure(
+    reopen: Callable[[], Searchable], texts: Sequence[str] | None, recall: float, say: Say
+) -> Optimized:
+    """Tune a collection's index for texts, and measure what a search finds.
+
+    reopen: gives the collection as it is now, which tuning changes; texts: what to measure with,
+    `some_texts` where not given; recall: the share of the exact ten best by their pooled vectors
+    that the index is to find.
+    """
+    searched = reopen()
+    asked = list(texts or some_texts(searched.snapshot))
+    queries = searched.model().encoder.encode_texts(asked)
+    pooled = queries if searched.space is None else searched.space.of_texts(queries)
+    say(f"measuring with {len(asked)} texts")
+    settings, chosen = tune(searched.snapshot, pooled, recall)
+    snapshot = reopen().snapshot  # a search asks as many partitions as were chosen
+    found = two_stage_recall(snapshot, queries, pooled)
+    return Optimized(snapshot.images, snapshot.vectors, len(asked), settings, chosen, found)
 
 
 def some_texts(snapshot: Snapshot) -> list[str]:
