@@ -18,7 +18,8 @@ import transformers
 from made_up import PHOTO, bare, bundle, checkpoint, in_rounds, photo, ratio, tensors
 from PIL import Image
 
-from finesight.indexing.encode import Source, encode_files
+from finesight.indexing.encode import encode_sources
+from finesight.indexing.sources import Source
 from finesight.indexing.walking import find_images
 from finesight.models import Model, load_model
 
@@ -82,7 +83,7 @@ def measure(works: dict[str, Callable[[], None]], items: int, unit: str) -> dict
 def encode(model: Model, images: Sequence[Path], regions: str) -> None:
     """Encode files as indexing does, from file to fused vectors, and keep nothing."""
     sources = [Source(found) for found in find_images(images).images]
-    for _ in encode_files(sources, model, regions, model.vectors, lambda digest: False):
+    for _ in encode_sources(sources, model, regions, model.vectors, lambda digest: False):
         pass
 
 

@@ -104,7 +104,7 @@ def _time(command: list[str]) -> float:
 def _version(collection: Path) -> int:
     """Return the number of commits so far."""
     opened = Collection.open(collection)
-    return opened._table().version if opened.exists else 0
+    return opened.table().version if opened.exists else 0
 
 
 def _paint(folder: Path, numbers: range, chance: random.Random) -> None:
@@ -172,7 +172,7 @@ class Reader(threading.Thread):
         if not opened.exists:
             return
         only_batches = self.only_batches
-        rows = opened._table().read(["id", "path", "sha256"])
+        rows = opened.table().read(["id", "path", "sha256"])
         count = rows.num_rows
         for column in ("id", "path"):
             if len(set(rows[column].to_pylist())) != count:
@@ -186,7 +186,7 @@ class Reader(threading.Thread):
 
 def differences(first: Path, second: Path) -> list[str]:
     """Return what differs between two collections of the same pictures."""
-    one, two = (_rows(Collection.open(folder, "mini")._table()) for folder in (first, second))
+    one, two = (_rows(Collection.open(folder, "mini").table()) for folder in (first, second))
     wrong = [f"{path} is in one only" for path in sorted(one.keys() ^ two.keys())]
     for path in sorted(one.keys() & two.keys()):
         (plain, boxes, regions, fused), other = one[path], two[path]

@@ -19,6 +19,7 @@ from protocol import arguments, interval, print_table
 from seen_set import SeenSet
 
 from finesight import Collection
+from finesight.indexing.up_to_date import update_active
 from finesight.queries.grammar import take_apart
 from finesight.research.metrics import auroc, expected_calibration_error
 from finesight.scoring.calibration import Background, Curve, fit_curve
@@ -302,9 +303,9 @@ def _print_cost(seen: SeenSet, options: argparse.Namespace) -> None:
     """Print the time of a query with and without relevance, in turns, in one process."""
     with tempfile.TemporaryDirectory() as folder:
         collection = Collection.open(folder, seen.model)
-        collection._create(options.regions, seen.model.vectors)
+        update_active(collection._folder, seen.model, options.regions, seen.model.vectors)
         records = [_record(seen, image, Path(folder)) for image in range(seen.count)]
-        collection._table().insert(records)
+        collection.table().insert(records)
         texts = [f"{color} {name}" for color in ("red", "blue") for name in seen.scenes.classes]
         start = time.perf_counter()
         calibrator = seen.judged_with(seen.model.background)

@@ -9,6 +9,7 @@ from PIL import Image
 
 from finesight.collection import Collection
 from finesight.encoders import Preprocessing
+from finesight.indexing.up_to_date import update_active
 from finesight.models import Model
 from finesight.scoring.similarity import normalise
 from finesight.store.schema import Record
@@ -71,7 +72,7 @@ def make_table(directory, model, rng, images=40, most=6, names="{:03d}.png"):
     collection = Collection.open(directory, model)
     if not collection.exists:
         directory.mkdir(parents=True)
-        collection._create("cc5", 2)
+        update_active(collection._folder, model, "cc5", 2)
     records, embeddings = [], {}
     for number in range(images):
         regions = normalise(rng.normal(size=(int(rng.integers(2, most + 1)), 8)))
@@ -83,7 +84,7 @@ def make_table(directory, model, rng, images=40, most=6, names="{:03d}.png"):
         name = hashlib.sha256(str(path).encode()).hexdigest()[:16]
         records.append(Record(name, path, digest, 1, 1, 10, 10, "cc5", seen, fused))
         embeddings[path.name] = regions
-    collection._table().insert(records)
+    collection._folder.table().insert(records)
     return embeddings
 
 
@@ -125,7 +126,7 @@ def rows(tmp_path):
     """A function that returns columns of the collection's rows by path's name."""
 
     def read(collection, *columns):
-        table = collection._table().read(["path", *columns])
+        table = collection._folder.table().read(["path", *columns])
         return {row.pop("path"): row for row in table.to_pylist()}
 
     return read

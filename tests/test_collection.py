@@ -258,7 +258,7 @@ def test_a_newer_collection_is_refused(folder, tmp_path, color_model):
 def test_what_was_indexed_stays_when_a_run_is_interrupted(tmp_path, color_model, monkeypatch):
     for i in range(6):
         spotted(tmp_path / "pictures" / f"{i}.png", "red", spot=10 + i)
-    monkeypatch.setattr("finesight.indexing.adding._COMMIT", 2)
+    monkeypatch.setattr("finesight.indexing.commit._COMMIT", 2)
     monkeypatch.setattr("finesight.encoders.crops._CROPS", 1)
     collection = Collection.open(tmp_path / "c", color_model)
 
@@ -291,7 +291,7 @@ def test_older_collections_learn_dates_from_the_files(tmp_path, color_model):
     reopened = Collection.open(tmp_path / "c", color_model)
     reopened.add([tmp_path / "p"])
     assert color_model.encoder.encoded == encoded
-    rows = reopened._table().read(["taken", "camera"]).to_pylist()
+    rows = reopened._folder.table().read(["taken", "camera"]).to_pylist()
     assert {"taken": datetime(2019, 7, 31, 23, 59, 58), "camera": "Camera One"} in rows
     assert {"taken": None, "camera": None} in rows
 
@@ -307,7 +307,7 @@ def test_a_very_large_image_is_looked_at_in_tiles(tmp_path, color_model, monkeyp
     assert x0 <= 122 / 300 <= x1
     assert y0 <= 102 / 300 <= y1
     assert x1 - x0 < 0.1  # smaller than any region of the whole image
-    row = collection._table().read(["regions", "fused"]).to_pylist()[0]
+    row = collection._folder.table().read(["regions", "fused"]).to_pylist()[0]
     assert len(row["regions"]) == 39 * 37
     assert len(row["fused"]) == 2 * 3  # two for each run of 512 regions
 

@@ -5,7 +5,7 @@ from conftest import ColorEncoder, spotted
 
 from finesight.collection import Collection
 from finesight.errors import InputError
-from finesight.indexing import adding
+from finesight.indexing import commit
 from finesight.models import Model
 
 
@@ -68,7 +68,7 @@ def test_searches_go_on_with_the_old_model_while_the_new_one_looks(indexed, othe
 
 
 def test_an_interrupted_switch_goes_on(indexed, other, color_model, monkeypatch):
-    monkeypatch.setattr(adding, "_COMMIT", 1)
+    monkeypatch.setattr(commit, "_COMMIT", 1)
     monkeypatch.setattr("finesight.encoders.crops._CROPS", 1)
 
     def interrupt(done, total):
@@ -143,16 +143,3 @@ def test_searches_notice_that_another_run_switched(indexed, other, color_model, 
     assert free.model is other
     with pytest.raises(InputError, match="finesight switch colors"):
         bound.search("red", k=1)
-
-
-def test_whether_fused_vectors_have_a_space_of_their_own_is_told_of_each_model():
-    from finesight.store.manifest import activate
-
-    def entry(name, **more):
-        model = {"source": name, "fingerprint": name}
-        return {"table": name, "regions": "cc3", "model": model, "fusion": "f", "vectors": 1} | more
-
-    older = {"version": 3, **entry("a", own_space=True), "others": {"b": entry("b")}}
-    active = activate(older, "b")
-    assert not active["own_space"] and active["table"] == "b"
-    assert activate(active, "a")["own_space"]

@@ -8,6 +8,7 @@ import pytest
 from finesight.collection import Collection
 from finesight.encoders import Preprocessing
 from finesight.errors import InputError
+from finesight.indexing.up_to_date import update_active
 from finesight.models import Model
 from finesight.scoring.similarity import normalise
 from finesight.search.score import Ranking
@@ -66,7 +67,7 @@ def add_scenes(collection, scenes, start=0):
         name = hashlib.sha256(str(number).encode()).hexdigest()
         path = collection.directory / f"{number:04}.png"
         records.append(Record(name[:16], path, name, 1, 1, 100, 100, "cc5", seen, embeddings[:3]))
-    collection._table().insert(records)
+    collection._folder.table().insert(records)
 
 
 LEFT, RIGHT = (0.1, 0.4, 0.3, 0.6), (0.7, 0.4, 0.9, 0.6)
@@ -77,7 +78,7 @@ def collection(tmp_path, model):
     """120 scenes of two things; no clock, no green lamp; one red mug left of a blue chair."""
     made = Collection.open(tmp_path / "c", model)
     made.directory.mkdir()
-    made._create("cc5", 3)
+    update_active(made._folder, made.model, "cc5", 3)
     rng = np.random.default_rng(7)
     pool = [t for t in TEXTS if " " in t and "clock" not in t and t != "green lamp"]
     pool = [t for t in pool if t not in ("red mug", "blue chair")]
@@ -185,7 +186,7 @@ def test_wrong_arguments_are_refused(collection, how, message):
 
 
 def test_a_collection_that_has_not_learned_says_so(collection):
-    calibration_file(collection.directory, "a" * 16).unlink()
+    calibration_file(collection.table().path).unlink()
     again = Collection.open(collection.directory, collection.model)
     assert again.search("red mug", k=1)[0].relevance is None
     assert len(again.search("red mug and blue chair", k=1)[0].matches) == 1
@@ -194,7 +195,7 @@ def test_a_collection_that_has_not_learned_says_so(collection):
 
 
 def test_a_damaged_estimate_counts_as_none(collection):
-    file = calibration_file(collection.directory, "a" * 16)
+    file = calibration_file(collection.table().path)
     assert load_calibrator(file).images == 120
     file.write_bytes(file.read_bytes()[:50])
     assert load_calibrator(file) is None
@@ -202,11 +203,11 @@ def test_a_damaged_estimate_counts_as_none(collection):
 
 def test_indexing_learns_anew_when_the_collection_has_grown(store, folder, tmp_path):
     store.add([folder])
-    first = load_calibrator(calibration_file(store.directory, store.model.fingerprint))
+    first = load_calibrator(calibration_file(store.table().path))
     assert first is not None and first.images == 3
     (folder / "more.png").write_bytes((folder / "red.png").read_bytes())
     store.add([folder])
-    assert load_calibrator(calibration_file(store.directory, store.model.fingerprint)).images == 4
+    assert load_calibrator(calibration_file(store.table().path)).images == 4
 
 
 def test_more_hits_are_ranked_until_enough_are_relevant(store, folder, monkeypatch):

@@ -11,7 +11,7 @@ from finesight.store.storage import Storage, distinct_regions
 
 
 def stored(collection):
-    return collection._table().read().combine_chunks()
+    return collection._folder.table().read().combine_chunks()
 
 
 def test_int8_keeps_the_ranking_and_half_the_bytes(tmp_path, random_model):
@@ -57,9 +57,9 @@ def test_what_comes_later_is_kept_alike(folder, tmp_path, color_model):
 def test_keeping_regions_as_they_are_writes_nothing(folder, tmp_path, color_model):
     collection = Collection.open(tmp_path / "c", color_model)
     collection.add([folder])
-    version = collection._table().version
+    version = collection._folder.table().version
     collection.optimize(["red"], storage=Storage("float16"))
-    assert collection._table().version == version
+    assert collection._folder.table().version == version
 
 
 def test_there_and_back(tmp_path, random_model):
@@ -76,7 +76,7 @@ def test_there_and_back(tmp_path, random_model):
 
 def test_a_reader_of_the_old_form_is_not_disturbed(tmp_path, random_model):
     make_table(tmp_path / "c", random_model, np.random.default_rng(0), 30)
-    reader = lance.dataset(Collection.open(tmp_path / "c", random_model)._table().path)
+    reader = lance.dataset(Collection.open(tmp_path / "c", random_model)._folder.table().path)
     before = reader.to_table(columns=["regions"])
     Collection.open(tmp_path / "c", random_model).optimize(["a"], storage=Storage("int8"))
     assert reader.to_table(columns=["regions"]) == before

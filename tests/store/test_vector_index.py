@@ -17,14 +17,14 @@ def few(monkeypatch):
     monkeypatch.setattr(snapshot, "FLAT", 100)
     monkeypatch.setattr(upkeep, "FLAT", 100)
     monkeypatch.setattr("finesight.search.retrieve.FLAT", 100)
-    monkeypatch.setattr("finesight.search.ranking._CANDIDATES", 40)
-    monkeypatch.setattr("finesight.search.ranking._MORE", 1)
+    monkeypatch.setattr("finesight.search.retrieve._CANDIDATES", 40)
+    monkeypatch.setattr("finesight.search.retrieve._MORE", 1)
 
 
 def made(tmp_path, model, images=600, seed=0, names="{:03d}.png"):
     make_table(tmp_path / "c", model, np.random.default_rng(seed), images, 2, names)
     collection = Collection.open(tmp_path / "c", model)
-    upkeep.keep_fast(collection._table(), collection._made_of)
+    upkeep.keep_fast(collection._folder.table(), collection._folder.active.made_of)
     return collection
 
 
@@ -40,7 +40,7 @@ def recall(collection, **conditions):
 
 
 def vectors_of(collection):
-    return lance.dataset(str(index_path(collection.directory / collection._settings["table"])))
+    return lance.dataset(str(index_path(collection._folder.table().path)))
 
 
 def images_of(indexed):
@@ -73,13 +73,13 @@ def test_what_the_index_lacks_is_scanned(tmp_path, random_model, few):
 def test_changed_and_removed_images_leave_the_index(tmp_path, random_model, few):
     collection = made(tmp_path, random_model)
     make_table(tmp_path / "c", random_model, np.random.default_rng(5), 50, 2)  # other content
-    collection._table().dataset.delete("path LIKE '%/59_.png'")
+    collection._folder.table().dataset.delete("path LIKE '%/59_.png'")
     before = collection._latest().indexed
     assert (images_of(before), len(before.rest.counts)) == (540, 50)
     assert recall(collection) > 0.8
     names = {hit.path.name for text in TEXTS for hit in collection.search(text, 40)}
     assert not any(name.startswith("59") for name in names)
-    upkeep.keep_fast(collection._table(), collection._made_of)
+    upkeep.keep_fast(collection._folder.table(), collection._folder.active.made_of)
     fresh = Collection.open(tmp_path / "c", random_model)
     after = fresh._latest().indexed
     assert (images_of(after), len(after.rest.counts)) == (590, 0)
@@ -89,14 +89,14 @@ def test_changed_and_removed_images_leave_the_index(tmp_path, random_model, few)
 
 def test_keeping_up_with_nothing_new_writes_nothing(tmp_path, random_model, few):
     collection = made(tmp_path, random_model)
-    versions = vectors_of(collection).version, collection._table().version
-    upkeep.keep_fast(collection._table(), collection._made_of)
-    assert (vectors_of(collection).version, collection._table().version) == versions
+    versions = vectors_of(collection).version, collection._folder.table().version
+    upkeep.keep_fast(collection._folder.table(), collection._folder.active.made_of)
+    assert (vectors_of(collection).version, collection._folder.table().version) == versions
 
 
 def test_other_vectors_are_indexed_anew(tmp_path, random_model, few):
     collection = made(tmp_path, random_model)
-    upkeep.keep_fast(collection._table(), "another fusion")
+    upkeep.keep_fast(collection._folder.table(), "another fusion")
     assert vectors_of(collection).schema.metadata[b"made_of"] == b"another fusion"
     assert collection._latest().indexed is None
     assert recall(collection) > 0.8  # all are scanned then

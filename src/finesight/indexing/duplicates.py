@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import xxhash
 
+from finesight.errors import InputError
 from finesight.images.open import ImageError, decode_image, read_image
 from finesight.images.raw import SUFFIXES as RAW_SUFFIXES
 from finesight.images.raw import NoPreviewError, read_preview
 from finesight.proposals.tiles import is_large
 from finesight.scoring.similarity import normalise
+from finesight.store.schema import unpack_whole
 from finesight.store.table import ImageTable
 from finesight.types import Float32
 
@@ -42,8 +44,11 @@ def find_duplicates(
 
     near: the least cosine, or None to leave them out, as they cost time that grows with the
     square of the number of images. An image that stands in a group for its bytes or pixels is
-    compared once. Files that looked the same are read again; one that is gone has no pixels.
+    compared once. Files that may be the same are read again; one that is gone has no pixels.
+    Raises InputError for a cosine out of range.
     """
+    if near is not None and not 0 < near <= 1:
+        raise InputError(f"near is a cosine above 0 and at most 1, got {near}")
     columns = ["path", "sha256", "pixels", "width", "height"]
     rows = table.read(columns).to_pydict()
     paths = [Path(path) for path in rows["path"]]
@@ -67,16 +72,16 @@ def _same_pixels(
 ) -> list[list[int]]:
     """Group the contents, a place each, by their pixels; most groups have one member.
 
-    What looked the same when it was indexed is decoded again and compared as a whole: small
+    What seemed the same when it was indexed is decoded again and compared as a whole: small
     things may differ. Very large images were compared as a whole then.
     """
-    looked: dict[str, list[int]] = {}
+    alike: dict[str, list[int]] = {}
     for place in contents:
-        looked.setdefault(rows["pixels"][place] or rows["sha256"][place], []).append(place)
-    to_decode = sum(len(places) for places in looked.values() if len(places) > 1)
+        alike.setdefault(rows["pixels"][place] or rows["sha256"][place], []).append(place)
+    to_decode = sum(len(places) for places in alike.values() if len(places) > 1)
     done = 0
     groups = []
-    for places in looked.values():
+    for places in alike.values():
         same: dict[str, list[int]] = {}
         for place in places:
             width, height = rows["width"][place], rows["height"][place]
@@ -120,10 +125,9 @@ def _near(
     near: float,
     progress: Callable[[int, int], None],
 ) -> list[Duplicates]:
-    whole = table.read(["whole"])["whole"].combine_chunks()
-    flat = whole.flatten().to_numpy(zero_copy_only=False)
+    whole = unpack_whole(table.read(["whole"])["whole"].combine_chunks())
     # Stored in float16, whose rounding changes their lengths.
-    vectors = normalise(flat.reshape(len(whole), -1)[places].astype(np.float32))
+    vectors = normalise(whole[places].astype(np.float32))
     parent = np.arange(len(places))
     lowest = np.ones(len(places))
     for first, second, cosine in pairs_above(vectors, near, progress):

@@ -1,24 +1,23 @@
-"""Turns image files into what was seen: decode and cut in threads, encode in batches, in order."""
+"""Decodes, cuts and encodes image files: cut in threads, encoded in batches, returned in order."""
 
 import hashlib
-import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import xxhash
 
-from finesight.annotations.notes import Note
 from finesight.encoders.crops import encode_ahead
 from finesight.images.open import MAX_PIXELS, Header, ImageError, Picture, decode_image, read_header
 from finesight.images.raw import SUFFIXES as RAW_SUFFIXES
 from finesight.images.raw import NoPreviewError, read_preview
 from finesight.images.tiles import open_tiles
 from finesight.indexing.fusing import fuse
+from finesight.indexing.sources import Source
 from finesight.models import Model
-from finesight.proposals import Proposals, Proposer, parse_proposer
+from finesight.proposals import Proposer, parse_proposer
 from finesight.proposals.tiles import encode_tiles, is_large
 from finesight.types import Float32, Found, ImageVectors, UInt8
 
@@ -31,17 +30,11 @@ _IN_MEMORY = 64 * 2**20
 
 
 @dataclass(frozen=True)
-class Source:
-    """An image to look at. data: its bytes where it lies in an archive; note: found beside it."""
-
-    found: Found
-    data: bytes | None = None
-    note: Note = field(default_factory=Note)
-
-
-@dataclass(frozen=True)
 class Seen:
-    """A file that was looked at: what its header says, what was seen, and the vectors kept."""
+    """A file that was encoded: what its header says, its regions, and the fused vectors kept.
+
+    pixels: a hash that images of the same pixels share.
+    """
 
     source: Source
     sha256: str
@@ -53,7 +46,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class Same:
-    """A file whose bytes were looked at before."""
+    """A file whose bytes were encoded before."""
 
     source: Source
     sha256: str
@@ -61,46 +54,44 @@ class Same:
 
 @dataclass(frozen=True)
 class Failed:
-    """A file that could not be looked at, and why. lasting: until it changes."""
+    """A file that could not be encoded, and why. lasting: until it changes."""
 
     source: Source
     reason: str
     lasting: bool = True
 
 
-@dataclass(frozen=True)
-class _Cut:
-    """An image that waits to be encoded. large: the file itself where it is a very large one."""
+Outcome = Seen | Same | Failed
+"""What comes of one file."""
 
-    source: Source
-    sha256: str
-    header: Header
-    pixels: str = ""
-    proposals: Proposals | None = None
-    large: bytes | Path | None = None
+Finish = Callable[[Float32 | None], Outcome]
+"""Makes the outcome of a file that was prepared, from the embeddings of its crops."""
 
 
-def encode_files(
+def encode_sources(
     sources: Iterable[Source],
     model: Model,
     regions: str,
     vectors: int,
     known: Callable[[str], bool],
     max_pixels: int = MAX_PIXELS,
-) -> Iterator[Seen | Same | Failed]:
-    """Yield what was seen in every file, or why it was not, in order.
+) -> Iterator[Outcome]:
+    """Yield what came of every file, in order: decoded, cut, encoded and fused.
 
     vectors: k, how many are kept of each image besides its regions;
-    known: whether these bytes (by sha256) were looked at before, which spares encoding them.
+    known: whether these bytes (by sha256) were encoded before, which spares encoding them.
     Memory is bounded by the few images that are decoded ahead.
     """
-    look = _Look(model, parse_proposer(regions, model.capabilities), vectors, known, max_pixels)
-    for item, embeddings in encode_ahead(look.given(sources), look.prepare, model.encoder):
-        yield look.finish(item, embeddings)
+    proposer = parse_proposer(regions, model.capabilities)
+    encoding = _Encoding(model, proposer, vectors, known, max_pixels)
+    for finish, embeddings in encode_ahead(
+        encoding.given(sources), encoding.prepare, model.encoder
+    ):
+        yield finish(embeddings)
 
 
-class _Look:
-    """How one run looks at images."""
+class _Encoding:
+    """How one run encodes images."""
 
     def __init__(
         self,
@@ -128,75 +119,76 @@ class _Look:
         with self._counting:
             self._bytes += more
 
-    def prepare(self, source: Source) -> tuple[_Cut | Same | Failed, UInt8 | None]:
+    def prepare(self, source: Source) -> tuple[Finish, UInt8 | None]:
         """Read, decode and cut one file, in whichever thread; the crops are what to encode."""
+        data, source = source.data, replace(source, data=None)  # what waits holds no files
         try:
-            return self._prepare(source)
+            return self._prepare(source, data)
+        except OSError as error:
+            reason = f"cannot be read: {error.strerror or error}"
+            return _already(Failed(source, reason, lasting=False))
+        except (ImageError, NoPreviewError) as error:
+            return _already(Failed(source, str(error)))
         finally:
-            self._count(-len(source.data or b""))
+            self._count(-len(data or b""))
 
-    def _prepare(self, source: Source) -> tuple[_Cut | Same | Failed, UInt8 | None]:
+    def _prepare(self, source: Source, data: bytes | None) -> tuple[Finish, UInt8 | None]:
         path = source.found.path
         try:
             str(path).encode()
         except UnicodeEncodeError:
-            return Failed(source, "its name is not valid UTF-8: rename it", lasting=False), None
-        try:
-            data, digest = _read(source)
-            source = replace(source, data=None)  # what waits to be encoded holds no files
-            if self.known(digest):
-                return Same(source, digest), None
-            if path.suffix.lower() in RAW_SUFFIXES:
-                data = read_preview(data)
-            return self._cut(source, data, digest)
-        except OSError as error:
-            reason = f"cannot be read: {error.strerror or error}"
-            return Failed(source, reason, lasting=False), None
-        except (ImageError, NoPreviewError) as error:
-            return Failed(source, str(error)), None
-
-    def _cut(self, source: Source, data: bytes | Path, digest: str) -> tuple[_Cut, UInt8 | None]:
-        header = read_header(data, self.max_pixels)
+            reason = "its name is not valid UTF-8: rename it"
+            return _already(Failed(source, reason, lasting=False))
+        content, sha256 = _read(source.found, data)
+        if self.known(sha256):
+            return _already(Same(source, sha256))
+        if path.suffix.lower() in RAW_SUFFIXES:
+            content = read_preview(content)
+        header = read_header(content, self.max_pixels)
         size = (header.width, header.height)
         if is_large(*size):
-            return _Cut(source, digest, header, large=data), None
+            return lambda _: self._encode_tiles(source, sha256, header, content), None
         preprocessing = self.model.encoder.preprocessing
         shrink = preprocessing.shrink(size, self.proposer.finest(*size))
         with self.room.take(size[0] * size[1]):
-            image = decode_image(data, self.max_pixels, shrink)
+            image = decode_image(content, self.max_pixels, shrink)
             if shrink == 1 and image.size != size:  # turned by what stands behind the pixels
                 size = image.size
                 header = replace(header, width=image.width, height=image.height)
-            picture = Picture(image, size, source.found.path)
-            proposals, crops = self.proposer.propose(picture, preprocessing)
-            return _Cut(source, digest, header, _hash_of_look(size, crops[0]), proposals), crops
+            proposals, crops = self.proposer.propose(Picture(image, size, path), preprocessing)
+        pixels = _pixel_hash(size, crops[0])
 
-    def finish(
-        self, item: _Cut | Same | Failed, embeddings: Float32 | None
-    ) -> Seen | Same | Failed:
-        """Fuse what was encoded; look at a very large image here, one at a time."""
-        if not isinstance(item, _Cut):
-            return item
-        if item.large is not None:
-            return self._look_in_tiles(item, item.large)
-        assert item.proposals is not None and embeddings is not None
-        return self._seen(item, item.proposals.complete(embeddings), item.pixels)
+        def finish(embeddings: Float32 | None) -> Seen:
+            assert embeddings is not None
+            return self._seen(source, sha256, header, pixels, proposals.complete(embeddings))
 
-    def _look_in_tiles(self, item: _Cut, data: bytes | Path) -> Seen | Failed:
-        size = (item.header.width, item.header.height)
+        return finish, crops
+
+    def _encode_tiles(
+        self, source: Source, sha256: str, header: Header, data: bytes | Path
+    ) -> Seen | Failed:
+        """Encode a very large image, one at a time."""
+        size = (header.width, header.height)
         try:
             with self.room.take(size[0] * size[1]):
                 read = open_tiles(data, size, self.max_pixels)
-                seen, pixels = encode_tiles(
-                    read, size, self.model.encoder, self.proposer, item.source.found.path
+                vectors, pixels = encode_tiles(
+                    read, size, self.model.encoder, self.proposer, source.found.path
                 )
         except ImageError as error:
-            return Failed(item.source, str(error))
-        return self._seen(item, seen, pixels)
+            return Failed(source, str(error))
+        return self._seen(source, sha256, header, pixels, vectors)
 
-    def _seen(self, item: _Cut, seen: ImageVectors, pixels: str) -> Seen:
-        fused = fuse(self.model, seen, self.vectors)
-        return Seen(item.source, item.sha256, item.header, pixels, seen, fused)
+    def _seen(
+        self, source: Source, sha256: str, header: Header, pixels: str, vectors: ImageVectors
+    ) -> Seen:
+        fused = fuse(self.model, vectors, self.vectors)
+        return Seen(source, sha256, header, pixels, vectors, fused)
+
+
+def _already(outcome: Outcome) -> tuple[Finish, None]:
+    """Return the outcome of a file of which nothing has to be encoded."""
+    return lambda _: outcome, None
 
 
 class _Room:
@@ -221,17 +213,19 @@ class _Room:
                 self._changed.notify_all()
 
 
-def _read(source: Source) -> tuple[bytes | Path, str]:
-    """Return a file's bytes, or its path where it is large, and the sha256 of them."""
-    path = source.found.path
-    if source.data is None and source.found.size > _IN_MEMORY:
-        with path.open("rb") as file:
-            return path, hashlib.file_digest(file, "sha256").hexdigest()
-    data = path.read_bytes() if source.data is None else source.data
+def _read(found: Found, data: bytes | None) -> tuple[bytes | Path, str]:
+    """Return a file's bytes, or its path where it is large, and the sha256 of them.
+
+    data: the bytes, where they were read already.
+    """
+    if data is None and found.size > _IN_MEMORY:
+        with found.path.open("rb") as file:
+            return found.path, hashlib.file_digest(file, "sha256").hexdigest()
+    data = found.path.read_bytes() if data is None else data
     return data, hashlib.sha256(data).hexdigest()
 
 
-def _hash_of_look(size: tuple[int, int], whole: UInt8) -> str:
+def _pixel_hash(size: tuple[int, int], whole: UInt8) -> str:
     """Return what two images have in common whose pixels are the same, and few others.
 
     size: in pixels; whole: the image as the model sees it (side, side, 3). All the pixels would
@@ -240,8 +234,3 @@ def _hash_of_look(size: tuple[int, int], whole: UInt8) -> str:
     digest = xxhash.xxh3_128(f"{size[0]}x{size[1]}".encode())
     digest.update(whole.tobytes())
     return digest.hexdigest()
-
-
-def image_id(path: Path) -> str:
-    """Return the id of a path that is new to a collection."""
-    return hashlib.blake2b(os.fsencode(path), digest_size=8).hexdigest()

@@ -5,7 +5,6 @@ and the regions that are stored, and no labels.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -32,9 +31,9 @@ _GROWN = 0.2  # the collection may change by so much before it is estimated agai
 _CHUNK = 512
 
 
-def keep_calibrated(snapshot: Snapshot, model: Model, directory: Path, force: bool = False) -> None:
+def keep_calibrated(snapshot: Snapshot, model: Model, force: bool = False) -> None:
     """Fit the calibration of a table where that was not done, or it has changed by a fifth."""
-    file = calibration_file(directory, model.fingerprint)
+    file = calibration_file(snapshot.table.path)
     known = load_calibrator(file)
     if known is not None and (known.made_of, known.texts) != (snapshot.made_of, model.background):
         known = None

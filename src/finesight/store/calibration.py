@@ -52,9 +52,9 @@ class Curves:
     cosine: Curve
 
 
-def calibration_file(directory: Path, fingerprint: str) -> Path:
-    """Return where the estimate for a model's table lies."""
-    return directory / f"relevance-{fingerprint}.npz"
+def calibration_file(table: Path) -> Path:
+    """Return where the estimate for an images' table lies."""
+    return table.with_name(table.stem.replace("images-", "relevance-", 1) + ".npz")
 
 
 def load_calibrator(file: Path) -> Calibrator | None:

@@ -20,18 +20,18 @@ _IN_ARCHIVE = re.compile(f"({'|'.join(map(re.escape, ARCHIVES))})(?=[/\\\\])", r
 class Known:
     """The rows of one version of a table; they stay readable while newer ones are written."""
 
-    def __init__(self, table: ImageTable, looked: str) -> None:
+    def __init__(self, table: ImageTable, regions_name: str) -> None:
         self._table = table
         rows = table.read(["path", "id", "size", "mtime_ns", "looked"])
         self.paths: list[str] = rows["path"].to_pylist()
         self.ids: list[str] = rows["id"].to_pylist()
         self._size = rows["size"].to_numpy()
         self._mtime = rows["mtime_ns"].to_numpy()
-        self._alike = np.array([name == looked for name in rows["looked"].to_pylist()], bool)
+        self._alike = np.array([name == regions_name for name in rows["looked"].to_pylist()], bool)
         self.place: dict[str, int] = {path: i for i, path in enumerate(self.paths)}
 
     def unchanged(self, found: Found) -> bool:
-        """Whether a file is here as it is now, looked at in the same way."""
+        """Whether a file is here as it is now, with the regions of today."""
         i = self.place.get(str(found.path))
         return (
             i is not None
@@ -42,7 +42,7 @@ class Known:
 
     @cached_property
     def by_content(self) -> dict[str, list[int]]:
-        """The places of the rows that were looked at in the same way, by sha256."""
+        """The places of the rows with the regions of today, by sha256."""
         places: dict[str, list[int]] = {}
         for i, digest in enumerate(self._table.read(["sha256"])["sha256"].to_pylist()):
             if self._alike[i]:
@@ -71,7 +71,7 @@ class Known:
 
 
 def is_gone(path: Path) -> bool:
-    """Whether a file is not there; one that cannot be looked at may be, and counts as there."""
+    """Whether a file is not there; one that cannot be seen may be, and counts as there."""
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):

@@ -52,11 +52,12 @@ def _header(row: dict[str, Any]) -> Header | None:
     return None
 
 
-def fuse_again(table: ImageTable, fuse: Fuse, width: int) -> None:
+def fuse_again(table: ImageTable, fuse: Fuse) -> None:
     """Give every row the vectors of a fusion, in one commit: readers see the old or the new ones.
 
-    fuse: from what was seen in an image to its vectors; width: the embeddings' d.
+    fuse: from what was seen in an image to its vectors.
     """
+    width = table.width
     schema = pa.schema([pa.field("id", pa.string()), fused_field(width)])
     if "fused" not in table.columns:  # version 1 kept none
 

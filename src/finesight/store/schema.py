@@ -25,9 +25,10 @@ DETAILS = pa.schema(
 
 @dataclass(frozen=True)
 class Record:
-    """One looked-at image.
+    """One indexed image.
 
-    id: stays when the file moves; sha256: of the file's bytes; looked: the name of the regions;
+    id: stays when the file moves; sha256: of the file's bytes; regions_name: the name of its
+    regions, in the column `looked`;
     fused: the vectors (k, d) that stand for them all; pixels: a hash that images of the same
     pixels share, and others that the model sees alike; taken: the camera's local time; caption:
     words about the image; metadata: a JSON object.
@@ -40,7 +41,7 @@ class Record:
     mtime_ns: int
     width: int
     height: int
-    looked: str
+    regions_name: str
     vectors: ImageVectors
     fused: Float32
     pixels: str | None = None
@@ -50,7 +51,7 @@ class Record:
     metadata: str | None = None
 
 
-_PLAIN = ("id", "sha256", "size", "mtime_ns", "width", "height", "looked", *DETAILS.names)
+_PLAIN = ("id", "sha256", "size", "mtime_ns", "width", "height", *DETAILS.names)
 
 
 def table_schema(width: int) -> pa.Schema:
@@ -86,6 +87,7 @@ def to_arrow(records: Sequence[Record], width: int) -> pa.Table:
     whole = np.stack([v.embeddings[0] for v in vectors]).astype(np.float16)
     columns = {
         "path": [str(record.path) for record in records],
+        "looked": [record.regions_name for record in records],
         "whole": pa.FixedSizeListArray.from_arrays(pa.array(whole.ravel()), width),
         "regions": lists([v.embeddings.astype(np.float16) for v in vectors]),
         "boxes": lists([v.boxes.astype(np.float32) for v in vectors]),
@@ -103,7 +105,7 @@ def to_record(rows: pa.Table) -> Record:
     embeddings, boxes, fused = (
         unpack(rows[name].combine_chunks())[0] for name in ("regions", "boxes", "fused")
     )
-    row["path"] = Path(row["path"])
+    row |= {"path": Path(row["path"]), "regions_name": row.pop("looked")}
     vectors = ImageVectors(boxes, embeddings.astype(np.float32))
     return Record(**row, vectors=vectors, fused=fused.astype(np.float32))
 

@@ -11,7 +11,7 @@ from conftest import spotted
 from PIL import Image
 
 from finesight.errors import InputError
-from finesight.indexing import adding, encode
+from finesight.indexing import commit, encode, sources
 
 
 def picture(color="red", kind="PNG", spot=24, **options):
@@ -97,7 +97,7 @@ def test_a_touched_file_is_read_and_not_encoded(folder, store, color_model):
 
 def test_unchanged_files_are_not_opened(folder, store, monkeypatch):
     store.add([folder])
-    monkeypatch.setattr("finesight.indexing.encode._read", lambda source: pytest.fail("read"))
+    monkeypatch.setattr("finesight.indexing.encode._read", lambda found, data: pytest.fail("read"))
     assert store.add([folder]).unchanged == 3
 
 
@@ -149,7 +149,7 @@ def test_failures_are_kept_and_tried_again_when_the_file_changes(folder, store, 
     assert not first.remembered
     assert [(s.path, s.reason) for s in store.skipped()] == [(bad.resolve(), first.reason)]
     with monkeypatch.context() as patched:
-        patched.setattr("finesight.indexing.encode._read", lambda source: pytest.fail("read"))
+        patched.setattr("finesight.indexing.encode._read", lambda found, data: pytest.fail("read"))
         (again,) = store.add([folder]).skipped
     assert (again.path, again.reason, again.remembered) == (first.path, first.reason, True)
     spotted(bad, "green", spot=33)
@@ -179,7 +179,7 @@ def test_a_file_that_cannot_be_read_now_keeps_its_row_and_is_tried_again(
     store.add([folder])
     os.utime(folder / "red.png", (1, 1))
 
-    def refuse(source):
+    def refuse(found, data):
         raise PermissionError(13, "Permission denied")
 
     with monkeypatch.context() as patched:
@@ -220,7 +220,7 @@ def test_an_archive_is_indexed_like_a_folder(tmp_path, store, color_model, write
 def test_an_unchanged_archive_is_not_opened(tmp_path, store, monkeypatch):
     zipped(tmp_path / "x.zip", {"red.png": picture()})
     store.add([tmp_path])
-    monkeypatch.setattr(adding, "members", lambda path: pytest.fail("opened"))
+    monkeypatch.setattr(sources, "members", lambda path: pytest.fail("opened"))
     assert store.add([tmp_path]).unchanged == 1
     assert store.add([tmp_path], prune=True).removed == 0
 
@@ -251,7 +251,7 @@ def test_a_truncated_archive_keeps_what_could_be_read(tmp_path, store):
 
 def test_a_kill_before_an_archive_is_read_to_its_end(tmp_path, store, monkeypatch):
     zipped(tmp_path / "x.zip", {f"{i}.png": picture(spot=10 + i) for i in range(6)})
-    monkeypatch.setattr(adding, "_COMMIT", 2)
+    monkeypatch.setattr(commit, "_COMMIT", 2)
     monkeypatch.setattr("finesight.encoders.crops._CROPS", 1)
 
     def interrupt(done, total):
@@ -273,13 +273,13 @@ def test_bytes_of_archives_do_not_pile_up(tmp_path, store, monkeypatch):
     most = max(map(len, files.values()))
     zipped(tmp_path / "x.zip", files)
     held = []
-    read = encode._Look._count
+    read = encode._Encoding._count
 
     def count(self, more):
         read(self, more)
         held.append(self._bytes)
 
-    monkeypatch.setattr(encode._Look, "_count", count)
+    monkeypatch.setattr(encode._Encoding, "_count", count)
     assert store.add([tmp_path]).indexed == 20
     assert max(held) <= limit + most
     assert held[-1] == 0
@@ -344,7 +344,7 @@ def test_a_folder_of_coco_brings_captions_and_categories(coco, store, rows):
     }
     assert (second["caption"], json.loads(second["metadata"])) == (None, {"id": 2, "license": 3})
     query = "json_array_contains(metadata, '$.categories', 'mug')"
-    assert store._table().count(query) == 1
+    assert store._folder.table().count(query) == 1
 
 
 def test_changed_annotations_reach_images_that_are_there(coco, store, color_model, rows):
@@ -360,7 +360,7 @@ def test_changed_annotations_reach_images_that_are_there(coco, store, color_mode
 
 def test_unchanged_annotations_are_not_read_again(coco, store, monkeypatch):
     store.add([coco])
-    monkeypatch.setattr(adding.Notes, "read", lambda self, path: pytest.fail("read"))
+    monkeypatch.setattr(sources.Notes, "read", lambda self, path: pytest.fail("read"))
     assert store.add([coco]).unchanged == 2
 
 
@@ -390,7 +390,7 @@ def test_a_table_of_metadata_in_the_folder(folder, store, rows, name, content):
     found = rows(store, "caption", "metadata")
     row = found[str(folder.resolve() / "red.png")]
     assert (row["caption"], json.loads(row["metadata"])) == ("a red spot", {"year": "2019"})
-    assert store._table().count("json_get_string(metadata, 'year') = '2019'") == 1
+    assert store._folder.table().count("json_get_string(metadata, 'year') = '2019'") == 1
     assert sum(row["caption"] is not None for row in found.values()) == 1
 
 
@@ -405,8 +405,8 @@ def test_date_and_camera_are_kept_and_can_be_filtered_by(tmp_path, store, rows):
     assert with_exif == {"taken": datetime(2019, 7, 31, 23, 59, 58), "camera": "Canon EOS R5"}
     assert without == {"taken": None, "camera": None}
     for text in ("camera = 'Canon EOS R5'", "taken < timestamp '2020-01-01'", "width = 200"):
-        assert store._table().count(text) >= 1
-    assert store._table().count("taken >= timestamp '2019-08-01 00:00:00'") == 0
+        assert store._folder.table().count(text) >= 1
+    assert store._folder.table().count("taken >= timestamp '2019-08-01 00:00:00'") == 0
 
 
 def test_removing(folder, store, tmp_path):
@@ -426,12 +426,12 @@ def test_removing(folder, store, tmp_path):
 
 
 def test_many_small_commits_are_joined(tmp_path, store, monkeypatch):
-    monkeypatch.setattr(adding, "_COMMIT", 1)
+    monkeypatch.setattr(commit, "_COMMIT", 1)
     monkeypatch.setattr("finesight.store.table._FILES", 4)
     for number in range(8):
         spotted(tmp_path / "p" / f"{number}.png", "red", spot=10 + number)
     store.add([tmp_path / "p"])
-    assert len(store._table().dataset.get_fragments()) == 1
+    assert len(store._folder.table().dataset.get_fragments()) == 1
     assert len(store) == 8
     assert store.add([tmp_path / "p"]).unchanged == 8
 
@@ -440,11 +440,11 @@ def test_what_only_old_versions_hold_is_deleted(tmp_path, folder, store, monkeyp
     store.add([folder])
     spotted(folder / "one.png", "red", spot=50)
     store.add([folder])
-    before = {version["version"] for version in store._table().dataset.versions()}
+    before = {version["version"] for version in store._folder.table().dataset.versions()}
     assert len(before) > 2
     monkeypatch.setattr("finesight.store.table._KEPT", timedelta(0))
     spotted(folder / "two.png", "red", spot=60)
     store.add([folder])
-    after = {version["version"] for version in store._table().dataset.versions()}
+    after = {version["version"] for version in store._folder.table().dataset.versions()}
     assert not before & after
     assert len(store.search("red", k=9)) == 5

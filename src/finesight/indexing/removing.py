@@ -6,27 +6,38 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from finesight.errors import InputError
 from finesight.images.archives import containing
+from finesight.store.folder import CollectionFolder
 from finesight.store.ledger import Ledger
 from finesight.store.table import ImageTable
 
 
-def remove_rows(table: ImageTable, given: Sequence[Path | str]) -> int:
-    """Remove the images that are given, lie below a given folder, or match a given pattern."""
-    rows = table.read(["id", "path"])
+def remove(folder: CollectionFolder, given: Sequence[Path | str]) -> int:
+    """Take images out of every model's table, by file, folder, archive or pattern; return how many.
+
+    Raises InputError where the collection has none of them.
+    """
     wanted = _Wanted(given)
-    found = [
-        id_
-        for id_, path in zip(rows["id"].to_pylist(), rows["path"].to_pylist(), strict=True)
-        if wanted.match(path)
-    ]
+    with folder.writing():
+        counts = [_remove_rows(folder.table(entry), wanted) for entry in folder.need().entries]
+        forgotten = _forget(folder.ledger(), wanted)
+    if not (any(counts) or forgotten):
+        names = ", ".join(map(str, given))
+        raise InputError(f"{folder.directory} holds no image of {names}")
+    return counts[0]
+
+
+def _remove_rows(table: ImageTable, wanted: "_Wanted") -> int:
+    rows = table.read(["id", "path"])
+    pairs = zip(rows["id"].to_pylist(), rows["path"].to_pylist(), strict=True)
+    found = [id_ for id_, path in pairs if wanted.match(path)]
     table.delete(found)
     return len(found)
 
 
-def forget(ledger: Ledger, given: Sequence[Path | str]) -> int:
-    """Forget the skipped files that are given; archives are opened again when next indexed."""
-    wanted = _Wanted(given)
+def _forget(ledger: Ledger, wanted: "_Wanted") -> int:
+    """Forget skipped files; archives are opened again when they are next indexed."""
     gone = [skipped.path for skipped in ledger.skipped() if wanted.match(str(skipped.path))]
     archives = [path for path in ledger.opened() if wanted.touches(path)]
     ledger.drop([*gone, *archives])

@@ -1,0 +1,146 @@
+"""What a run has to do: which files are new, changed, moved or gone since the last one.
+
+Everything here compares file names, sizes, times and hashes; nothing is decoded or written.
+"""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from finesight.store.known import Known, is_gone
+from finesight.store.ledger import Ledger
+from finesight.store.schema import Record
+from finesight.types import Found, Skipped
+
+
+class Plan:
+    """The files of one run, compared with the rows and the ledger that it began with.
+
+    met: the paths that are there, below the given folders. unsure: folders and archives that could
+    not be read to the end, in which nothing counts as gone. unchanged, moved: how many images;
+    skipped: what could not be indexed, now or before.
+    """
+
+    def __init__(self, known: Known, ledger: Ledger, tried: str, opened: str) -> None:
+        """Begin a run. tried, opened: how it reads files and archives, as the ledger has it."""
+        self._known, self._ledger = known, ledger
+        self._tried, self._opened = tried, opened
+        self._ids = set(known.ids)
+        self._moved: set[int] = set()  # places of rows that moved
+        self.met: set[str] = set()
+        self.unsure: list[Path] = []
+        self.skipped: list[Skipped] = []
+        self.unchanged = 0
+
+    @property
+    def moved(self) -> int:
+        """The number of images of which only the path changed."""
+        return len(self._moved)
+
+    def is_new(self, found: Found) -> bool:
+        """Whether a file has to be read: it is new, or has changed since it was indexed."""
+        self.met.add(str(found.path))
+        if self._known.unchanged(found):
+            self.unchanged += 1
+            return False
+        return not self.was_skipped(found)
+
+    def was_skipped(self, found: Found) -> bool:
+        """Whether a file failed before, as it is now and would be read now."""
+        entry = self._ledger.of(found, self._tried)
+        if entry is None or entry.reason is None:
+            return False
+        self.skipped.append(Skipped(found.path, entry.reason, remembered=True))
+        return True
+
+    def is_new_archive(self, found: Found) -> bool:
+        """Whether an archive has to be opened; one that was read to the end costs a stat."""
+        self.met.add(str(found.path))
+        entry = self._ledger.of(found, self._opened)
+        if entry is None:
+            return True
+        if entry.reason is not None:
+            self.skipped.append(Skipped(found.path, entry.reason, remembered=True))
+            self.unsure.append(found.path)
+        inside = self._known.by_archive.get(str(found.path), [])
+        self.unchanged += len(inside)
+        self.met.update(self._known.paths[place] for place in inside)
+        for entry in self._ledger.below([found.path]):
+            if entry.found.path != found.path and entry.reason is not None:
+                self.met.add(str(entry.found.path))
+                self.skipped.append(Skipped(entry.found.path, entry.reason, remembered=True))
+        return False
+
+    def new_annotations(self, annotations: Sequence[Found]) -> list[Found]:
+        """Return the annotation files that were not read before as they are now."""
+        self.met.update(str(found.path) for found in annotations)
+        return [found for found in annotations if self._ledger.of(found, self._tried) is None]
+
+    def row_of(self, path: Path) -> str | None:
+        """Return the id of the row that a path had when the run began."""
+        place = self._known.place.get(str(path))
+        return None if place is None else self._known.ids[place]
+
+    def is_known(self, sha256: str) -> bool:
+        """Whether an image of these bytes was in the collection when the run began."""
+        return sha256 in self._known.by_content
+
+    def claim(self, found: Found, sha256: str) -> str | None:
+        """Return the id of the row that is this file, touched or moved; None for a copy."""
+        alike = self._known.by_content.get(sha256, [])
+        own = self._known.place.get(str(found.path))
+        if own in alike:
+            self.unchanged += 1
+            return self._known.ids[own]
+        if own is None:
+            for place in filter(self._has_left, alike):
+                self._moved.add(place)
+                return self._known.ids[place]
+        return None
+
+    def _has_left(self, place: int) -> bool:
+        path = self._known.paths[place]
+        return place not in self._moved and path not in self.met and is_gone(Path(path))
+
+    def record(self, sha256: str) -> Record | None:
+        """Return the row of an image of these bytes, as it was when the run began."""
+        alike = self._known.by_content.get(sha256)
+        return self._known.record(alike[0]) if alike else None
+
+    def id_for(self, path: Path, wanted: str | None = None) -> str:
+        """Return the id of a path: its row's, or a new one; ids of moved rows went with them.
+
+        wanted: the new one, if no other row has it.
+        """
+        place = self._known.place.get(str(path))
+        if place is not None and place not in self._moved:
+            return self._known.ids[place]
+        id_ = wanted or image_id(path)
+        while id_ in self._ids:
+            id_ = image_id(Path(id_))
+        self._ids.add(id_)
+        return id_
+
+    def gone(self, roots: Sequence[Path]) -> list[str]:
+        """Return the ids of rows below the given folders whose files this run did not meet."""
+        rows = ((place, self._known.paths[place]) for place in self._known.below(roots))
+        return [
+            self._known.ids[place]
+            for place, path in rows
+            if place not in self._moved and self._is_gone(Path(path))
+        ]
+
+    def failures_gone(self, roots: Sequence[Path]) -> list[Path]:
+        """Return the files of the ledger below the given folders that this run did not meet."""
+        paths = (entry.found.path for entry in self._ledger.below(roots))
+        return [path for path in paths if self._is_gone(path)]
+
+    def _is_gone(self, path: Path) -> bool:
+        unsure = any(path.is_relative_to(folder) for folder in self.unsure)
+        return str(path) not in self.met and not unsure
+
+
+def image_id(path: Path) -> str:
+    """Return the id of a path that is new to a collection."""
+    return hashlib.blake2b(os.fsencode(path), digest_size=8).hexdigest()

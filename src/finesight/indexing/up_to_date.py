@@ -1,0 +1,88 @@
+"""Makes a model's table, or brings one up to date with what the model's parts are today."""
+
+import dataclasses
+
+from finesight.indexing.fusing import fuse
+from finesight.models import Model
+from finesight.proposals.finder_proposer import OBJECTS
+from finesight.store.calibration import calibration_file
+from finesight.store.folder import CollectionFolder
+from finesight.store.manifest import VERSION, TableEntry
+from finesight.store.migration import add_details, fuse_again
+from finesight.store.schema import DETAILS
+from finesight.types import ModelIdentity
+
+
+def update_active(folder: CollectionFolder, model: Model, regions: str, vectors: int) -> TableEntry:
+    """Bring the active table up to date, or make a collection where there is none; return it."""
+    old = None if folder.manifest is None else folder.manifest.active
+    entry = up_to_date(folder, old, model, regions, vectors)
+    folder.activate(entry)
+    return entry
+
+
+def up_to_date(
+    folder: CollectionFolder, entry: TableEntry | None, model: Model, regions: str, vectors: int
+) -> TableEntry:
+    """Return the entry of a model's table that holds what the model would put into it today.
+
+    entry: what the manifest says of it, None to make it; regions, vectors: as rows are to have
+    them from now on. Columns of newer versions are added, and images that were fused otherwise or
+    not at all are fused again. Regions of another finder get another name, so that the images are
+    encoded again as they are next indexed. The manifest is left to the caller.
+    """
+    identity = model.identity
+    if entry is None:
+        name = _table_name(folder, identity)
+        entry = TableEntry(name, model.source, identity, regions, regions, identity, vectors)
+        folder.create_table(entry, model.encoder.width)
+    first = _filled(entry.first, identity)
+    fresh = dataclasses.replace(
+        entry,
+        source=model.source,
+        identity=identity,
+        regions=regions,
+        regions_name=regions_name(regions, identity, first),
+        first=first,
+        vectors=vectors,
+        own_space=model.text_head is not None,
+    )
+    table = folder.table(entry)
+    old = folder.manifest is not None and folder.manifest.version < VERSION
+    if old or not set(DETAILS.names) <= set(table.columns):
+        add_details(table)
+    if "fused" not in table.columns or (entry.fusion, entry.vectors) != (fresh.fusion, vectors):
+        fuse_again(folder.table(entry), lambda seen: fuse(model, seen, vectors))
+    if "background" in entry.identity.differs(identity):
+        calibration_file(folder.directory / entry.table).unlink(missing_ok=True)
+    return fresh
+
+
+def regions_name(regions: str, identity: ModelIdentity, first: ModelIdentity) -> str:
+    """Return what rows with regions of a model are marked with.
+
+    The name of the regions; with the version of what proposes or encodes them (the finder, the
+    dense graphs), where that is not the first of the collection.
+    """
+    objects = OBJECTS.fullmatch(regions)
+    parts = ["finder"] if objects else []
+    if regions.startswith("dense") or (objects and objects[3]):  # small crops
+        parts.append("dense")
+    now = [getattr(identity, part) for part in parts]
+    changed = now != [getattr(first, part) for part in parts]
+    return "@".join([regions, *now]) if changed else regions
+
+
+def _filled(first: ModelIdentity, identity: ModelIdentity) -> ModelIdentity:
+    """Return the first versions; what was not recorded counts as what it is now."""
+    kept = {name: value for name, value in vars(first).items() if value is not None}
+    return dataclasses.replace(identity, **kept)
+
+
+def _table_name(folder: CollectionFolder, identity: ModelIdentity) -> str:
+    """Return the name of a new table, which no other of the collection has."""
+    name = f"images-{identity.towers}.lance"
+    taken = folder.manifest.entries if folder.manifest else ()
+    if any(entry.table == name for entry in taken):  # of the same towers with another fit
+        return f"images-{identity.towers}-{identity.fit}.lance"
+    return name
