@@ -18,8 +18,8 @@ from made_up import PHOTO, bundle, photo, ratio
 from finesight.models import Model, load_model
 from finesight.models.bundle import add_objectness
 from finesight.proposals import EFFORTS, parse_proposer, resolve_effort
-from finesight.research.networks.objectness import Objectness
-from finesight.research.training.finder.training import canvas_cost, export_objectness
+from finesight.research.networks.finder import FinderNetwork
+from finesight.research.training.finder.export import canvas_cost, export_finder
 
 
 def main() -> None:
@@ -31,9 +31,9 @@ def main() -> None:
         folder = Path(place)
         without = bundle(folder, "int8")
         shutil.copytree(folder / "int8", folder / "finding")
-        network = Objectness().eval()
+        network = FinderNetwork().eval()
         network.fold()
-        export_objectness(network, folder / "finding")
+        export_finder(network, folder / "finding")
         add_objectness(folder / "finding", canvas_cost(folder / "finding", 256), {})
         models: dict[str, tuple[Model, int]] = {
             "ViT-B/32, int8": (without, count),

@@ -43,10 +43,10 @@ from finesight.research.training.matcher.training import (
     RECIPES,
     MatcherOnPairs,
     encode_regions,
-    tokens,
     train_matcher,
 )
-from finesight.research.training.vocabulary import build_tokenizer, words_of
+from finesight.research.training.run import Run
+from finesight.research.training.vocabulary import build_tokenizer, tokens, words_of
 
 QUICK_EPOCHS = 1
 SIZES = {"hidden": 128, "word_width": 128, "similarity": 64}
@@ -167,9 +167,9 @@ class Bench:
                 self.held,
                 self.tokenizer,
                 lambda kind: self._recipe(kind, seed),
-                checkpoint=path.with_suffix(".checkpoint"),
-                report=lambda kind, step: print(
-                    f"{path.stem} epoch {step.epoch}: {step.loss:.3f}  {step.score:.1f}", flush=True
+                Run(
+                    path.with_suffix(".checkpoint"),
+                    lambda step: print(f"{path.stem} {step}", flush=True),
                 ),
             )
             self._keep(matcher, path, score, time.process_time() - start)

@@ -30,17 +30,13 @@ from finesight.research.evaluation.items import ItemRanks, item_metrics, rank_it
 from finesight.research.training.features import write_features
 from finesight.research.training.items.examples import CAPTIONS, described, examples
 from finesight.research.training.items.export import put_items_into_bundle, write_tuned_bundle
+from finesight.research.training.items.learned import Learned
+from finesight.research.training.items.recipe import OF_PAIRS, ItemRecipe
 from finesight.research.training.items.start import begin_network, begin_tower, caption_tokenizer
 from finesight.research.training.items.towers import FrozenTower, TunedTower
-from finesight.research.training.items.training import (
-    OF_PAIRS,
-    Held,
-    ItemProgress,
-    ItemRecipe,
-    Learned,
-    train_items,
-)
+from finesight.research.training.items.training import Held, train_items
 from finesight.research.training.items.views import ViewSampler, box_crops, keep_parts
+from finesight.research.training.run import Run
 from finesight.scoring.similarity import ITEM_SHARPNESS, soft_max_over_regions
 from finesight.types import WHOLE, Float32, UInt8
 
@@ -237,7 +233,7 @@ class Study:
             scenes = clevr_ds.load(self.options.scenes / name)
             found += described(scenes)[: self.options.others]
         recipe = LEARNING if tuned else FROZEN
-        recipe = replace(recipe, losses=dict.fromkeys(about.losses, 1.0), seed=seed, untold=0.5)
+        recipe = replace(recipe, losses=dict.fromkeys(about.losses, 1.0), seed=seed, unlabelled=0.5)
         if self.options.quick:
             recipe = replace(recipe, steps=30, validate_every=10)
         tokenizer = caption_tokenizer(self.directory, [str(each.caption) for each in found])
@@ -261,9 +257,8 @@ class Study:
         learned = Learned.of(found, tokenizer)
         kept = out.with_name(out.name + ".checkpoint")
         out.parent.mkdir(parents=True, exist_ok=True)
-        score = train_items(
-            network, tower, learned, self._held(), recipe, checkpoint=kept, report=_report
-        )
+        run = Run(kept, lambda step: print(f"  {step}", file=sys.stderr) if step.scores else None)
+        score = train_items(network, tower, learned, self._held(), recipe, run)
         seconds = time.monotonic() - started
         provenance = {"validation": score, "seconds": seconds, "losses": list(about.losses)}
         if learns is not None:
@@ -292,11 +287,6 @@ class Study:
 
 def _part(items: ItemSet, photos: int | None) -> ItemSet:
     return items if photos is None else replace(items, photos=items.photos[:photos])
-
-
-def _report(step: ItemProgress) -> None:
-    parts = "  ".join(f"{name} {value:.3f}" for name, value in step.losses.items())
-    print(f"  step {step.step}: validation mAP {100 * step.score:.1f}  {parts}", file=sys.stderr)
 
 
 Figures = dict[str, ItemRanks]  # by way

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shlex
-import sys
-import time
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,13 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from finesight.cli.options import JsonOption
-from finesight.cli.output import say
-from finesight.errors import InputError, MissingDependencyError
+from finesight.cli.training import OutOption, SeedOption, begin, finish, shown
+from finesight.errors import InputError
 
 if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
     from finesight.models import Model
-    from finesight.research.training.matcher.loop import PairProgress, Recipe
+    from finesight.research.networks.matcher import Matcher
+    from finesight.research.training.matcher.loop import Recipe
     from finesight.research.training.matcher.pairs import CaptionPairs
+    from finesight.research.training.run import Run
+
+    Pairs = tuple[CaptionPairs, CaptionPairs]  # to train on, and to validate with
 
 
 def matcher(
@@ -33,7 +35,7 @@ def matcher(
     validation_captions: Annotated[
         Path, typer.Option(help="Those of other images, whose recalls choose the best epoch.")
     ],
-    out: Annotated[Path, typer.Option(help="The folder for the bundle with its matcher.")],
+    out: OutOption,
     features: Annotated[
         Path | None, typer.Option(help="Features of these images, of `finesight features`.")
     ] = None,
@@ -66,7 +68,7 @@ def matcher(
     warm_up: Annotated[
         int | None, typer.Option(min=0, help="Steps of ADAPT's warm-up; the paper's are 4,000.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Decides order and weights.")] = 0,
+    seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Train what reads a sentence and an image part by part, on features of a frozen model.
@@ -87,153 +89,57 @@ def matcher(
       finesight train matcher --captions f30k_precomp --validation-captions f30k_precomp
       --validation-split dev --kind scan --hidden 1024 --out scan-f30k
     """
-    _need_torch()
+    run = begin(out)
     from finesight.research.networks.matcher_kinds import ENSEMBLES, KINDS
     from finesight.research.networks.region_fusion import IMAGE_SIDES
+    from finesight.research.training.matcher.reading import read_pairs
+    from finesight.research.training.run import load_bundle
 
-    started = time.monotonic()
     kinds = (*KINDS, *ENSEMBLES, *IMAGE_SIDES)
     if kind not in kinds:
         raise InputError(f"unknown kind {kind!r}: use one of {', '.join(kinds)}")
-    if out.exists():
-        raise InputError(f"{out} is there already: name a new folder")
     if words not in ("gru", "encoder"):
         raise InputError(f"words are read by gru or encoder, got {words!r}")
-    loaded = _bundle(model) if model is not None else None
-    training, held = (
-        _pairs(place, cut, cache, loaded, what)
-        for place, cut, cache, what in (
-            (captions, split, features, "--features"),
-            (validation_captions, validation_split, validation, "--validation"),
-        )
+    loaded = load_bundle(model)[0] if model is not None else None
+    pairs = (
+        read_pairs(captions, split, features, loaded, "--features"),
+        read_pairs(validation_captions, validation_split, validation, loaded, "--validation"),
     )
     changes = {"epochs": epochs, "batch": batch, "rate": rate, "warm_up": warm_up, "seed": seed}
     given = {key: value for key, value in changes.items() if value is not None}
-    provenance = {
-        "command": shlex.join(["finesight", *sys.argv[1:]]),
-        "captions": len(training),
-        "images": len(training.regions),
-    }
-    kept = out.with_name(out.name + ".checkpoint")
-    if kind in IMAGE_SIDES:
-        result = _train_fusion(kind, training, held, loaded, given, provenance, kept, out)
-    else:
-        regions = _looked(features)
-        result = _train_matcher(
-            kind, name or kind, training, held, loaded, given, provenance, kept, out,
-            hidden=hidden, words=words, regions=regions,
-        )  # fmt: skip
-    for left in kept.parent.glob(kept.name + "*"):
-        left.unlink()
-    result = {"out": str(out), "seconds": round(time.monotonic() - started), **result}
-    if as_json:
-        typer.echo(json.dumps(result))
-    else:
-        typer.echo(
-            f"{out}: {kind} trained in {result['seconds']} s, validation rsum "
-            f"{result['validation']:.1f} of 600"
-        )
-
-
-def _need_torch() -> None:
-    try:
-        import torch  # noqa: F401
-    except ImportError as error:
-        raise MissingDependencyError(
-            "training needs PyTorch: pip install 'finesight[torch]'"
-        ) from error
-
-
-def _bundle(model: str) -> Model:
-    from finesight.models import load_model
-    from finesight.models.bundle import MANIFEST
-
-    loaded = load_model(model)
-    if loaded.directory is None or not (loaded.directory / MANIFEST).is_file():
-        raise InputError(f"{model} is not a bundle: make one with `finesight export`")
-    return loaded
-
-
-def _pairs(
-    place: Path, split: str, features: Path | None, model: Model | None, option: str
-) -> CaptionPairs:
-    """Read captions with their features: of the cache, or those that came with the captions."""
-    from finesight.research.datasets import precomputed
-    from finesight.research.datasets.captions import read_captions
-    from finesight.research.training.features import open_features
-    from finesight.research.training.matcher.pairs import ArrayRegions, CaptionPairs, pair_up
-
-    if precomputed.is_precomputed(place):
-        if features is not None or model is not None:
-            raise InputError(
-                f"{place} has features of its own, of a detector: leave --features, --validation "
-                "and --model out"
-            )
-        found = precomputed.load(place, split)
-        texts = found.captions
-        return CaptionPairs(ArrayRegions(found.features), texts.captions, texts.owner)
-    if features is None or model is None:
-        raise InputError(
-            f"{place} has captions alone: name the features of its images with {option} (see "
-            "`finesight features`) and their model with --model"
-        )
-    cache = open_features(features)
-    if cache.settings["fingerprint"] != model.fingerprint:
-        raise InputError(
-            f"{features} holds features of the model {cache.settings['model']}, not of "
-            f"{model.source}: name that model, or make the features again"
-        )
-    if "region_model" in cache.settings:
-        raise InputError(
-            f"{features} has regions that {cache.settings['region_model']} encoded, and a "
-            "collection keeps those of its own model: train on features without --region-model "
-            "(from Python, research.training.matcher.region_fusion fuses another model's regions)"
-        )
-    has_splits = place.is_file() and _has_splits(place)
-    return pair_up(read_captions(place, split if has_splits else None), cache, features)
-
-
-def _has_splits(path: Path) -> bool:
-    from finesight.research.datasets.json_files import read_json
-
-    content = read_json(path)
-    return isinstance(content, dict) and isinstance(content.get("images"), list)
-
-
-def _looked(features: Path | None) -> str:
-    from finesight.research.training.features import open_features
-
-    return "" if features is None else str(open_features(features).settings["regions"])
+    with shown(run) as watched:
+        if kind in IMAGE_SIDES:
+            result = _train_fusion(kind, pairs, loaded, given, watched, out)
+        else:
+            trained = _train_matcher(kind, hidden, words, pairs, loaded, given, watched)
+            result = _export(trained, name or kind, pairs[0], loaded, features, out)
+    said = f"{kind} trained in {{seconds}} s, validation rsum {result['validation']:.1f} of 600"
+    finish(run, {"out": out, **result}, said, as_json)
 
 
 def _train_matcher(
     kind: str,
-    name: str,
-    training: CaptionPairs,
-    held: CaptionPairs,
-    model: Model | None,
-    given: dict[str, Any],
-    provenance: dict[str, Any],
-    kept: Path,
-    out: Path,
-    *,
     hidden: int,
     words: str,
-    regions: str,
-) -> dict[str, Any]:
+    pairs: Pairs,
+    model: Model | None,
+    given: dict[str, Any],
+    run: Run,
+) -> tuple[Matcher, Tokenizer, float]:
+    """Return a trained matcher, the tokenizer of its words, and its validation's rsum."""
     from finesight.research.networks.matcher import MatcherSettings
-    from finesight.research.training.matcher.export import export_matcher, put_matcher_into_bundle
     from finesight.research.training.matcher.token_states import token_tower
     from finesight.research.training.matcher.training import LONGEST_CAPTION, RECIPES, train_matcher
     from finesight.research.training.vocabulary import build_tokenizer, words_of
 
-    width = training.regions.padded([0])[0].shape[2]
     tower, states = None, 0
-    tokenizer = build_tokenizer(words_of(training.captions), LONGEST_CAPTION)
     if words == "encoder":
         if model is None or model.directory is None:
             raise InputError("--words encoder needs --model, whose text tower is to be read")
         tower, states, tokenizer = token_tower(model.directory)
+    else:
+        tokenizer = build_tokenizer(words_of(pairs[0].captions), LONGEST_CAPTION)
+    width = pairs[0].regions.padded([0])[0].shape[2]
     settings = MatcherSettings(
         kind, width, tokenizer.get_vocab_size(), hidden=hidden, tokens=states
     )
@@ -241,70 +147,64 @@ def _train_matcher(
     def recipe(member: str) -> Recipe:
         return replace(RECIPES[member], **given)
 
-    trained, score = train_matcher(
-        settings,
-        training,
-        held,
-        tokenizer,
-        recipe,
-        tower=tower,
-        checkpoint=kept,
-        report=lambda member, step: _report(member, step),
-        device=_device(),
+    trained, score = train_matcher(settings, *pairs, tokenizer, recipe, run, tower=tower)
+    return trained, tokenizer, score
+
+
+def _export(
+    trained: tuple[Matcher, Tokenizer, float],
+    name: str,
+    pairs: CaptionPairs,
+    model: Model | None,
+    features: Path | None,
+    out: Path,
+) -> dict[str, Any]:
+    """Write a matcher into a copy of the model's bundle, or alone where there is no model."""
+    from finesight.research.training.features import open_features
+    from finesight.research.training.matcher.export import (
+        put_matcher_into_bundle,
+        write_matcher_alone,
     )
-    provenance |= {"settings": asdict(settings), "validation": round(score, 2)}
-    if model is None or model.directory is None:
-        out.mkdir(parents=True)
-        files = (out / "matcher.onnx", out / "words.onnx", out / "tokenizer.json")
-        apart = export_matcher(trained, tokenizer, *files)
-        (out / "matcher.json").write_text(json.dumps(provenance, indent=2) + "\n")
+    from finesight.research.training.run import provenance
+
+    matcher, tokenizer, score = trained
+    about = provenance(
+        captions=len(pairs),
+        images=len(pairs.regions),
+        settings=asdict(matcher.settings),
+        validation=round(score, 2),
+    )
+    if model is None or model.directory is None or features is None:
+        apart = write_matcher_alone(matcher, tokenizer, about, out)
     else:
+        regions = str(open_features(features).settings["regions"])
         apart = put_matcher_into_bundle(
-            trained, tokenizer, model.directory, name, regions, provenance, out
+            matcher, tokenizer, model.directory, name, regions, about, out
         )
     return {"matcher": name, "validation": score, "onnx_apart": apart}
 
 
 def _train_fusion(
-    kind: str,
-    training: CaptionPairs,
-    held: CaptionPairs,
-    model: Model | None,
-    given: dict[str, Any],
-    provenance: dict[str, Any],
-    kept: Path,
-    out: Path,
+    kind: str, pairs: Pairs, model: Model | None, given: dict[str, Any], run: Run, out: Path
 ) -> dict[str, Any]:
+    """Train a fusion with a text head and write it into a copy of the model's bundle."""
     from finesight.research.networks.region_fusion import RegionFusionSettings
     from finesight.research.training.fusion.export import put_into_bundle
     from finesight.research.training.matcher.loop import PROBE
     from finesight.research.training.matcher.region_fusion import train_region_fusion
+    from finesight.research.training.run import provenance
 
     if model is None or model.directory is None:
         raise InputError(f"{kind} stands on a model's embeddings: name it with --model")
     settings = RegionFusionSettings(kind, model.encoder.width)
     trained, score = train_region_fusion(
-        settings,
-        training,
-        held,
-        model.encoder.encode_texts,
-        replace(PROBE, **given),
-        checkpoint=kept,
-        report=lambda step: _report(kind, step),
-        device=_device(),
+        settings, *pairs, model.encoder.encode_texts, replace(PROBE, **given), run.of(kind)
     )
-    provenance |= {"settings": asdict(settings), "validation": round(score, 2)}
-    agreement = put_into_bundle(
-        trained.fusion, model.directory, kind, 1, provenance, out, trained.head
+    about = provenance(
+        captions=len(pairs[0]),
+        images=len(pairs[0].regions),
+        settings=asdict(settings),
+        validation=round(score, 2),
     )
+    agreement = put_into_bundle(trained.fusion, model.directory, kind, 1, about, out, trained.head)
     return {"fusion": kind, "validation": score, "onnx_cosine": agreement}
-
-
-def _report(kind: str, step: PairProgress) -> None:
-    say(f"{kind} epoch {step.epoch}: loss {step.loss:.4f}  validation rsum {step.score:.1f}")
-
-
-def _device() -> str:
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"

@@ -42,7 +42,7 @@ class Finder:
 
 
 def read_scored_boxes(said: Float32) -> ScoredBoxes:
-    """Return the guesses that a map (5, h, w) of research/networks/objectness.py stands for."""
+    """Return the guesses that a map (5, h, w) of research/networks/finder.py stands for."""
     _, height, width = said.shape
     y, x = np.meshgrid(np.arange(height) + 0.5, np.arange(width) + 0.5, indexing="ij")
     centres = np.stack([x + said[1], y + said[2]])

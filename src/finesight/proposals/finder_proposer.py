@@ -88,7 +88,7 @@ def build_finder(name: str, capabilities: Capabilities) -> FinderProposer:
     if capabilities.objects is None:
         raise InputError(
             f"{name} needs a model that tells where objects are, as the bundled mini does: "
-            "use ccN, or teach the model with `finesight train objectness`"
+            "use ccN, or teach the model with `finesight train finder`"
         )
     if canvas % COARSEST:
         raise InputError(f"{name}: a canvas has a multiple of {COARSEST} pixels a side")

@@ -145,10 +145,6 @@ class ItemNetwork(nn.Module):
         """Token ids and mask (t, l) → the words' states (t, l, text) in the text tower."""
         return self.text.states(ids, mask)
 
-    def together(self, words: Tensor, mask: Tensor, parts: Tensor) -> Tensor:
-        """Words and mask (b, l), parts (b, p, text) → words that saw the image (b, l, text)."""
-        return self.cross(words, mask, parts)
-
     def match(self, seen: Tensor) -> Tensor:
         """Words that saw an image (b, l, text) → logits (b,) that it shows what they say."""
         return self.matching(seen[:, 0])[:, 0]
@@ -156,10 +152,6 @@ class ItemNetwork(nn.Module):
     def find(self, seen: Tensor) -> Tensor:
         """Words that saw an image (b, l, text) → boxes (b, 4): centre, width and height in 0..1."""
         return self.box(seen[:, 0]).sigmoid()
-
-    def guess(self, seen: Tensor) -> Tensor:
-        """Words that saw an image (b, l, text) → logits of each word (b, l, v)."""
-        return self.word(seen)
 
 
 def pool_inside(features: Tensor, boxes: Tensor) -> Tensor:

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import os
 import pickle
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from finesight.errors import DataError, InputError
+from finesight.files import atomic
 
 
-def save_checkpoint(path: Path, settings: dict[str, Any], state: dict[str, Any]) -> None:
+def save_checkpoint(path: Path, settings: Mapping[str, Any], state: Mapping[str, Any]) -> None:
     """Write the state and the settings it belongs to; a kill leaves the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + ".part")
-    with unfinished.open("wb") as file:
-        torch.save({"settings": settings, "state": state}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(path)
+    with atomic(path) as unfinished:
+        torch.save({"settings": dict(settings), "state": dict(state)}, unfinished)
 
 
-def load_checkpoint(path: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
-    """The state saved at `path`, or None if there is none.
+def load_checkpoint(path: Path, settings: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the state saved at `path`, or None if there is none.
 
     Raises DataError for a file that is damaged and InputError for one of other settings.
     """
@@ -35,7 +32,8 @@ def load_checkpoint(path: Path, settings: dict[str, Any]) -> dict[str, Any] | No
         state, theirs = saved["state"], saved["settings"]
     except (RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
         raise DataError(f"{path} is not a readable checkpoint: delete it to start again") from error
-    changed = sorted(key for key in settings | theirs if settings.get(key) != theirs.get(key))
+    names = {*settings, *theirs}
+    changed = sorted(name for name in names if settings.get(name) != theirs.get(name))
     if changed:
         raise InputError(
             f"{path} is the checkpoint of a run with other settings ({', '.join(changed)}): "

@@ -65,6 +65,23 @@ class FeatureCache:
     def __iter__(self) -> Iterator[ImageVectors]:
         return (self[index] for index in range(len(self)))
 
+    def check_model(self, model: Model, place: Path) -> None:
+        """Raise InputError where another model made these features, which lie in `place`."""
+        if self.settings["fingerprint"] != model.fingerprint:
+            raise InputError(
+                f"{place} holds features of the model {self.settings['model']}, not of "
+                f"{model.source}: name that model, or make the features again"
+            )
+
+    def check_own_regions(self, model: Model, place: Path) -> None:
+        """Raise InputError where these are no regions of the model in its own space."""
+        if "region_model" in self.settings:
+            raise InputError(
+                f"{place} holds regions in the space of {self.settings['region_model']}: this "
+                "fusion merges regions of the model itself, so make features without --region-model"
+            )
+        self.check_model(model, place)
+
     def wholes(self, indices: Sequence[int]) -> Float32:
         """Return what the model, not the region model, sees in whole images: (b, d)."""
         if self._wholes is not None:

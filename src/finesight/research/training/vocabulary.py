@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+import torch
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
+from torch import Tensor
 
 PAD, UNKNOWN, BEGIN, END = "[PAD]", "[UNK]", "[BOS]", "[EOS]"
 SPELLINGS = {"grey": "gray", "colour": "color"}
@@ -47,3 +49,10 @@ def words_of(texts: Iterable[str]) -> list[str]:
     for text in texts:
         found.update(plain.normalizer.normalize_str(text).split())
     return sorted(found)
+
+
+def tokens(tokenizer: Tokenizer, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+    """Return token ids and mask (t, w), as wide as the longest text."""
+    found = tokenizer.encode_batch(list(texts))
+    ids = torch.tensor([each.ids for each in found], dtype=torch.long)
+    return ids, torch.tensor([each.attention_mask for each in found], dtype=torch.long)

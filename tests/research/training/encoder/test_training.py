@@ -14,14 +14,14 @@ from tokenizers import Tokenizer  # noqa: E402
 from finesight.errors import DataError, InputError  # noqa: E402
 from finesight.research.training.checkpoints import load_checkpoint, save_checkpoint  # noqa: E402
 from finesight.research.training.encoder.concepts import SHOWN  # noqa: E402
+from finesight.research.training.encoder.rendered import load_rendered  # noqa: E402
 from finesight.research.training.encoder.training import (  # noqa: E402
     TrainingSettings,
-    learning_rate,
     spoken_concepts,
     train_encoder,
 )
 from finesight.research.training.export import export_small_clip  # noqa: E402
-from finesight.research.training.rendered import load_rendered  # noqa: E402
+from finesight.research.training.run import Run, warm_cosine  # noqa: E402
 
 SETTINGS = TrainingSettings(steps=40, batch=48, texts=16, warm_up=4)
 
@@ -36,12 +36,10 @@ def data(toy_scenes):
 def trained(data):
     seen = []
     encoder = train_encoder(
-        data.training,
-        data.validation,
-        data.concepts,
+        data,
         SETTINGS,
+        Run(report=seen.append),
         validate_every=20,
-        report=seen.append,
     )
     return encoder, seen
 
@@ -49,9 +47,9 @@ def trained(data):
 def test_the_loss_falls(trained):
     _, seen = trained
     losses = [step.loss for step in seen]
-    assert [step.step for step in seen] == list(range(1, 41))
+    assert [step.done for step in seen] == list(range(1, 41))
     assert np.mean(losses[-5:]) < 0.75 * np.mean(losses[:5])
-    assert [step.step for step in seen if step.scores is not None] == [20]
+    assert [step.done for step in seen if step.scores] == [20, 40]
 
 
 def test_it_learns_colours_first_and_says_so(trained):
@@ -97,18 +95,15 @@ def test_a_stopped_run_ends_as_an_unbroken_one_does(data, tmp_path):
     checkpoint = tmp_path / "deep" / "run.checkpoint"
 
     def stop(step):
-        if step.step == 7:
+        if step.done == 7:
             raise KeyboardInterrupt
 
     def train(report, checkpoint=None):
         return train_encoder(
-            data.training,
-            data.validation,
-            data.concepts,
+            data,
             settings,
-            checkpoint=checkpoint,
-            checkpoint_every=3,
-            report=report,
+            Run(checkpoint, report),
+            keep_every=3,
         )
 
     unbroken = []
@@ -117,7 +112,7 @@ def test_a_stopped_run_ends_as_an_unbroken_one_does(data, tmp_path):
         train(stop, checkpoint)
     resumed = []
     train(resumed.append, checkpoint)
-    assert [step.step for step in resumed] == [7, 8, 9]
+    assert [step.done for step in resumed] == [7, 8, 9]
     assert [s.loss for s in resumed] == pytest.approx([s.loss for s in unbroken[6:]], rel=1e-3)
 
 
@@ -140,8 +135,7 @@ def test_a_damaged_checkpoint_is_a_sentence(tmp_path, damage):
 
 
 def test_the_rate_rises_and_falls():
-    settings = TrainingSettings(steps=100, warm_up=10, rate=1.0)
-    rates = [learning_rate(step, settings) for step in range(100)]
+    rates = [warm_cosine(step, 100, 10) for step in range(100)]
     assert rates[0] == pytest.approx(0.1) and max(rates) == 1.0
     assert rates[:10] == sorted(rates[:10]) and rates[10:] == sorted(rates[10:], reverse=True)
     assert rates[-1] < 0.001 and rates[55] == pytest.approx(0.5)

@@ -22,16 +22,17 @@ from finesight.proposals.capabilities import Capabilities  # noqa: E402
 from finesight.proposals.finder import Finder, ScoredBoxes  # noqa: E402
 from finesight.proposals.finder_proposer import FinderProposer  # noqa: E402
 from finesight.research.datasets import LabelledImage, LabelledObject  # noqa: E402
-from finesight.research.networks.objectness import finder_loss, targets  # noqa: E402
+from finesight.research.networks.finder import finder_loss, targets  # noqa: E402
 from finesight.research.networks.small_clip import SmallClip, SmallClipSettings  # noqa: E402
 from finesight.research.training.export import export_small_clip  # noqa: E402
+from finesight.research.training.finder.export import export_finder  # noqa: E402
 from finesight.research.training.finder.training import (  # noqa: E402
-    ObjectnessTraining,
+    FinderTraining,
     annotated,
-    export_objectness,
-    train_objectness,
+    train_finder,
 )
 from finesight.research.training.flops import multiplications  # noqa: E402
+from finesight.research.training.run import Run  # noqa: E402
 from finesight.research.training.vocabulary import build_tokenizer  # noqa: E402
 
 SIDE = 200
@@ -78,15 +79,32 @@ def taught(bundle, tmp_path_factory):
     images = spots(tmp_path_factory.mktemp("data") / "train", 48, seed=0)
     preprocessing = load_model(str(bundle)).encoder.preprocessing
     losses = []
-    settings = ObjectnessTraining(canvases=(64, 96), epochs=20, batch=8)
-    network = train_objectness(
-        annotated(images), preprocessing, settings, lambda epoch, loss: losses.append(loss)
-    )
+    settings = FinderTraining(canvases=(64, 96), epochs=20, batch=8)
+    run = Run(report=lambda step: losses.append(step.loss))
+    network, _ = train_finder(annotated(images), preprocessing, settings, run)
     out = tmp_path_factory.mktemp("taught") / "bundle"
     shutil.copytree(bundle, out)
-    export_objectness(network, out)
+    export_finder(network, out)
     add_objectness(out, COST, {})
     return load_model(str(out)), losses
+
+
+def test_a_stopped_run_ends_as_an_unbroken_one_does(bundle, tmp_path):
+    images = annotated(spots(tmp_path / "images", 9, seed=1))
+    preprocessing = load_model(str(bundle)).encoder.preprocessing
+    settings = FinderTraining(canvases=(64,), epochs=3, batch=4, half=False)
+
+    def stop(step):
+        if step.done == 2:
+            raise KeyboardInterrupt
+
+    unbroken, loss = train_finder(images, preprocessing, settings)
+    with pytest.raises(KeyboardInterrupt):
+        train_finder(images, preprocessing, settings, Run(tmp_path / "kept", stop))
+    resumed, again = train_finder(images, preprocessing, settings, Run(tmp_path / "kept"))
+    assert again == pytest.approx(loss, rel=1e-5)
+    for name, value in unbroken.state_dict().items():
+        assert torch.allclose(value, resumed.state_dict()[name], atol=1e-6), name
 
 
 def test_it_finds_spots_that_it_has_not_seen(taught, tmp_path):
@@ -204,8 +222,8 @@ def test_targets_mark_centres_and_say_the_box():
 def test_what_cannot_be_taught_or_told_is_refused(bundle, taught, tmp_path, color_model):
     images = [LabelledImage(tmp_path / "a.png", 8, 8, [])]
     with pytest.raises(InputError, match="no image has an annotated object"):
-        train_objectness(
-            annotated(images), load_model(str(bundle)).encoder.preprocessing, ObjectnessTraining()
+        train_finder(
+            annotated(images), load_model(str(bundle)).encoder.preprocessing, FinderTraining()
         )
     with pytest.raises(InputError, match="tells where objects are"):
         parse_proposer("objects96x5", color_model.capabilities)
@@ -228,7 +246,9 @@ def test_the_command_writes_a_bundle_that_tells_objects(bundle, toy_scenes, tmp_
     command = ["train", "objectness", "--dataset", str(training), "--model", str(bundle),
                "--out", str(out), "--epochs", "1", "--json"]  # fmt: skip
     app(command, standalone_mode=False)
-    assert json.loads(capsys.readouterr().out)["loss"] > 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["loss"] > 0
+    assert "`finesight train objectness` is `finesight train finder` now" in said.err
     model = load_model(str(out))
     # A network of its own, of which a pixel costs about as much as one of the small encoder.
     assert 0.2 < model.capabilities.objects.forward_passes(64) / 0.0712 < 5
@@ -256,7 +276,7 @@ def test_an_exported_vision_transformer_can_be_taught(toy_scenes, tmp_path, caps
 
     make_checkpoint(tmp_path / "model")
     export_model(load_model(str(tmp_path / "model")), tmp_path / "bundle", "int8")
-    teach = ["train", "objectness", "--dataset", str(toy_scenes[0]), "--epochs", "1",
+    teach = ["train", "finder", "--dataset", str(toy_scenes[0]), "--epochs", "1",
              "--out", str(tmp_path / "taught")]  # fmt: skip
     with pytest.raises(InputError, match="finesight export"):
         app([*teach, "--model", str(tmp_path / "model")], standalone_mode=False)

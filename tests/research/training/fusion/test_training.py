@@ -18,6 +18,7 @@ from finesight.research.training.fusion.export import export_fusion  # noqa: E40
 from finesight.research.training.fusion.proxies import build_proxies  # noqa: E402
 from finesight.research.training.fusion.training import FusionTraining, train_fusion  # noqa: E402
 from finesight.research.training.fusion.validation import AnswersOfRegions, RecallOfClasses  # noqa: E402
+from finesight.research.training.run import Run  # noqa: E402
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def train(cache, proxies, kind="clusters", epochs=4, **options):
     validate = AnswersOfRegions(cache, proxies.texts, (1, 2))
     network = FusionSettings(kind, 4, 2, feed_forward=16)
     settings = FusionTraining(epochs=epochs, batch=8, vectors=(1, 2))
-    return train_fusion(cache, network, settings, proxies, validate, **options)
+    return train_fusion(cache, network, settings, proxies, validate, Run(**options))
 
 
 def parameters(network):
@@ -57,7 +58,7 @@ def parameters(network):
 def test_training_makes_the_answers_better(cache, proxies):
     seen = []
     _, best = train(cache, proxies, "transformer", epochs=12, report=seen.append)
-    assert [step.epoch for step in seen] == list(range(13))
+    assert [step.done for step in seen] == list(range(13))
     assert seen[-1].loss < 0.7 * seen[1].loss
     assert best == max(step.score for step in seen)
 
@@ -66,7 +67,7 @@ def test_an_interrupted_run_ends_where_an_unbroken_one_does(cache, proxies, tmp_
     unbroken, score = train(cache, proxies)
 
     def stop(step):
-        if step.epoch == 2:
+        if step.done == 2:
             raise KeyboardInterrupt
 
     kept = tmp_path / "kept"
@@ -83,8 +84,8 @@ def test_training_stops_when_nothing_gets_better(cache, proxies):
     steps = []
     network = FusionSettings("clusters", 4, 2)
     settings = FusionTraining(epochs=30, patience=3)
-    train_fusion(cache, network, settings, proxies, lambda network: 0.5, report=steps.append)
-    assert [step.epoch for step in steps] == [0, 1, 2, 3]
+    train_fusion(cache, network, settings, proxies, lambda network: 0.5, Run(report=steps.append))
+    assert [step.done for step in steps] == [0, 1, 2, 3]
 
 
 def test_clusters_begin_with_words_and_keep_what_they_name(cache, color_model, proxies):

@@ -25,21 +25,17 @@ from finesight.research.training.items.examples import (  # noqa: E402
     from_captions,
 )
 from finesight.research.training.items.export import put_items_into_bundle, write_tuned_bundle  # noqa: E402
+from finesight.research.training.items.learned import Learned  # noqa: E402
+from finesight.research.training.items.recipe import LOSSES, OF_PAIRS, ItemRecipe  # noqa: E402
 from finesight.research.training.items.start import (  # noqa: E402
     begin_network,
     begin_tower,
     caption_tokenizer,
 )
 from finesight.research.training.items.towers import FrozenTower, TunedTower  # noqa: E402
-from finesight.research.training.items.training import (  # noqa: E402
-    LOSSES,
-    OF_PAIRS,
-    Held,
-    ItemRecipe,
-    Learned,
-    train_items,
-)
+from finesight.research.training.items.training import Held, train_items  # noqa: E402
 from finesight.research.training.items.views import ViewSampler, box_crops, keep_parts  # noqa: E402
+from finesight.research.training.run import Run  # noqa: E402
 
 SIDE = 96
 COLORS = {"red": (200, 30, 30), "green": (30, 170, 40), "blue": (40, 60, 210)}
@@ -124,7 +120,7 @@ def train(found, items, model, recipe, tuned=False, rounds=2, **more):
     else:
         tower = FrozenTower(model.encoder, sampler, rounds, recipe.needs(OF_PAIRS))
     learned = Learned.of(found, tokenizer)
-    score = train_items(network, tower, learned, held(items, model), recipe, **more)
+    score = train_items(network, tower, learned, held(items, model), recipe, Run(**more))
     return network, tower, tokenizer, score
 
 
@@ -181,7 +177,7 @@ def test_any_losses_train(names, found, items, mini):
     reports = []
     recipe = ItemRecipe(dict.fromkeys(names, 1.0), steps=4, batch=8, validate_every=2)
     train(found, items, mini, recipe, report=reports.append)
-    assert [each.step for each in reports] == [0, 2, 4]
+    assert [each.done for each in reports if each.scores] == [0, 2, 4]
     assert set(reports[-1].losses) == set(names)
     assert all(np.isfinite(value) for value in reports[-1].losses.values())
 
@@ -197,6 +193,7 @@ def test_training_learns_and_the_best_validation_is_kept(found, items, mini):
     recipe = ItemRecipe(steps=60, batch=18, validate_every=10, seed=1)
     reports = []
     network, tower, _, score = train(found, items, mini, recipe, report=reports.append)
+    reports = [each for each in reports if each.scores]
     assert score == max(each.score for each in reports)
     assert reports[-1].losses["arcface"] < reports[1].losses["arcface"]
     validation = held(items, mini)
@@ -213,7 +210,7 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(found, items, mini, tm
         pass
 
     def stop(progress):
-        if progress.step == 4:
+        if progress.done == 4:
             raise Stop
 
     kept = tmp_path / "run"

@@ -14,8 +14,7 @@ from finesight.research.training.matcher.export import (  # noqa: E402
     export_matcher,
     put_matcher_into_bundle,
 )
-from finesight.research.training.matcher.training import tokens  # noqa: E402
-from finesight.research.training.vocabulary import build_tokenizer  # noqa: E402
+from finesight.research.training.vocabulary import build_tokenizer, tokens  # noqa: E402
 
 TEXTS = ["a red mug", "a blue car and a red mug", "car"]
 

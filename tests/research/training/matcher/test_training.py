@@ -25,6 +25,7 @@ from finesight.research.training.matcher.losses import (  # noqa: E402
 from finesight.research.training.matcher.pairs import ArrayRegions, CaptionPairs, pair_up  # noqa: E402
 from finesight.research.training.matcher.region_fusion import train_region_fusion  # noqa: E402
 from finesight.research.training.matcher.training import RECIPES, train_matcher  # noqa: E402
+from finesight.research.training.run import Run  # noqa: E402
 from finesight.research.training.vocabulary import build_tokenizer, words_of  # noqa: E402
 
 WIDTH, THINGS = 12, ("mug", "car", "lamp", "chair", "clock", "shoe")
@@ -100,9 +101,7 @@ def test_every_kind_learns_to_read(kind):
     training, held = toy_pairs(100, 1), toy_pairs(20, 2)
     settings, tokenizer = settings_of(kind, training)
     steps = []
-    _, score = train_matcher(
-        settings, training, held, tokenizer, quick, report=lambda kind, step: steps.append(step)
-    )
+    _, score = train_matcher(settings, training, held, tokenizer, quick, Run(report=steps.append))
     assert score == max(step.score for step in steps)
     assert score > steps[0].score + 40
 
@@ -113,13 +112,13 @@ def test_an_interrupted_ensemble_ends_where_an_unbroken_one_does(tmp_path):
 
     def run(**options):
         return train_matcher(
-            settings, training, held, tokenizer, lambda kind: quick(kind, 3), **options
+            settings, training, held, tokenizer, lambda kind: quick(kind, 3), Run(**options)
         )
 
     unbroken, score = run()
 
-    def stop(kind, step):
-        if kind == "adapt-i2t" and step.epoch == 2:
+    def stop(step):
+        if step.part == "adapt-i2t" and step.done == 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -169,7 +168,7 @@ def test_regions_of_another_space_are_fused_into_the_whole_image():
         pairs,
         lambda texts: np.stack([np.eye(6, dtype=np.float32)[len(t) % 6] for t in texts]),
         recipe,
-        report=lambda step: losses.append(step.loss),
+        Run(report=lambda step: losses.append(step.loss)),
     )
     assert losses[-1] < losses[0]
 

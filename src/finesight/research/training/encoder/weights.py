@@ -2,15 +2,42 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from finesight.errors import InputError
-from finesight.research.networks.small_clip import SmallClip
+from finesight.research.networks.small_clip import SmallClip, SmallClipSettings
 
 WEIGHTS = "model.safetensors"
+MODEL_TYPE = "finesight-small-clip"
+
+
+def read_settings(bundle: Path) -> SmallClipSettings | None:
+    """Return the sizes of the towers of a bundle that `finesight train encoder` wrote.
+
+    None for a bundle of another architecture, and for one without its weights.
+    """
+    path = bundle / "config.json"
+    config = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if config.get("model_type") != MODEL_TYPE or not (bundle / WEIGHTS).is_file():
+        return None
+    vision, text = config["vision_config"], config["text_config"]
+    return SmallClipSettings(
+        vocabulary=text["vocab_size"],
+        width=config["projection_dim"],
+        image_size=vision["image_size"],
+        stem=vision["stem"],
+        stages=tuple(vision["stages"]),
+        blocks=tuple(vision["blocks"]),
+        strides=tuple(vision["strides"]),
+        text_width=text["hidden_size"],
+        text_layers=text["num_hidden_layers"],
+        text_heads=text["num_attention_heads"],
+        longest_text=text["max_position_embeddings"],
+    )
 
 
 def save_weights(network: SmallClip, directory: Path) -> None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,17 +13,12 @@ from PIL import Image
 from torch import Tensor
 
 from finesight.encoders import Preprocessing
-from finesight.encoders.onnx import OnnxEncoder, tower_files
-from finesight.errors import FinesightError, InputError
-from finesight.graphs import Graph
+from finesight.errors import InputError
 from finesight.images.open import decode_image
-from finesight.proposals.finder import OBJECTNESS
 from finesight.research.datasets import LabelledImage
-from finesight.research.networks.objectness import STRIDE, Objectness, finder_loss, targets
-from finesight.research.training.export import ANY, export_graph
-from finesight.research.training.flops import multiplications
+from finesight.research.networks.finder import STRIDE, FinderNetwork, finder_loss, targets
+from finesight.research.training.run import ALONE, Learner, Plan, Run
 
-LARGEST_DIFFERENCE = 1e-3  # between what PyTorch and ONNX Runtime compute, in logits and cells
 _LIGHT = (0.8, 1.2)  # factors on an image's contrast
 
 
@@ -37,10 +31,10 @@ class Boxed:
 
 
 @dataclass(frozen=True)
-class ObjectnessTraining:
+class FinderTraining:
     """What decides a run besides its data.
 
-    canvases: sides in pixels at which the images are looked at; every batch takes one of them.
+    canvases: sides in pixels at which the images are shown; every batch takes one of them.
     closest: every batch shows a part of its images, of as large a share of their sides at least;
     half: compute in bfloat16 where that is exact enough, twice as fast on recent CPUs.
     """
@@ -64,77 +58,62 @@ def annotated(images: Sequence[LabelledImage]) -> list[Boxed]:
     ]
 
 
-def train_objectness(
+def train_finder(
     images: Sequence[Boxed],
     preprocessing: Preprocessing,
-    settings: ObjectnessTraining,
-    report: Callable[[int, float], None] = lambda epoch, loss: None,
-) -> Objectness:
-    """Train on all images, normalised as `preprocessing` does; report(epoch, mean loss).
+    settings: FinderTraining,
+    run: Run = ALONE,
+) -> tuple[FinderNetwork, float]:
+    """Train on all images, normalised as `preprocessing` does; return also the last epoch's loss.
 
     Raises InputError where no image has an object.
     """
     if not any(len(image.boxes) for image in images):
-        raise InputError("no image has an annotated object: objectness is learned from their boxes")
+        raise InputError("no image has an annotated object: a finder is learned from their boxes")
     torch.manual_seed(settings.seed)
-    network = Objectness().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.AdamW(
-        network.parameters(), lr=settings.rate, weight_decay=settings.weight_decay
-    )
-    steps = -(-len(images) // settings.batch)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, settings.rate, total_steps=steps * settings.epochs
-    )
-    for epoch in range(settings.epochs):
-        total = 0.0
-        for pixels, heat, said, near in _batches(images, preprocessing, settings, epoch):
-            with torch.autocast("cpu", torch.bfloat16, enabled=settings.half):
-                found = network(pixels)
-            loss = finder_loss(found.float(), heat, said, near)
-            optimizer.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
-            optimizer.step()
-            schedule.step()
-            total += loss.item()
-        report(epoch + 1, total / steps)
-    network = network.eval()
-    network.fold()
-    return network
+    learner = _FinderLearner(images, preprocessing, settings)
+    about = asdict(settings) | {"images": len(images)}
+    found = run.learn(learner, Plan(settings.epochs, validate_every=None), about)
+    learner.module.fold()
+    return learner.module, found["loss"]
 
 
-def export_objectness(network: Objectness, directory: Path) -> None:
-    """Write a trained network into a bundle; raises FinesightError where the runtimes disagree."""
-    path = directory / OBJECTNESS
-    network = copy.deepcopy(network).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-    pixels = torch.rand(2, 3, 96, 96, generator=torch.Generator().manual_seed(0))
-    axes = {0: ANY, 2: ANY, 3: ANY}
-    export_graph(network, {"pixel_values": pixels}, axes, ["objectness"], path)
-    other = pixels[:1, :, :64, :32].contiguous()
-    theirs = Graph(path).run({"pixel_values": other.numpy()})[0]
-    with torch.inference_mode():
-        apart = float(np.abs(network(other).numpy() - theirs).max())
-    if apart > LARGEST_DIFFERENCE:
-        raise FinesightError(
-            f"the exported graph {path} disagrees with PyTorch (by {apart:.5f}): do not use it, "
-            "and report this with the versions of torch and onnxruntime"
+class _FinderLearner(Learner):
+    """A finder, the images it learns from, and a single epoch."""
+
+    module: FinderNetwork
+
+    def __init__(
+        self, images: Sequence[Boxed], preprocessing: Preprocessing, settings: FinderTraining
+    ) -> None:
+        self.images, self.preprocessing, self.settings = images, preprocessing, settings
+        self.module = FinderNetwork()
+        self.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.optimizer = torch.optim.AdamW(
+            self.module.parameters(), lr=settings.rate, weight_decay=settings.weight_decay
+        )
+        self.steps = -(-len(images) // settings.batch)
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self.optimizer, settings.rate, total_steps=self.steps * settings.epochs
         )
 
-
-def canvas_cost(directory: Path, canvas: int) -> float:
-    """Return what a pixel of a canvas costs in a bundle, in encodings of one crop: Manifest's.
-
-    canvas: a side in pixels at which it is counted.
-    """
-    side = OnnxEncoder(directory).preprocessing.side
-    crop = multiplications(directory / tower_files(directory)[0], (1, 3, side, side))
-    return multiplications(directory / OBJECTNESS, (1, 3, canvas, canvas)) / crop / canvas**2
+    def train(self, number: int) -> dict[str, float]:
+        """Go once through all images in an order that follows from seed and epoch."""
+        total = 0.0
+        self.schedule.last_epoch = number * self.steps  # also where a run goes on
+        batches = _batches(self.images, self.preprocessing, self.settings, number)
+        for pixels, heat, boxes, near in batches:
+            with torch.autocast("cpu", torch.bfloat16, enabled=self.settings.half):
+                found = self.module(pixels)
+            total += self.descend(finder_loss(found.float(), heat, boxes, near), 5.0)
+            self.schedule.step()
+        return {"loss": total / self.steps}
 
 
 def _batches(
-    images: Sequence[Boxed], preprocessing: Preprocessing, settings: ObjectnessTraining, epoch: int
+    images: Sequence[Boxed], preprocessing: Preprocessing, settings: FinderTraining, epoch: int
 ) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
-    """Yield pixels (b, 3, side, side) and what `targets` makes of their boxes, once an image.
+    """Yield pixels (b, 3, side, side) and what `targets` makes of their boxes, once per image.
 
     The next batch is read from the disk while one is learned from.
     """

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +24,7 @@ from finesight.research.training.fusion.losses import (
     global_meaning,
 )
 from finesight.research.training.fusion.proxies import Proxies
-from finesight.research.training.run import train_rounds
+from finesight.research.training.run import ALONE, Learner, Plan, Run
 
 
 @dataclass(frozen=True)
@@ -50,13 +47,11 @@ class FusionTraining:
     seed: int = 0
 
 
-@dataclass(frozen=True)
-class FusionProgress:
-    """What is known after an epoch, 0 before the first; score: higher is better."""
-
-    epoch: int
-    loss: float
-    score: float
+def network_for(kind: str, width: int, vectors: int, proxies: Proxies) -> FusionSettings:
+    """Return the network of a kind that is best trained with these proxies; others are defaults."""
+    clusters = kind == "clusters"
+    directions = proxies.begin_with if clusters else (0, 0)
+    return FusionSettings(kind, width, vectors, geometry=clusters, directions=directions)
 
 
 Validate = Callable[[FusionNetwork], float]
@@ -68,44 +63,27 @@ def train_fusion(
     settings: FusionTraining,
     proxies: Proxies,
     validate: Validate,
-    *,
-    checkpoint: Path | None = None,
-    report: Callable[[FusionProgress], None] = lambda progress: None,
-    device: str = "cpu",
+    run: Run = ALONE,
 ) -> tuple[FusionNetwork, float]:
     """Train from scratch or go on; return the network of the best validation, and its score.
 
-    validate: scores a network after every epoch; the best one is kept, and training stops when it
-    has not been surpassed for `settings.patience` epochs.
+    validate: scores a network before the first and after every epoch; training stops when the best
+    one has not been surpassed for `settings.patience` epochs.
     """
     torch.manual_seed(settings.seed)
-    run = _Run(cache, network, settings, proxies, device)
-    about = asdict(settings) | asdict(network) | {"images": len(cache), **_about(cache)}
+    learner = _FusionLearner(cache, network, settings, proxies, validate, run.device)
+    about = asdict(settings) | asdict(network) | {"images": len(cache)}
+    about |= {key: cache.settings[key] for key in ("fingerprint", "regions")}
     about["vectors"] = [network.vectors, *settings.vectors]
-
-    def validated() -> float:
-        run.network.eval()
-        return validate(run.network)
-
-    def told(epochs: int, loss: float | None, score: float) -> None:
-        report(FusionProgress(epochs, math.nan if loss is None else loss, score))
-
-    best_score = train_rounds(
-        run,
-        run.epoch,
-        validated,
-        settings.epochs,
-        settings.patience,
-        settings=about,
-        checkpoint=checkpoint,
-        report=told,
-        begin=True,
-    )
-    return run.network.eval(), best_score
+    plan = Plan(settings.epochs, patience=settings.patience, first=True)
+    scores = run.learn(learner, plan, about)
+    return learner.module, scores["validation"]
 
 
-class _Run:
-    """The parts of one training run and its single epoch."""
+class _FusionLearner(Learner):
+    """A fusion, the features it learns from, and a single epoch."""
+
+    module: FusionNetwork
 
     def __init__(
         self,
@@ -113,46 +91,45 @@ class _Run:
         network: FusionSettings,
         settings: FusionTraining,
         proxies: Proxies,
+        score: Validate,
         device: str,
     ) -> None:
-        self.cache, self.settings, self.proxies, self.device = cache, settings, proxies, device
-        self.network = build_fusion(network).to(device)
-        if isinstance(self.network, SalientClusters) and any(network.directions):
-            self.network.begin(*proxies.directions(network.directions[0], cache))
+        self.cache, self.settings, self.proxies = cache, settings, proxies
+        self.score, self.device = score, device
+        self.module = build_fusion(network).to(device)
+        if isinstance(self.module, SalientClusters) and any(network.directions):
+            self.module.begin(*proxies.directions(network.directions[0], cache))
         self.steps = math.ceil(len(cache) / settings.batch)
         self.optimizer = torch.optim.AdamW(
-            self.network.parameters(), lr=settings.rate, weight_decay=settings.weight_decay
+            self.module.parameters(), lr=settings.rate, weight_decay=settings.weight_decay
         )
 
-    def epoch(self, epoch: int) -> float:
+    def validate(self) -> dict[str, float]:
+        """Score the network as it is."""
+        return {"validation": self.score(self.module)}
+
+    def train(self, number: int) -> dict[str, float]:
         """Go once through all images in an order that follows from seed and epoch."""
-        order = np.random.default_rng([self.settings.seed, epoch]).permutation(len(self.cache))
-        generator = torch.Generator().manual_seed(1000 * self.settings.seed + epoch)
-        self.network.train()
-        torch.manual_seed(1000 * self.settings.seed + epoch)  # of the dropout
-        total = 0.0
+        seed, total = self.settings.seed, 0.0
+        order = np.random.default_rng([seed, number]).permutation(len(self.cache))
+        generator = torch.Generator().manual_seed(1000 * seed + number)
+        torch.manual_seed(1000 * seed + number)  # of the dropout
         for step, part in enumerate(np.array_split(order, self.steps)):
-            rate = self._rate((epoch + step / self.steps) / self.settings.epochs)
-            for group in self.optimizer.param_groups:
-                group["lr"] = rate
+            self.set_rate(self._rate((number + step / self.steps) / self.settings.epochs))
             total += self._step(part.tolist(), generator)
-        return total / self.steps
+        return {"loss": total / self.steps}
 
     def _step(self, images: Sequence[int], generator: torch.Generator) -> float:
         arrays = self.cache.padded(images)
         regions, boxes, there = (torch.from_numpy(part).to(self.device) for part in arrays)
         texts = self.proxies.sample(regions.cpu(), there.cpu(), generator).to(self.device)
-        if self.network.any_number:
+        if self.module.any_number:
             choice = torch.randint(len(self.settings.vectors), (), generator=generator)
-            self.network.vectors = self.settings.vectors[int(choice)]
+            self.module.vectors = self.settings.vectors[int(choice)]
         with torch.autocast(self.device, torch.bfloat16, enabled=self.device != "cpu"):
-            vectors = self.network(regions, there, boxes)
+            vectors = self.module(regions, there, boxes)
         loss = self._loss(texts, regions, there, vectors.float())
-        self.optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-        self.optimizer.step()
-        return loss.item()
+        return self.descend(loss, 1.0)
 
     def _loss(self, texts: Tensor, regions: Tensor, there: Tensor, vectors: Tensor) -> Tensor:
         target, answer = best_scores(texts, regions, there), best_scores(texts, vectors)
@@ -172,24 +149,3 @@ class _Run:
         if done < warm:
             return self.settings.rate * (done / warm + 1e-3)
         return self.settings.rate * (1 + math.cos(math.pi * (done - warm) / (1 - warm))) / 2
-
-    def weights(self) -> dict[str, Tensor]:
-        """A copy of the network's parameters."""
-        return copy.deepcopy(self.network.state_dict())
-
-    def load(self, weights: dict[str, Tensor]) -> None:
-        """Take parameters over."""
-        self.network.load_state_dict(weights)
-
-    def state(self) -> dict[str, Any]:
-        """What `restore` needs to go on after an epoch."""
-        return {"network": self.weights(), "optimizer": self.optimizer.state_dict()}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Take over a saved state."""
-        self.load(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
-
-
-def _about(cache: FeatureCache) -> dict[str, Any]:
-    return {key: cache.settings[key] for key in ("fingerprint", "regions")}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +14,49 @@ from torch import Tensor, nn
 
 from finesight.encoders.base import Encoder
 from finesight.errors import InputError
+from finesight.models import Model
 from finesight.research.networks.items import ItemNetwork, ItemSettings
-from finesight.research.networks.small_clip import ImageTower, SmallClip, SmallClipSettings
-from finesight.research.training.encoder.weights import WEIGHTS
+from finesight.research.networks.small_clip import ImageTower, SmallClip
+from finesight.research.training.encoder.weights import WEIGHTS, read_settings
+from finesight.research.training.items.examples import Example
+from finesight.research.training.items.learned import Learned
+from finesight.research.training.items.recipe import OF_PAIRS, ItemRecipe
+from finesight.research.training.items.towers import FrozenTower, Tower, TunedTower
+from finesight.research.training.items.views import ViewSampler, keep_parts
 from finesight.research.training.vocabulary import build_tokenizer, words_of
 
 LONGEST_TEXT = 64  # tokens of a caption
+
+
+@dataclass(frozen=True)
+class ItemStart:
+    """What item training begins with; learns: the vision tower, where it learns too."""
+
+    network: ItemNetwork
+    tower: Tower
+    learned: Learned
+    tokenizer: Tokenizer
+    learns: ImageTower | None
+
+
+def start_items(
+    model: Model, bundle: Path, found: Sequence[Example], recipe: ItemRecipe, rounds: int | None
+) -> ItemStart:
+    """Return what the training of a bundle's item head begins with.
+
+    rounds: how many views of each example a frozen tower encodes; None: the tower learns.
+    """
+    captions = [each.caption for each in found if each.caption is not None]
+    tokenizer = caption_tokenizer(bundle, captions)
+    network = begin_network(model.encoder, bundle, tokenizer, recipe.seed)
+    learns = begin_tower(bundle) if rounds is None else None
+    sampler = ViewSampler(keep_parts(found), model.encoder.preprocessing.side, recipe.seed)
+    tower: Tower
+    if learns is not None:
+        tower = TunedTower(learns, sampler)
+    else:
+        tower = FrozenTower(model.encoder, sampler, rounds or 1, recipe.needs(OF_PAIRS))
+    return ItemStart(network, tower, Learned.of(found, tokenizer), tokenizer, learns)
 
 
 def caption_tokenizer(bundle: Path, captions: Iterable[str]) -> Tokenizer:
@@ -56,46 +93,27 @@ def begin_tower(bundle: Path) -> ImageTower:
 
     Raises InputError for a bundle without such weights.
     """
-    if not (bundle / WEIGHTS).is_file():
+    settings = read_settings(bundle)
+    if settings is None:
         raise InputError(
             f"{bundle} has no {WEIGHTS} to go on from: leave its tower frozen (without --tune), or "
             "name a bundle that `finesight train encoder` wrote, such as mini"
         )
-    tower = ImageTower(small_clip_settings(bundle))
+    tower = ImageTower(settings)
     tower.load_state_dict(_part(bundle, "image."))
     return tower.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-
-def small_clip_settings(bundle: Path) -> SmallClipSettings:
-    """Return the sizes of the towers of a bundle that `finesight train encoder` wrote."""
-    config = json.loads((bundle / "config.json").read_text(encoding="utf-8"))
-    vision, text = config["vision_config"], config["text_config"]
-    return SmallClipSettings(
-        vocabulary=text["vocab_size"],
-        width=config["projection_dim"],
-        image_size=vision["image_size"],
-        stem=vision["stem"],
-        stages=tuple(vision["stages"]),
-        blocks=tuple(vision["blocks"]),
-        strides=tuple(vision["strides"]),
-        text_width=text["hidden_size"],
-        text_layers=text["num_hidden_layers"],
-        text_heads=text["num_attention_heads"],
-        longest_text=text["max_position_embeddings"],
-    )
 
 
 def as_small_clip(
     bundle: Path, tower: ImageTower, network: ItemNetwork, tokenizer: Tokenizer
 ) -> SmallClip:
     """Return a trained vision tower and text tower as one model, to be written as a bundle."""
-    old = small_clip_settings(bundle)
-    settings = SmallClipSettings(
-        **{
-            **old.__dict__,
-            "vocabulary": tokenizer.get_vocab_size(),
-            "longest_text": network.settings.longest_text,
-        }
+    old = read_settings(bundle)
+    assert old is not None, "the tower came out of this bundle"
+    settings = replace(
+        old,
+        vocabulary=tokenizer.get_vocab_size(),
+        longest_text=network.settings.longest_text,
     )
     model = SmallClip(settings)
     model.image.load_state_dict(tower.state_dict())

@@ -26,7 +26,7 @@ _WHOLE = torch.tensor([[0.0, 0.0, 1.0, 1.0]])  # the box of a whole view
 
 
 @dataclass(frozen=True)
-class Looked:
+class EncodedViews:
     """What a tower sees of some views.
 
     regions: (b, d), of length 1, of the objects; whole: (b, d), the same of the views as wholes;
@@ -40,6 +40,13 @@ class Looked:
     boxes: Tensor
     loose: Tensor
 
+    def rows(self, chosen: Tensor) -> EncodedViews:
+        """Return some of them."""
+        features = None if self.features is None else self.features[chosen]
+        others = (each[chosen] for each in (self.regions, self.whole, self.boxes, self.loose))
+        regions, whole, boxes, loose = others
+        return EncodedViews(regions, whole, features, boxes, loose)
+
 
 class Tower(Protocol):
     """What training asks of a tower."""
@@ -48,8 +55,8 @@ class Tower(Protocol):
     def module(self) -> nn.Module | None:
         """What learns, if anything does."""
 
-    def look(self, numbers: np.ndarray, step: int, seed: int, maps: bool) -> Looked:
-        """Look at a view of each of some examples; seed and step decide which view."""
+    def encode(self, numbers: np.ndarray, step: int, seed: int, maps: bool) -> EncodedViews:
+        """Encode a view of each of some examples; seed and step decide which view."""
 
     def regions(self, crops: UInt8) -> Tensor:
         """Return the embeddings (n, d), of length 1, of crops (n, side, side, 3)."""
@@ -65,7 +72,7 @@ class FrozenTower:
 
     def __init__(self, encoder: Encoder, sampler: ViewSampler, rounds: int, maps: bool) -> None:
         self.encoder, self.rounds = encoder, rounds
-        self._seen: list[Looked] = []
+        self._seen: list[EncodedViews] = []
         for round_ in range(rounds):
             views = sampler.views(range(len(sampler.parts)), round_)
             embeddings = torch.from_numpy(encoder.encode_images(views.pixels))
@@ -74,9 +81,9 @@ class FrozenTower:
                 found = encoder.encode_spatial(views.pixels).astype(np.float16)
                 features = torch.from_numpy(np.ascontiguousarray(found.transpose(0, 3, 1, 2)))
             boxes, loose = torch.from_numpy(views.boxes), torch.from_numpy(views.loose)
-            self._seen.append(Looked(embeddings, embeddings, features, boxes, loose))
+            self._seen.append(EncodedViews(embeddings, embeddings, features, boxes, loose))
 
-    def look(self, numbers: np.ndarray, step: int, seed: int, maps: bool) -> Looked:
+    def encode(self, numbers: np.ndarray, step: int, seed: int, maps: bool) -> EncodedViews:
         """Return what it saw of each example in one of the rounds."""
         rounds = np.random.default_rng([seed, step, 7]).integers(self.rounds, size=len(numbers))
         seen = [(self._seen[r], int(n)) for r, n in zip(rounds, numbers, strict=True)]
@@ -87,7 +94,7 @@ class FrozenTower:
             features = torch.stack(kept).float()
         boxes = torch.stack([each.boxes[n] for each, n in seen])
         loose = torch.stack([each.loose[n] for each, n in seen])
-        return Looked(regions, regions, features, boxes, loose)
+        return EncodedViews(regions, regions, features, boxes, loose)
 
     def regions(self, crops: UInt8) -> Tensor:
         """Return the encoder's embeddings of crops."""
@@ -108,8 +115,8 @@ class TunedTower:
         """The tower itself."""
         return self.tower
 
-    def look(self, numbers: np.ndarray, step: int, seed: int, maps: bool) -> Looked:
-        """Look at a fresh view of each example."""
+    def encode(self, numbers: np.ndarray, step: int, seed: int, maps: bool) -> EncodedViews:
+        """Encode a fresh view of each example."""
         views = self.sampler.views(numbers.tolist(), step)
         generator = torch.Generator().manual_seed(100_000 * seed + step)
         pixels = relight(normalise(torch.from_numpy(views.pixels)), generator)
@@ -118,7 +125,7 @@ class TunedTower:
             features = self.tower.features(pixels)
         features = features.float()
         regions = self._embedded(features, torch.where(loose[:, None], boxes, _WHOLE))
-        return Looked(regions, self._embedded(features, _WHOLE), features, boxes, loose)
+        return EncodedViews(regions, self._embedded(features, _WHOLE), features, boxes, loose)
 
     def _embedded(self, features: Tensor, boxes: Tensor) -> Tensor:
         boxes = boxes.expand(len(features), 4)

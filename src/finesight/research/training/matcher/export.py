@@ -14,6 +14,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from finesight.errors import FinesightError
+from finesight.files import write_json
 from finesight.matching import NetworkMatcher
 from finesight.models.bundle import MatcherEntry, add_matcher
 from finesight.research.networks.matcher import Matcher
@@ -133,4 +134,15 @@ def put_matcher_into_bundle(
     apart = export_matcher(matcher, tokenizer, *(bundle / file for file in files))
     entry = MatcherEntry(matcher.settings.kind, *files, regions)
     add_matcher(bundle, name, entry, provenance)
+    return apart
+
+
+def write_matcher_alone(
+    matcher: Matcher, tokenizer: Tokenizer, provenance: Mapping[str, Any], out: Path
+) -> float:
+    """Write a matcher's graphs to a new folder; returns how far the runtimes are apart."""
+    out.mkdir(parents=True)
+    files = (out / "matcher.onnx", out / "words.onnx", out / "tokenizer.json")
+    apart = export_matcher(matcher, tokenizer, *files)
+    write_json(out / "matcher.json", dict(provenance))
     return apart

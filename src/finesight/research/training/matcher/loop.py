@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import copy
 import math
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from finesight.research.metrics import caption_recalls
 from finesight.research.training.matcher.losses import (
     contrastive,
     free_pairs,
@@ -20,7 +19,7 @@ from finesight.research.training.matcher.losses import (
     triplet,
 )
 from finesight.research.training.matcher.pairs import CaptionPairs
-from finesight.research.training.run import train_rounds
+from finesight.research.training.run import Learner, Plan, Run
 
 OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
@@ -78,113 +77,66 @@ PROBE = Recipe(optimizer="adamw", rate=1e-3, loss="contrastive", clip=1.0, patie
 """Of region fusion and the linear probe; the poster gives none."""
 
 
-class PairModel(Protocol):
-    """What the loop needs: a module, and the scores of some images with some captions."""
+class PairModel:
+    """A module that scores images with captions, beside the pairs that it scores."""
 
-    @property
-    def module(self) -> nn.Module:
-        """What is trained."""
+    module: nn.Module
+    pairs: CaptionPairs
 
     def scores(self, images: list[int], captions: list[int]) -> Tensor:
-        """Return scores (b, t), as the loss wants them."""
+        """Return the scores (b, t) of some images with some captions, as the loss wants them."""
+        raise NotImplementedError
 
+    def all_scores(self) -> np.ndarray:
+        """Return the scores (n, t) of all images with all captions."""
+        raise NotImplementedError
 
-@dataclass(frozen=True)
-class PairProgress:
-    """What is known after an epoch; score: of the validation, higher is better."""
-
-    epoch: int
-    loss: float
-    score: float
+    def rsum(self) -> float:
+        """Return the sum of the six recalls, in percent."""
+        return caption_recalls(self.all_scores(), self.pairs.owner).rsum
 
 
 def train_pairs(
-    model: PairModel,
-    pairs: CaptionPairs,
-    recipe: Recipe,
-    validate: Callable[[], float],
-    *,
-    about: dict[str, Any] | None = None,
-    checkpoint: Path | None = None,
-    report: Callable[[PairProgress], None] = lambda progress: None,
+    model: PairModel, held: PairModel, recipe: Recipe, run: Run, about: Mapping[str, Any]
 ) -> float:
-    """Train, leave the weights of the best validation in the model, and return its score.
+    """Train, leave the weights of the best validation in the model, and return its rsum.
 
-    validate: scores the model as it is; about: what else a checkpoint belongs to. A run that was
-    interrupted goes on after the last whole epoch, as if it had never stopped.
+    held: the same module beside the pairs to validate on; about: what else a checkpoint belongs to.
     """
-    run = _Run(model, pairs, recipe)
-
-    def validated() -> float:
-        model.module.eval()
-        return validate()
-
-    def told(epochs: int, loss: float | None, score: float) -> None:
-        report(PairProgress(epochs, math.nan if loss is None else loss, score))
-
-    best_score = train_rounds(
-        run,
-        run.epoch,
-        validated,
-        recipe.epochs,
-        recipe.patience,
-        settings=asdict(recipe) | {"captions": len(pairs)} | (about or {}),
-        checkpoint=checkpoint,
-        report=told,
-        begin=False,
-    )
-    model.module.eval()
-    return best_score
+    about = asdict(recipe) | {"captions": len(model.pairs), **about}
+    plan = Plan(recipe.epochs, patience=recipe.patience)
+    return run.learn(_PairLearner(model, held, recipe), plan, about)["validation rsum"]
 
 
-class _Run:
-    """The parts of one training run and its single epoch."""
+class _PairLearner(Learner):
+    """A model of pairs and a single epoch."""
 
-    def __init__(self, model: PairModel, pairs: CaptionPairs, recipe: Recipe) -> None:
-        self.model, self.pairs, self.recipe = model, pairs, recipe
-        learns = [each for each in model.module.parameters() if each.requires_grad]
+    def __init__(self, model: PairModel, held: PairModel, recipe: Recipe) -> None:
+        self.model, self.held, self.recipe = model, held, recipe
+        self.module = model.module
+        learns = [each for each in self.module.parameters() if each.requires_grad]
         make = OPTIMIZERS[recipe.optimizer]
         self.optimizer = make(learns, lr=recipe.rate)  # type: ignore[call-arg]
 
-    def epoch(self, epoch: int) -> float:
+    def validate(self) -> dict[str, float]:
+        """Score the model as it is."""
+        return {"validation rsum": self.held.rsum()}
+
+    def train(self, number: int) -> dict[str, float]:
         """Go once through all captions in an order that follows from seed and epoch."""
-        model, pairs, recipe = self.model, self.pairs, self.recipe
-        order = np.random.default_rng([recipe.seed, epoch]).permutation(len(pairs))
-        torch.manual_seed(1000 * recipe.seed + epoch)  # of the dropout
+        pairs, recipe = self.model.pairs, self.recipe
+        order = np.random.default_rng([recipe.seed, number]).permutation(len(pairs))
+        torch.manual_seed(1000 * recipe.seed + number)  # of the dropout
         batches = np.array_split(order, math.ceil(len(order) / recipe.batch))
-        model.module.train()
         total = 0.0
         for place, captions in enumerate(batches):
-            step = epoch * len(batches) + place
-            for group in self.optimizer.param_groups:
-                group["lr"] = recipe.rate_at(step, recipe.epochs * len(batches))
-            scores = model.scores(pairs.owner[captions].tolist(), captions.tolist())
+            step = number * len(batches) + place
+            self.set_rate(recipe.rate_at(step, recipe.epochs * len(batches)))
+            scores = self.model.scores(pairs.owner[captions].tolist(), captions.tolist())
             images, texts = (torch.from_numpy(of[captions]) for of in (pairs.owner, pairs.wording))
             free = free_pairs(images, texts).to(scores.device)
-            loss = _loss(scores, free, recipe, step)
-            self.optimizer.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.module.parameters(), recipe.clip)
-            self.optimizer.step()
-            total += loss.item()
-        return total / len(batches)
-
-    def weights(self) -> dict[str, Tensor]:
-        """Return a copy of the module's parameters."""
-        return copy.deepcopy(self.model.module.state_dict())
-
-    def load(self, weights: dict[str, Tensor]) -> None:
-        """Take parameters over."""
-        self.model.module.load_state_dict(weights)
-
-    def state(self) -> dict[str, Any]:
-        """Return what `restore` needs."""
-        return {"network": self.weights(), "optimizer": self.optimizer.state_dict()}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Take over a saved state."""
-        self.load(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
+            total += self.descend(_loss(scores, free, recipe, step), recipe.clip)
+        return {"loss": total / len(batches)}
 
 
 def _loss(scores: Tensor, free: Tensor, recipe: Recipe, step: int) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +17,8 @@ from finesight.errors import InputError
 from finesight.research.datasets import CaptionSet
 from finesight.research.training.features import FeatureCache
 from finesight.types import Float32
+
+AT_ONCE = 256  # images or texts that are encoded in one go
 
 
 class RegionSource(Protocol):
@@ -108,6 +110,11 @@ class CaptionPairs:
         """A number (t,) for each caption; equal captions have the same."""
         numbers: dict[str, int] = {}
         return np.array([numbers.setdefault(text, len(numbers)) for text in self.captions])
+
+    def blocks(self) -> Iterator[range]:
+        """Yield the numbers of all images, some at a time."""
+        for start in range(0, len(self.regions), AT_ONCE):
+            yield range(start, min(start + AT_ONCE, len(self.regions)))
 
     def images(self, indices: Sequence[int], device: str = "cpu") -> tuple[Tensor, Tensor, Tensor]:
         """Return regions (b, p, d), there (b, p) and boxes (b, p, 4) of some images."""

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from finesight.research.metrics import caption_recalls
 from finesight.research.networks.region_fusion import RegionFusionSettings, WithTextHead
-from finesight.research.training.matcher.loop import PROBE, PairProgress, Recipe, train_pairs
+from finesight.research.networks.small_clip import LARGEST_SCALE
+from finesight.research.training.matcher.loop import PROBE, PairModel, Recipe, train_pairs
 from finesight.research.training.matcher.pairs import CaptionPairs
+from finesight.research.training.run import ALONE, Run
 from finesight.types import Float32
 
-LARGEST_SCALE = 100.0  # CLIP's bound on the temperature
-_AT_ONCE = 256
 
-
-class FusionOnPairs:
+class FusionOnPairs(PairModel):
     """A fusion and its text head, with the frozen embeddings of some captions."""
+
+    module: WithTextHead
 
     def __init__(
         self,
@@ -32,7 +31,7 @@ class FusionOnPairs:
         device: str = "cpu",
     ) -> None:
         """embeddings: (t, d), of the captions; scaled: as the contrastive loss wants scores."""
-        self.module: WithTextHead = module.to(device)
+        self.module = module.to(device)
         self.pairs, self.scaled, self.device = pairs, scaled, device
         self.embeddings = torch.from_numpy(embeddings).to(device)
 
@@ -50,19 +49,13 @@ class FusionOnPairs:
     def all_scores(self) -> np.ndarray:
         """Return the cosines (n, t) of all images with all captions."""
         texts = self.module.texts(self.embeddings)
-        count = len(self.pairs.regions)
         vectors = []
-        for start in range(0, count, _AT_ONCE):
-            rows = range(start, min(start + _AT_ONCE, count))
+        for rows in self.pairs.blocks():
             wholes = self.pairs.wholes(rows, self.device)
             fused = self.module.fusion(*self.pairs.images(rows, self.device), wholes)
             vectors.append(fused[:, 0])
         found: np.ndarray = (torch.cat(vectors) @ texts.T).cpu().numpy()
         return found
-
-    def rsum(self) -> float:
-        """Return the sum of the six recalls, in percent."""
-        return caption_recalls(self.all_scores(), self.pairs.owner).rsum
 
 
 def train_region_fusion(
@@ -71,10 +64,7 @@ def train_region_fusion(
     validation: CaptionPairs,
     encode: Callable[[list[str]], Float32],
     recipe: Recipe = PROBE,
-    *,
-    checkpoint: Path | None = None,
-    report: Callable[[PairProgress], None] = lambda progress: None,
-    device: str = "cpu",
+    run: Run = ALONE,
 ) -> tuple[WithTextHead, float]:
     """Return a trained fusion, and the sum of its recalls on the validation pairs.
 
@@ -84,16 +74,7 @@ def train_region_fusion(
     module = WithTextHead(settings)
     scaled = recipe.loss == "contrastive"
     model, held = (
-        FusionOnPairs(module, pairs, encode(list(pairs.captions)), scaled, device)
+        FusionOnPairs(module, pairs, encode(list(pairs.captions)), scaled, run.device)
         for pairs in (training, validation)
     )
-    score = train_pairs(
-        model,
-        training,
-        recipe,
-        held.rsum,
-        about=asdict(settings),
-        checkpoint=checkpoint,
-        report=report,
-    )
-    return module, score
+    return module, train_pairs(model, held, recipe, run, asdict(settings))

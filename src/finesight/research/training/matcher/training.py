@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, replace
-from pathlib import Path
 
 import numpy as np
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from finesight.research.metrics import caption_recalls
 from finesight.research.networks.blockwise import Encoded, all_scores
 from finesight.research.networks.matcher import Ensemble, Matcher, MatcherSettings
 from finesight.research.networks.matcher_kinds import build_matcher, members
@@ -19,14 +17,15 @@ from finesight.research.training.matcher.loop import (
     ADAPT,
     SCAN,
     SGRAF,
-    PairProgress,
+    PairModel,
     Recipe,
     train_pairs,
 )
-from finesight.research.training.matcher.pairs import CaptionPairs
+from finesight.research.training.matcher.pairs import AT_ONCE, CaptionPairs
+from finesight.research.training.run import ALONE, Run
+from finesight.research.training.vocabulary import tokens
 
 LONGEST_CAPTION = 64  # tokens: longer ones are cut
-_AT_ONCE = 256  # images or texts that the towers encode in one go
 
 RECIPES: dict[str, Recipe] = {
     "scan-t2i": SCAN,
@@ -39,8 +38,10 @@ RECIPES: dict[str, Recipe] = {
 """How the papers train each kind."""
 
 
-class MatcherOnPairs:
-    """A matcher with the tokens of some captions, as the training loop wants it."""
+class MatcherOnPairs(PairModel):
+    """A matcher with the tokens of some captions."""
+
+    module: Matcher
 
     def __init__(
         self, matcher: Matcher, pairs: CaptionPairs, tokenizer: Tokenizer, device: str = "cpu"
@@ -65,10 +66,6 @@ class MatcherOnPairs:
         scores: np.ndarray = all_scores(self.module, images, texts).numpy()
         return scores
 
-    def rsum(self) -> float:
-        """Return the sum of the six recalls, in percent."""
-        return caption_recalls(self.all_scores(), self.pairs.owner).rsum
-
 
 def train_matcher(
     settings: MatcherSettings,
@@ -76,44 +73,29 @@ def train_matcher(
     validation: CaptionPairs,
     tokenizer: Tokenizer,
     recipe: Callable[[str], Recipe] = RECIPES.__getitem__,
+    run: Run = ALONE,
     *,
     tower: nn.Module | None = None,
     known: Tensor | None = None,
-    checkpoint: Path | None = None,
-    report: Callable[[str, PairProgress], None] = lambda kind, progress: None,
-    device: str = "cpu",
 ) -> tuple[Matcher, float]:
     """Return a trained matcher, and the sum of its recalls on the validation pairs.
 
-    recipe: gives each kind's; tower, known: see Matcher; checkpoint: where interrupted runs are
-    kept, a file for each member.
+    recipe: gives each kind's; tower, known: see Matcher. The members of an ensemble are trained one
+    after the other, each as a part of the run.
     """
     trained = []
     for kind in members(settings.kind):
         member, how = replace(settings, kind=kind), recipe(kind)
         torch.manual_seed(how.seed)
         matcher = build_matcher(member, tower, known)
-        model = MatcherOnPairs(matcher, training, tokenizer, device)
-        held = MatcherOnPairs(matcher, validation, tokenizer, device)
-        train_pairs(
-            model,
-            training,
-            how,
-            held.rsum,
-            about=asdict(member),
-            checkpoint=checkpoint and checkpoint.with_name(f"{checkpoint.name}-{kind}"),
-            report=lambda progress, kind=kind: report(kind, progress),  # type: ignore[misc]
+        model, held = (
+            MatcherOnPairs(matcher, pairs, tokenizer, run.device)
+            for pairs in (training, validation)
         )
+        train_pairs(model, held, how, run.of(kind), asdict(member))
         trained.append(matcher)
     whole = trained[0] if len(trained) == 1 else Ensemble(settings, trained)
-    return whole.eval(), MatcherOnPairs(whole, validation, tokenizer, device).rsum()
-
-
-def tokens(tokenizer: Tokenizer, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
-    """Return token ids and mask (t, w), as wide as the longest text."""
-    found = tokenizer.encode_batch(list(texts))
-    ids = torch.tensor([each.ids for each in found], dtype=torch.long)
-    return ids, torch.tensor([each.attention_mask for each in found], dtype=torch.long)
+    return whole.eval(), MatcherOnPairs(whole, validation, tokenizer, run.device).rsum()
 
 
 @torch.inference_mode()
@@ -121,7 +103,7 @@ def encode_captions(matcher: Matcher, ids: Tensor, mask: Tensor, device: str = "
     """Return the words' parts of all texts."""
     parts = [
         matcher.words(some.to(device), there.to(device))
-        for some, there in zip(ids.split(_AT_ONCE), mask.split(_AT_ONCE), strict=True)
+        for some, there in zip(ids.split(AT_ONCE), mask.split(AT_ONCE), strict=True)
     ]
     return Encoded(torch.cat(parts), mask.bool().to(device))
 
@@ -130,8 +112,7 @@ def encode_captions(matcher: Matcher, ids: Tensor, mask: Tensor, device: str = "
 def encode_regions(matcher: Matcher, pairs: CaptionPairs, device: str = "cpu") -> Encoded:
     """Return the regions' parts of all images, padded to the most regions of any."""
     parts, there = [], []
-    for start in range(0, len(pairs.regions), _AT_ONCE):
-        rows = range(start, min(start + _AT_ONCE, len(pairs.regions)))
+    for rows in pairs.blocks():
         regions, here, _ = pairs.images(rows, device)
         parts.append(matcher.images(regions, here))
         there.append(here)

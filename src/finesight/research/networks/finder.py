@@ -22,7 +22,7 @@ STRIDE = 8  # pixels of the canvas for each cell
 COARSEST = 32  # a canvas has a multiple of as many pixels a side
 
 
-class Objectness(nn.Module):
+class FinderNetwork(nn.Module):
     """Pixels (b, 3, 8h, 8w) → (b, 5, h, w): logit, x and y shift, log width, log height.
 
     Shifts count from the middle of the cell, sides are in cells. Down to cells of 32 pixels, to see
