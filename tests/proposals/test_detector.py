@@ -153,7 +153,9 @@ def test_a_tile_of_a_large_image_has_the_boxes_that_lie_in_it(tmp_path, color_mo
         ('{"images": []}', "holds no boxes"),
         ('[{"bbox": [1, 2, 3, 4]}]', "holds no boxes"),
         ('[{"image_id": 1, "bbox": [1, 2, 3]}]', "holds no boxes"),
+        (json.dumps([{"image_id": 1, "bbox": [10**400, 1, 2, 3]}]), "holds no boxes.*of image 1"),
         ("[", "is not JSON"),
+        ("[" * 100_000, "is not JSON .*nested too deeply"),
     ],
 )
 def test_damaged_files_are_refused(tmp_path, content, says):

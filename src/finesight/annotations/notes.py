@@ -1,18 +1,19 @@
 """Captions and metadata that lie beside images: COCO's JSON, and metadata.jsonl or .csv.
 
-Formats: cocodataset.org/#format-data (captions and instances); the hub's image folders, whose
-metadata.jsonl or metadata.csv has a row with `file_name` for each image
+The tables are those of the hub's image folders, with a row with `file_name` for each image
 (huggingface.co/docs/datasets/image_dataset).
 """
 
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from finesight.annotations.coco import parse_coco, plain_name
+from finesight.annotations.json_files import MALFORMED, json_lines, parse_json
 from finesight.errors import DataError
 
 _TABLES = ("metadata.jsonl", "metadata.csv")
@@ -66,7 +67,7 @@ class Notes:
             self._files.append((folder, _read(path)))
         except OSError as error:
             raise DataError(f"cannot be read: {error.strerror or error}") from error
-        except (ValueError, KeyError, TypeError, AttributeError, csv.Error) as error:
+        except (*MALFORMED, csv.Error) as error:
             raise DataError(f"damaged, or not of a known kind: {error!r}") from error
 
     def of(self, path: Path) -> Note:
@@ -89,7 +90,7 @@ def note_of_sidecars(files: dict[str, bytes]) -> Note:
             break
     if "json" in files:
         try:
-            content = _parse(files["json"])
+            content = parse_json(files["json"], strict=True)
         except ValueError:
             content = None  # the image is what matters; its words are missing then
         if isinstance(content, dict):
@@ -100,19 +101,14 @@ def note_of_sidecars(files: dict[str, bytes]) -> Note:
 
 def _read(path: Path) -> dict[str, Note]:
     if path.suffix.lower() == ".json":
-        return _coco(_parse(path.read_bytes()))
+        return _coco(parse_json(path.read_bytes(), strict=True))
     text = path.read_text(encoding="utf-8-sig")
     rows: Iterable[dict[str, Any]]
     if path.suffix.lower() == ".csv":
         rows = csv.DictReader(io.StringIO(text))
     else:
-        rows = (_parse(line) for line in text.splitlines() if line.strip())
-    return {_name(row["file_name"]): _plain(row) for row in rows}
-
-
-def _parse(text: str | bytes) -> Any:
-    """Read JSON; NaN and infinity, which it does not have but many files do, become null."""
-    return json.loads(text, parse_constant=lambda name: None)
+        rows = (parse_json(line, strict=True) for _, line in json_lines(text))
+    return {plain_name(row["file_name"]): _plain(row) for row in rows}
 
 
 def _storable(text: str) -> str:
@@ -120,28 +116,19 @@ def _storable(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-def _coco(content: dict[str, Any]) -> dict[str, Note]:
-    names = {kind["id"]: kind["name"] for kind in content.get("categories", [])}
-    captions: dict[Any, list[str]] = {}
-    classes: dict[Any, set[str]] = {}
-    for thing in content.get("annotations", []):
-        if "caption" in thing:
-            captions.setdefault(thing["image_id"], []).append(str(thing["caption"]).strip())
-        if thing.get("category_id") in names:
-            classes.setdefault(thing["image_id"], set()).add(names[thing["category_id"]])
-    return dict(_coco_images(content["images"], captions, classes))
-
-
-def _coco_images(
-    pictures: list[dict[str, Any]], captions: dict[Any, list[str]], classes: dict[Any, set[str]]
-) -> Iterator[tuple[str, Note]]:
-    for picture in pictures:
-        key = picture["id"]
-        plain = {k: v for k, v in picture.items() if k not in _GEOMETRY and _is_plain(v)}
-        if key in classes:
-            plain["categories"] = sorted(classes[key])
-        words = _storable("\n".join(captions.get(key, [])))
-        yield _name(picture["file_name"]), Note(words or None, plain)
+def _coco(content: Any) -> dict[str, Note]:
+    """Return the notes of images by each of their names."""
+    coco = parse_coco(content, needs=["images"])
+    notes = {}
+    for image in coco.images or ():
+        things = coco.annotations.get(image.id, [])
+        plain = {k: v for k, v in image.entry.items() if k not in _GEOMETRY and _is_plain(v)}
+        if classes := {thing.category for thing in things if thing.category is not None}:
+            plain["categories"] = sorted(classes)
+        words = "\n".join(thing.caption for thing in things if thing.caption is not None)
+        note = Note(_storable(words) or None, plain)
+        notes.update(dict.fromkeys(image.names, note))
+    return notes
 
 
 def _plain(row: dict[str, Any]) -> Note:
@@ -157,7 +144,3 @@ def _plain(row: dict[str, Any]) -> Note:
 
 def _is_plain(value: Any) -> bool:
     return isinstance(value, str | int | float | bool)
-
-
-def _name(name: str) -> str:
-    return str(name).replace("\\", "/").removeprefix("./")

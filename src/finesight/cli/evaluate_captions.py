@@ -22,7 +22,7 @@ def evaluate_captions(
     from finesight.errors import InputError
     from finesight.models import DEFAULT, load_model
     from finesight.research.datasets import eccv, hard_negatives, precomputed
-    from finesight.research.datasets.captions import find_files, read_captions
+    from finesight.research.datasets.captions import find_images, read_captions
     from finesight.research.evaluation import captions as evaluation
     from finesight.research.training.features import look_at_images
 
@@ -32,7 +32,7 @@ def evaluate_captions(
             "give it Karpathy's JSON file with --images"
         )
     captions = read_captions(dataset, split, pool=pool)
-    files = find_files(captions, images or (dataset if dataset.is_dir() else dataset.parent))
+    files = find_images(captions, images or (dataset if dataset.is_dir() else dataset.parent))
     calibrated = [] if judgements is None else eccv.load_all(judgements, captions)
     negatives = None
     if (dataset / "negatives.jsonl").is_file():

@@ -100,20 +100,6 @@ def read_image(path: Path, max_pixels: int = MAX_PIXELS) -> Image.Image:
     return decode_image(data, max_pixels)
 
 
-def read_annotated(path: Path, width: int, height: int) -> Image.Image:
-    """Read a photo whose annotation is of so many pixels; raises DataError where it is another."""
-    try:
-        image = read_image(path)
-    except ImageError as error:
-        raise DataError(f"{path}: {error}; mend it or take it out of the set") from error
-    if image.size != (width, height):
-        raise DataError(
-            f"{path} has {image.width} × {image.height} pixels and its annotation says {width} × "
-            f"{height}: correct the annotation or restore the photo"
-        )
-    return image
-
-
 def image_size(data: bytes | Path, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
     """Return width and height of an image file's upright first frame, from its header alone."""
     header = read_header(data, max_pixels)

@@ -1,25 +1,28 @@
-"""A detector that has looked already: boxes from a COCO results file, or a data set's true boxes.
+"""A detector that has run already: boxes from a COCO results file, or a data set's true boxes.
 
 Formats (cocodataset.org/#format-results and #format-data): a list of {image_id, bbox, score}, or
 an object with images and annotations, whose boxes have no score and are all sure. Boxes are x, y,
 width, height in pixels.
 """
 
-import json
 import re
 from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from finesight.boxes import OVERLAP, ScoredBoxes
+from finesight.annotations.coco import CocoAnnotation, CocoImage, parse_coco
+from finesight.annotations.json_files import MALFORMED, read_json
+from finesight.boxes import OVERLAP, ScoredBoxes, areas, intersections
 from finesight.errors import DataError, InputError
 from finesight.images.open import ImageError, Picture
 from finesight.types import Float32
 
 _NUMBER = re.compile(r"([0-9]+)$")
 _DEPTH = 4  # folders of an image's path that may stand before its name in the file
+_MEND = "write or copy it again"
 _INSIDE = 0.5  # share of a box that must lie in a tile of a very large image
 
 
@@ -36,25 +39,21 @@ class BoxesFile:
 
     def __init__(self, path: Path, images: Path | None = None) -> None:
         self.path = path
-        content = _read(path)
-        named = content if images is None else _read(images)
+        content = read_json(path, _MEND)
+        names = None if images is None else read_json(images, _MEND)
+        # Of annotations every box is a thing of its own, however much it covers another.
+        self.overlap = OVERLAP if isinstance(content, list) else 1.0
         try:
-            found = content if isinstance(content, list) else content["annotations"]
-            # Of annotations every box is a thing of its own, however much it covers another.
-            self.overlap = OVERLAP if isinstance(content, list) else 1.0
-            self._boxes = _by_image(found)
-            pictures = named["images"] if isinstance(named, dict) else None
-            self._names = None if pictures is None else _names(pictures)
-            self._sizes = {
-                _id(picture["id"]): (int(picture["width"]), int(picture["height"]))
-                for picture in pictures or []
-                if "width" in picture and "height" in picture
-            }
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            found = parse_coco(content, needs=["annotations"])
+            named = (found if names is None else parse_coco(names)).images
+            self._boxes = {key: _boxes(key, each) for key, each in found.annotations.items()}
+        except MALFORMED as error:
             raise DataError(
                 f"{path} holds no boxes, or is damaged ({error!r}): it needs COCO's results "
                 "[{image_id, bbox, score}, ...] or COCO's images and annotations"
             ) from error
+        self._ids = None if named is None else _ids(named)
+        self._sizes = {picture.id: picture.size for picture in named or () if picture.size}
 
     def detect(self, picture: Picture) -> ScoredBoxes:
         """Return the boxes of the picture's file; raises ImageError for an unknown image."""
@@ -75,7 +74,7 @@ class BoxesFile:
 
     def _number(self, path: Path) -> Any:
         """The id of an image file."""
-        if self._names is None:
+        if self._ids is None:
             match = _NUMBER.search(path.stem)
             if match is None:
                 raise ImageError(
@@ -85,63 +84,37 @@ class BoxesFile:
             return int(match[1])
         for depth in range(min(_DEPTH, len(path.parts)), 0, -1):
             name = "/".join(path.parts[-depth:])
-            if name in self._names:
-                return self._names[name]
+            if name in self._ids:
+                return self._ids[name]
         raise ImageError(
-            f"is not among the {len(set(self._names.values()))} images of {self.path}, whose "
+            f"is not among the {len(set(self._ids.values()))} images of {self.path}, whose "
             "boxes were asked for"
         )
 
 
-def _read(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
-    except ValueError as error:
-        raise DataError(f"{path} is not JSON, or is damaged ({error})") from error
+def _boxes(key: Any, found: Sequence[CocoAnnotation]) -> tuple[Float32, Float32]:
+    """Return the boxes (r, 4), xyxy in pixels, and scores (r,) of an image."""
+    if any(thing.box_px is None or thing.score is None for thing in found):
+        raise ValueError(f"a box of image {key} is not four numbers, or has no score that is one")
+    rows = np.array([(*thing.box_px, thing.score) for thing in found], np.float32)  # type: ignore[misc]
+    return rows[:, :4], rows[:, 4]
 
 
-def _by_image(found: list[dict[str, Any]]) -> dict[Any, tuple[Float32, Float32]]:
-    """Return the boxes (r, 4), xyxy in pixels, and scores (r,) by the id of their image."""
-    rows: dict[Any, list[list[float]]] = defaultdict(list)
-    for thing in found:
-        x, y, width, height = (float(edge) for edge in thing["bbox"])
-        row = [x, y, x + width, y + height, float(thing.get("score", 1.0))]
-        rows[_id(thing["image_id"])].append(row)
-    arrays = {key: np.array(each, np.float32) for key, each in rows.items()}
-    return {key: (each[:, :4], each[:, 4]) for key, each in arrays.items()}
-
-
-def _id(number: Any) -> Any:
-    """An image's id; numbers may stand as texts."""
-    return int(number) if isinstance(number, str) and number.isdigit() else number
-
-
-def _names(pictures: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the id of every name; without its folder, a name counts where it means one image.
-
-    LVIS names an image by its URL, whose last folder the file is in.
-    """
+def _ids(pictures: Iterable[CocoImage]) -> dict[str, Any]:
+    """Return the id of every name; without its folder, a name counts where it means one image."""
     names: dict[str, Any] = {}
     short: dict[str, set[Any]] = defaultdict(set)
     for picture in pictures:
-        number = _id(picture["id"])
-        said = [str(picture[key]) for key in ("file_name", "coco_url") if key in picture]
-        for name in said:
-            names["/".join(name.split("/")[-2:]) if "://" in name else name] = number
-            short[name.split("/")[-1]].add(number)
+        for name in picture.names:
+            names[name] = picture.id
+            short[name.split("/")[-1]].add(picture.id)
     alone = {name: ids.pop() for name, ids in short.items() if len(ids) == 1}
     return alone | names
 
 
 def _within(boxes: Float32, scores: Float32, tile: Float32) -> ScoredBoxes:
     """Return the boxes that lie mostly in a part of the image, normalised to that part."""
-    cut = np.concatenate(
-        [np.maximum(boxes[:, :2], tile[:2]), np.minimum(boxes[:, 2:], tile[2:])], axis=1
-    )
-    areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
-    inside = np.maximum(cut[:, 2:] - cut[:, :2], 0).prod(axis=1) > _INSIDE * areas
-    scale = np.tile(tile[2:] - tile[:2], 2)
-    placed = (cut[inside] - np.tile(tile[:2], 2)) / scale
+    inside = intersections(boxes, tile) > _INSIDE * areas(boxes)
+    low, high = np.tile(tile[:2], 2), np.tile(tile[2:], 2)
+    placed = (np.clip(boxes[inside], low, high) - low) / (high - low)
     return ScoredBoxes(placed.astype(np.float32), scores[inside])

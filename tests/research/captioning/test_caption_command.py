@@ -12,7 +12,7 @@ from item_photos import item, write_photo, write_scenes
 from talking import ANSWERER, ASKER, SceneGraphAnswerer, ScriptedAsker, talking
 
 from finesight.collection import Collection
-from finesight.research.datasets.captions import find_files, read_captions
+from finesight.research.datasets.captions import find_images, read_captions
 
 pytest.importorskip("httpx", reason="the extra `llm` is not installed")
 
@@ -55,7 +55,7 @@ def test_by_template_without_a_model(folder):
     captions = read_captions(out)
     assert captions.images == ("images/000000.jpg", "images/000001.jpg")
     assert captions.captions[1].startswith("An image of a car with viewpoint frontal, occlusion")
-    assert len(find_files(captions, folder)) == 2
+    assert len(find_images(captions, folder)) == 2
 
 
 def test_by_dialogue_of_photos_and_of_items(folder, models, tmp_path):

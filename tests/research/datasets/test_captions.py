@@ -7,7 +7,7 @@ import pytest
 
 from finesight.errors import DataError, InputError
 from finesight.research.datasets import eccv
-from finesight.research.datasets.captions import find_files, read_captions
+from finesight.research.datasets.captions import find_images, read_captions
 from finesight.research.datasets.precomputed import load as load_precomputed
 
 
@@ -212,10 +212,10 @@ def test_the_image_files_are_found(coco, tmp_path):
         (tmp_path / folder).mkdir(exist_ok=True)
         (tmp_path / folder / name).touch()
     captions = read_captions(coco)
-    assert find_files(captions, tmp_path) == [tmp_path / "val2014/c.jpg", tmp_path / "d.jpg"]
+    assert find_images(captions, tmp_path) == [tmp_path / "val2014/c.jpg", tmp_path / "d.jpg"]
     (tmp_path / "d.jpg").unlink()
     with pytest.raises(InputError, match=r"1 of the 2 images .* val2014/d\.jpg\): .*--images"):
-        find_files(captions, tmp_path)
+        find_images(captions, tmp_path)
 
 
 REAL = Path(os.environ.get("FINESIGHT_PUBLISHED_DATA", "none"))

@@ -96,3 +96,21 @@ def test_other_files_are_refused(tmp_path, text):
         read_dataset(tmp_path / "a.json")
     with pytest.raises(InputError, match="does not exist"):
         read_dataset(tmp_path / "b.json")
+
+
+@pytest.mark.parametrize(
+    ("where", "change", "says"),
+    [
+        ("images", {"width": 0}, "image 139 has no width and height"),
+        ("annotations", {"bbox": [1, 2, 3]}, "an object of image 139 has no box"),
+        ("annotations", {"bbox": [float("nan"), 1, 2, 3]}, "an object of image 139 has no box"),
+        ("annotations", {"bbox": [10**400, 1, 2, 3]}, "an object of image 139 has no box"),
+        ("annotations", {"category_id": 9}, "or no category"),
+    ],
+)
+def test_numbers_are_checked(coco, where, change, says):
+    content = json.loads(coco.read_text())
+    content[where][-1] |= change
+    coco.write_text(json.dumps(content))
+    with pytest.raises(DataError, match=says):
+        read_dataset(coco)

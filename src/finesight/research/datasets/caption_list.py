@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from finesight.annotations.json_files import MALFORMED, read_json, read_json_lines
 from finesight.errors import DataError
-from finesight.research.datasets.json_files import read_json, read_json_lines
 from finesight.research.datasets.records import CaptionSet
 
 
@@ -21,7 +21,7 @@ def load(path: Path) -> CaptionSet:
 
 def load_lines(path: Path) -> CaptionSet:
     """Read a list with an entry a line, as `finesight caption` writes it; raises as `load` does."""
-    return parse(read_json_lines(path), path)
+    return parse(read_json_lines(path, lambda entry: entry), path)
 
 
 def parse(content: Any, path: Path) -> CaptionSet:
@@ -37,7 +37,7 @@ def parse(content: Any, path: Path) -> CaptionSet:
             said = entry["caption"]
             texts = [said] if isinstance(said, str) else [str(text) for text in said]
             image = place.setdefault(str(entry["image"]), len(place))
-        except (KeyError, TypeError, AttributeError) as error:
+        except MALFORMED as error:
             raise DataError(
                 f"{path}, entry {number} is not an image with its captions ({error!r}): it needs "
                 '{"image": FILE, "caption": [TEXT, ...]}'

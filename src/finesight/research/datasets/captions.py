@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from finesight.annotations.json_files import read_json
 from finesight.errors import DataError, InputError
 from finesight.research.datasets import (
     caption_list,
@@ -10,7 +11,7 @@ from finesight.research.datasets import (
     karpathy,
     precomputed,
 )
-from finesight.research.datasets.json_files import read_json
+from finesight.research.datasets.image_files import find_files
 from finesight.research.datasets.records import CaptionSet
 
 
@@ -56,26 +57,13 @@ def read_captions(
     )
 
 
-def find_files(captions: CaptionSet, folder: Path) -> list[Path]:
+def find_images(captions: CaptionSet, folder: Path) -> list[Path]:
     """Return the file of every image; raises InputError where some are not in the folder.
 
     A name is looked for with its own folder and without.
     """
-    found: list[Path] = []
-    missing: list[str] = []
-    for name in captions.images:
-        tries = (folder / name, folder / Path(name).name)
-        path = next((path for path in tries if path.is_file()), None)
-        if path is None:
-            missing.append(name)
-        else:
-            found.append(path)
-    if missing:
-        raise InputError(
-            f"{len(missing)} of the {len(captions.images)} images of {captions.name} are not in "
-            f"{folder} (the first is {missing[0]}): name their folder with --images"
-        )
-    return found
+    names = [(name, Path(name).name) for name in captions.images]
+    return find_files(names, [folder], captions.name, str(folder))
 
 
 def _refuse(source: Path, split: str | None, pool: Path | None) -> None:

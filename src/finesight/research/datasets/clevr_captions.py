@@ -1,12 +1,11 @@
-"""Reads the captions of CLEVR-DS: five an image, each with every image that it is true of."""
+"""Reads the captions of CLEVR-DS: five per image, each with every image that it is true of."""
 
-import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from finesight.errors import DataError, InputError
 from finesight.research.datasets import clevr_ds
 from finesight.research.datasets.records import CaptionSet
 
@@ -23,29 +22,19 @@ def load(directory: Path, levels: Collection[int] = LEVELS) -> CaptionSet:
     """
     scenes = clevr_ds.load(directory)
     place = {scene.index: i for i, scene in enumerate(scenes.images)}
-    path = directory / "captions.jsonl"
-    if not path.is_file():
-        raise InputError(
-            f"{directory} has no captions.jsonl: sets of scenes have one once `finesight render "
-            "scenes` is done with them"
-        )
     texts: list[str] = []
     owner: list[int] = []
     more: list[tuple[int, int]] = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        try:
-            record = json.loads(line)
-            image = place[record["index"]]
-            for caption in record["captions"]:
-                if caption["level"] in levels:
-                    more += [(place[i], len(texts)) for i in caption["relevant"]]
-                    texts.append(caption["text"])
-                    owner.append(image)
-        except (ValueError, KeyError, TypeError) as error:
-            raise DataError(
-                f"{path}, line {number} is damaged or of other scenes ({error!r}): run the same "
-                "`finesight render` again, which mends it"
-            ) from error
+
+    def read(record: Mapping[str, Any]) -> None:
+        image = place[record["index"]]
+        for caption in record["captions"]:
+            if caption["level"] in levels:
+                more.extend((place[i], len(texts)) for i in caption["relevant"])
+                texts.append(caption["text"])
+                owner.append(image)
+
+    clevr_ds.read_lines(directory, "captions.jsonl", read)
     return CaptionSet(
         directory.name,
         tuple(f"{scene.path.parent.name}/{scene.path.name}" for scene in scenes.images),

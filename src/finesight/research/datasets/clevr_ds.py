@@ -1,17 +1,28 @@
 """Reads CLEVR-DS: the scene sets that `finesight render` writes."""
 
-import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from finesight.annotations.json_files import MALFORMED, read_json, read_json_lines
 from finesight.errors import DataError, InputError
-from finesight.research.datasets.records import LabelledImage, LabelledObject, LabelledSet
+from finesight.research.datasets.records import (
+    LabelledImage,
+    LabelledObject,
+    LabelledSet,
+    normalised,
+)
 from finesight.types import Box
+
+T = TypeVar("T")
 
 FORMAT = "finesight-scenes"
 VERSION = 2
+
+RENDER = "run the same `finesight render` again, which mends it"
+"""What to do about a damaged line."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,8 +72,8 @@ def load(directory: Path) -> SceneSet:
             f"{directory} is not a scene set (no dataset.json and scenes.jsonl): "
             "make one with `finesight render`"
         )
+    settings = read_json(head, "render the set again")
     try:
-        settings = json.loads(head.read_text(encoding="utf-8"))
         kind, version = settings["format"], settings["version"]
         if kind != FORMAT or version != VERSION:
             raise DataError(
@@ -72,17 +83,9 @@ def load(directory: Path) -> SceneSet:
             )
         classes, colors = tuple(settings["classes"]), tuple(settings["colors"])
         never_named = tuple(settings["never_named"])
-    except (ValueError, KeyError, TypeError) as error:
+    except MALFORMED as error:
         raise DataError(f"{head} is damaged ({error!r}): render the set again") from error
-    images = []
-    for number, line in enumerate(lines.read_text(encoding="utf-8").splitlines(), 1):
-        try:
-            images.append(_image(directory, json.loads(line)))
-        except (ValueError, KeyError, TypeError) as error:
-            raise DataError(
-                f"{lines}, line {number} is damaged ({error!r}): run the same `finesight render` "
-                "again, which mends it"
-            ) from error
+    images = read_json_lines(lines, partial(_image, directory), "is damaged", RENDER)
     if not images:
         raise DataError(f"{lines} holds no image: run `finesight render` again")
     return SceneSet(
@@ -96,23 +99,18 @@ def load(directory: Path) -> SceneSet:
 
 def _image(directory: Path, record: dict[str, Any]) -> SceneImage:
     width, height = record["width"], record["height"]
-
-    def normalised(box: list[int]) -> Box:
-        x0, y0, x1, y1 = box
-        return x0 / width, y0 / height, x1 / width, y1 / height
-
     objects = tuple(
         SceneObject(
             class_name=thing["class"],
             color=thing["color"],
             material=thing["material"],
             instance=thing["instance"],
-            box=normalised(thing["box_px"]),
+            box=normalised(thing["box_px"], width, height),
             share=thing["visible_px"] / (width * height),
             hidden=thing["hidden"],
             size=thing["size"],
             role=thing["role"],
-            cell=normalised(thing["cell_px"]) if "cell_px" in thing else None,
+            cell=normalised(thing["cell_px"], width, height) if "cell_px" in thing else None,
         )
         for thing in record["objects"]
     )
@@ -128,3 +126,17 @@ def _image(directory: Path, record: dict[str, Any]) -> SceneImage:
         objects=objects,
         relations=relations,
     )
+
+
+def read_lines(directory: Path, name: str, read: Callable[[Mapping[str, Any]], T]) -> list[T]:
+    """Return what `read` makes of each line of a file that `finesight render scenes` writes last.
+
+    Raises InputError where there is none, DataError for a line that is damaged.
+    """
+    path = directory / name
+    if not path.is_file():
+        raise InputError(
+            f"{directory} has no {name}: sets of scenes have one once `finesight render scenes` is "
+            "done with them"
+        )
+    return read_json_lines(path, read, "is damaged or of other scenes", RENDER)

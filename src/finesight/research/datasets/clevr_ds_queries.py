@@ -1,9 +1,11 @@
 """Reads the typed queries of CLEVR-DS: five kinds, each with every image that it is true of."""
 
-import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from finesight.errors import DataError, InputError
+from finesight.annotations.json_files import read_json_lines
+from finesight.errors import InputError
 from finesight.research.datasets.typed_queries import TypedQueries, TypedQuery
 
 
@@ -15,13 +17,11 @@ def load(directory: Path) -> TypedQueries:
     path, scenes = directory / "queries.jsonl", directory / "scenes.jsonl"
     if not path.is_file() or not scenes.is_file():
         raise InputError(f"{directory} has no queries.jsonl: make the set with `finesight render`")
-    try:
-        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        queries = tuple(
-            TypedQuery(line["kind"], line["text"], frozenset(map(str, line["relevant"])))
-            for line in lines
-        )
-        numbers = [json.loads(line)["index"] for line in scenes.read_text("utf-8").splitlines()]
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path} is damaged ({error!r}): render the set again") from error
-    return TypedQueries(queries, tuple(map(str, numbers)))
+    said = "is damaged", "render the set again"
+    queries = read_json_lines(path, _query, *said)
+    numbers = read_json_lines(scenes, lambda scene: str(scene["index"]), *said)
+    return TypedQueries(tuple(queries), tuple(numbers))
+
+
+def _query(line: Mapping[str, Any]) -> TypedQuery:
+    return TypedQuery(line["kind"], line["text"], frozenset(map(str, line["relevant"])))

@@ -1,4 +1,4 @@
-"""Reads DeepFashion2: shop and user photos of the same garments, one JSON file an image.
+"""Reads DeepFashion2: shop and user photos of the same garments, one JSON file per image.
 
 Format (Ge et al., CVPR 2019): `annos/000001.json` beside `image/000001.jpg`, with `source`,
 `pair_id` and `item1`, `item2` ..., each with `style`, `bounding_box` (xyxy in pixels),
@@ -10,11 +10,12 @@ from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
+from finesight.annotations.json_files import MALFORMED, read_json
 from finesight.errors import DataError, InputError
-from finesight.images.open import SUFFIXES, ImageError, image_size
+from finesight.images.open import SUFFIXES
+from finesight.research.datasets.image_files import size_of
 from finesight.research.datasets.item_records import LEVELS, ItemSet, Photo, Thing
-from finesight.research.datasets.json_files import read_json
-from finesight.types import Box
+from finesight.research.datasets.records import normalised
 
 SOURCES = ("user", "shop")
 
@@ -46,7 +47,7 @@ def load(source: Path, identity_of: IdentityOf = by_pair_and_style) -> ItemSet:
     """
     if not is_deepfashion2(source):
         raise InputError(
-            f"{source} is not a folder of DeepFashion2 (annos/ with a .json an image, beside "
+            f"{source} is not a folder of DeepFashion2 (annos/ with a .json per image, beside "
             "image/): name the one that holds both, such as deepfashion2/validation"
         )
     folder = next(source / name for name in _FOLDERS if (source / name).is_dir())
@@ -80,7 +81,7 @@ def _photo(
         if origin not in SOURCES:
             raise ValueError(f"source is user or shop, not {origin!r}")
         read = [_item(name, item) for name, item in items]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except MALFORMED as error:
         raise DataError(
             f"{annotation} is not an annotation of DeepFashion2, or is damaged ({error!r}): it "
             "needs source, pair_id and item1 with style, bounding_box and category_name; copy it "
@@ -91,7 +92,7 @@ def _photo(
             f"{annotation}: its image {annotation.stem}.jpg is not in {folder}: copy it there"
         )
     file = files[annotation.stem]
-    width, height = _size(file)
+    width, height = size_of(file)
     things = []
     for number, style, category, box_px, levels in read:
         wrong = wrong_box(box_px, width, height)
@@ -99,7 +100,7 @@ def _photo(
             problems.append(f"{annotation}, item{number}: {wrong}")
             continue
         identity = identity_of(file, number, pair, style)
-        things.append(Thing(category, _normalised(box_px, width, height), identity, levels))
+        things.append(Thing(category, normalised(box_px, width, height), identity, levels))
     return Photo(file, width, height, origin, tuple(things))
 
 
@@ -129,21 +130,6 @@ def wrong_box(box_px: tuple[float, ...], width: int, height: int) -> str | None:
             "the photo in the size that was annotated"
         )
     return None
-
-
-def _normalised(box_px: tuple[float, ...], width: int, height: int) -> Box:
-    x0, y0, x1, y1 = (
-        min(max(edge / side, 0.0), 1.0)
-        for edge, side in zip(box_px, (width, height) * 2, strict=True)
-    )
-    return x0, y0, x1, y1
-
-
-def _size(file: Path) -> tuple[int, int]:
-    try:
-        return image_size(file)
-    except (OSError, ImageError) as error:
-        raise DataError(f"{file} is no readable image ({error}): copy it again") from error
 
 
 def _is_image(path: Path) -> bool:

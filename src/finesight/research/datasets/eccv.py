@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from finesight.annotations.json_files import MALFORMED, read_json
 from finesight.errors import DataError, InputError
-from finesight.research.datasets.json_files import read_json
 from finesight.research.datasets.records import CaptionSet, Judgements
 
 KINDS = ("eccv", "cxc")
@@ -54,20 +54,20 @@ def _read(
     """Return which queries are asked (q,), and the answers that are true of each (q, answers)."""
     content = read_json(path)
     try:
-        calibrated = {int(query): [int(i) for i in found] for query, found in content.items()}
-    except (AttributeError, TypeError, ValueError) as error:
+        judged = {int(query): [int(i) for i in found] for query, found in content.items()}
+    except MALFORMED as error:
         raise DataError(
             f"{path} is not a file of judgements, or is damaged ({error!r}): it needs "
             "{ID: [ID, ...]}"
         ) from error
-    strange = [query for query in calibrated if query not in queries]
-    strange += [i for found in calibrated.values() for i in found if i not in answers]
+    strange = [query for query in judged if query not in queries]
+    strange += [i for found in judged.values() for i in found if i not in answers]
     if strange:
         raise InputError(
             f"{len(strange)} ids of {path} are not in {name} (the first is {strange[0]}): the "
             "judgements are of COCO's 5,000 test images and all their captions"
         )
-    relevant = np.zeros((len(calibrated), len(answers)), bool)
-    for row, found in enumerate(calibrated.values()):
+    relevant = np.zeros((len(judged), len(answers)), bool)
+    for row, found in enumerate(judged.values()):
         relevant[row, [answers[i] for i in found]] = True
-    return np.array([queries[query] for query in calibrated], np.int64), relevant
+    return np.array([queries[query] for query in judged], np.int64), relevant

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from finesight.annotations.json_files import MALFORMED, read_json
 from finesight.errors import DataError, InputError
-from finesight.research.datasets.json_files import read_json
 from finesight.research.datasets.records import CaptionSet
 
 _ENDINGS = {".jpg", ".jpeg", ".png", ".webp"}
@@ -31,7 +31,7 @@ def parse(content: Any, path: Path, pool: Path | None = None) -> CaptionSet:
     """
     try:
         said = {str(name): [str(text).strip() for text in texts] for name, texts in content.items()}
-    except (TypeError, AttributeError) as error:
+    except MALFORMED as error:
         raise DataError(
             f"{path} is not captions by image, or is damaged ({error!r}): it needs "
             "{IMAGE: [TEXT, ...], ...}"

@@ -1,15 +1,15 @@
 """Reads Flickr30K-CFQ: compact and fragmented queries over the 1,000 test images of Flickr30K.
 
 As published: queries.json (text to kind and images), folds.json (11 lists of 150 texts; the first
-ten part all 1,500, the last one is drawn anew from them), enhanced_queries.json (a language model's
+ten part all 1,500, the last one is another draw of them), enhanced_queries.json (a language model's
 descriptions), test_image_ids.json, and captions of 1,000 test images, of which 25 are the same.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from finesight.annotations.json_files import MALFORMED, read_json
 from finesight.errors import DataError, InputError
 from finesight.research.datasets.typed_queries import TypedQueries, TypedQuery
 
@@ -50,7 +50,7 @@ def load(directory: Path) -> Flickr30kCfq:
         images = tuple(str(id_) for id_ in _read(directory / "test_image_ids.json"))
         described = _read(directory / "enhanced_queries.json")
         descriptions = {text: tuple(map(_tidied, found)) for text, found in described.items()}
-    except (KeyError, TypeError, AttributeError) as error:
+    except MALFORMED as error:
         raise DataError(
             f"{directory} does not hold Flickr30K-CFQ as published ({error!r}): fetch it again"
         ) from error
@@ -65,7 +65,4 @@ def _tidied(description: str) -> str:
 def _read(path: Path) -> Any:
     if not path.is_file():
         raise InputError(f"{path} is missing: name the folder with Flickr30K-CFQ's five files")
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DataError(f"{path} is damaged ({error}): fetch it again") from error
+    return read_json(path, "fetch it again")

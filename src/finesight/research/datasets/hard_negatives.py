@@ -4,13 +4,13 @@ A line is `{"index": image, "kind": what is wrong, "true": text, "false": text}`
 denies every false caption but the shuffled ones, which say nothing (research/scenes/words.py).
 """
 
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from finesight.errors import DataError, InputError
 from finesight.research.datasets import clevr_ds
 
 
@@ -33,24 +33,11 @@ class HardNegatives:
 
 def load(directory: Path) -> HardNegatives:
     """Read the pairs of a scene set; raises InputError where there are none, else DataError."""
-    path = directory / "negatives.jsonl"
-    if not path.is_file():
-        raise InputError(
-            f"{directory} has no negatives.jsonl: sets of scenes have one once `finesight render "
-            "scenes` is done with them"
-        )
     place = {scene.index: i for i, scene in enumerate(clevr_ds.load(directory).images)}
-    image, kinds, true, false = [], [], [], []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        try:
-            pair = json.loads(line)
-            image.append(place[pair["index"]])
-            kinds.append(str(pair["kind"]))
-            true.append(str(pair["true"]))
-            false.append(str(pair["false"]))
-        except (ValueError, KeyError, TypeError) as error:
-            raise DataError(
-                f"{path}, line {number} is damaged or of other scenes ({error!r}): run the same "
-                "`finesight render` again, which mends it"
-            ) from error
-    return HardNegatives(np.array(image, np.int64), tuple(kinds), tuple(true), tuple(false))
+
+    def read(pair: Mapping[str, Any]) -> tuple[int, str, str, str]:
+        return place[pair["index"]], str(pair["kind"]), str(pair["true"]), str(pair["false"])
+
+    pairs = clevr_ds.read_lines(directory, "negatives.jsonl", read)
+    image, kinds, true, false = zip(*pairs, strict=True) if pairs else ((), (), (), ())
+    return HardNegatives(np.array(image, np.int64), kinds, true, false)

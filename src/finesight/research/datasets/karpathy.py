@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from finesight.annotations.json_files import MALFORMED, read_json
 from finesight.errors import DataError, InputError
-from finesight.research.datasets.json_files import read_json
 from finesight.research.datasets.records import CaptionSet
 
 PER_IMAGE = 5
@@ -59,7 +59,7 @@ def parse(
             image_ids=tuple(int(p["cocoid"]) for p in chosen) if numbered else (),
             caption_ids=tuple(int(s["sentid"]) for s in captions) if numbered else (),
         )
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except MALFORMED as error:
         raise DataError(
             f"{path} is not one of Karpathy's files, or is damaged ({error!r}): it needs images "
             "with filename, split and sentences"

@@ -11,6 +11,19 @@ from finesight.errors import DataError
 from finesight.types import Box
 
 
+def normalised(box_px: Sequence[float], width: int, height: int) -> Box:
+    """Return a box (xyxy, pixels) of an image of so many pixels in shares of it, cut to 0..1.
+
+    >>> normalised((-1, 10, 50, 20), 100, 20)
+    (0.0, 0.5, 0.5, 1.0)
+    """
+    x0, y0, x1, y1 = (
+        min(max(edge / side, 0.0), 1.0)
+        for edge, side in zip(box_px, (width, height) * 2, strict=True)
+    )
+    return x0, y0, x1, y1
+
+
 @dataclass(frozen=True)
 class LabelledObject:
     """One annotated object.
@@ -30,7 +43,7 @@ class LabelledImage:
     """One image file, its size in pixels and its objects.
 
     absent: the classes that were looked for and not found; None where that holds for every class
-    without an object here (LVIS looks for a few classes an image).
+    without an object here (LVIS looks for a few classes per image).
     """
 
     path: Path
@@ -129,7 +142,7 @@ class CaptionSet:
 
 @dataclass(frozen=True)
 class Judgements:
-    """Which answers were calibrated true, for some of a caption set's images and captions.
+    """Which answers were judged true, for some of a caption set's images and captions.
 
     name: what they are called in tables; images: (q,) int64, the images that are asked for, and
     i2t: (q, t) bool, the captions that are true of each; texts: (r,) int64, the captions that are

@@ -1,16 +1,22 @@
 """Reads boxes that Unity's Perception package wrote: the older format and SOLO (Perception 1.0).
 
 Formats: docs.unity3d.com, Perception package, "Synthetic dataset schema" and "SOLO schema". The
-older one keeps `captures_000.json` ... beside the images, SOLO one `*.frame_data.json` a frame.
+older one keeps `captures_000.json` ... beside the images, SOLO one `*.frame_data.json` per frame.
 """
 
-import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from finesight.annotations.json_files import MALFORMED, parse_json
 from finesight.errors import DataError, InputError
-from finesight.research.datasets.records import LabelledImage, LabelledObject, LabelledSet
+from finesight.research.datasets.image_files import size_of
+from finesight.research.datasets.records import (
+    LabelledImage,
+    LabelledObject,
+    LabelledSet,
+    normalised,
+)
 from finesight.types import Box
 
 
@@ -32,18 +38,25 @@ def load(directory: Path) -> LabelledSet:
         )
     images = []
     for path, objects in pairs:
-        width, height = _size(path)
+        width, height = size_of(path)
         things = tuple(
-            LabelledObject(name, _normalised(box, width, height), box[2] * box[3] / width / height)
-            for name, box in objects
+            LabelledObject(
+                name,
+                normalised((x0, y0, x1, y1), width, height),
+                (x1 - x0) * (y1 - y0) / width / height,
+            )
+            for name, (x0, y0, x1, y1) in objects
         )
         images.append(LabelledImage(path, width, height, things))
     classes = sorted({thing.class_name for image in images for thing in image.objects})
     return LabelledSet(tuple(classes), tuple(images))
 
 
-_Found = tuple[Path, list[tuple[str, tuple[float, float, float, float]]]]
-"""An image file and its objects: name and box as x, y, width, height in pixels."""
+_Object = tuple[str, Box]
+"""Name and box, xyxy in pixels."""
+
+_Found = tuple[Path, list[_Object]]
+"""An image file and its objects."""
 
 
 def _captures(directory: Path) -> list[Path]:
@@ -55,65 +68,44 @@ def _frames(directory: Path) -> list[Path]:
 
 
 def _older(path: Path, directory: Path) -> Iterator[_Found]:
-    content = _read(path)
-    try:
-        for capture in content["captures"]:
-            boxes = [
-                (value["label_name"], (value["x"], value["y"], value["width"], value["height"]))
-                for annotation in capture["annotations"]
-                for value in annotation.get("values") or []
-                if "label_name" in value and "width" in value
-            ]
-            yield _beside(capture["filename"], path.parent, directory), boxes
-    except (KeyError, TypeError) as error:
-        raise _damaged(path, error) from error
+    def named_box(value: Mapping[str, Any]) -> _Object | None:
+        if "label_name" not in value or "width" not in value:
+            return None
+        x, y, width, height = (float(value[key]) for key in ("x", "y", "width", "height"))
+        return value["label_name"], (x, y, x + width, y + height)
+
+    return _read(path, (path.parent, directory), named_box)
 
 
 def _solo(path: Path) -> Iterator[_Found]:
-    content = _read(path)
+    def named_box(value: Mapping[str, Any]) -> _Object | None:
+        if "labelName" not in value or "origin" not in value:
+            return None
+        (x, y), (width, height) = value["origin"], value["dimension"]
+        return value["labelName"], (x, y, x + width, y + height)
+
+    return _read(path, (path.parent,), named_box)
+
+
+def _read(
+    path: Path, folders: Sequence[Path], named_box: Callable[[Mapping[str, Any]], _Object | None]
+) -> Iterator[_Found]:
+    """Yield the images of a file of captures; named_box: reads a value, None for another kind."""
     try:
-        for capture in content["captures"]:
-            boxes = [
-                (value["labelName"], (*value["origin"], *value["dimension"]))
-                for annotation in capture.get("annotations", [])
-                for value in annotation.get("values") or []
-                if "labelName" in value and "origin" in value
+        for capture in parse_json(path.read_bytes())["captures"]:
+            values = [
+                v for each in capture.get("annotations", []) for v in each.get("values") or []
             ]
-            yield _beside(capture["filename"], path.parent, path.parent), boxes
-    except (KeyError, TypeError) as error:
-        raise _damaged(path, error) from error
+            objects = [found for value in values if (found := named_box(value)) is not None]
+            yield _beside(capture["filename"], folders), objects
+    except (OSError, *MALFORMED) as error:
+        raise DataError(
+            f"{path} is damaged or not of Unity Perception ({error!r}): copy it again"
+        ) from error
 
 
-def _beside(name: str, *folders: Path) -> Path:
+def _beside(name: str, folders: Sequence[Path]) -> Path:
     path = next((folder / name for folder in folders if (folder / name).is_file()), None)
     if path is None:
         raise InputError(f"the image {name} is not in {folders[0]}: copy the whole dataset")
     return path
-
-
-def _read(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise _damaged(path, error) from error
-
-
-def _damaged(path: Path, error: Exception) -> DataError:
-    return DataError(f"{path} is damaged or not of Unity Perception ({error!r}): copy it again")
-
-
-def _size(path: Path) -> tuple[int, int]:
-    from PIL import Image
-
-    try:
-        with Image.open(path) as image:
-            return image.size
-    except OSError as error:
-        raise DataError(f"{path} is not a readable image ({error})") from error
-
-
-def _normalised(box: tuple[float, float, float, float], width: int, height: int) -> Box:
-    x, y, w, h = box
-    edges = x / width, y / height, (x + w) / width, (y + h) / height
-    x0, y0, x1, y1 = (min(max(edge, 0.0), 1.0) for edge in edges)
-    return x0, y0, x1, y1

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from finesight.encoders.preprocessing import Preprocessing
-from finesight.images.open import decode_image, read_annotated
+from finesight.images.open import decode_image
 from finesight.research.datasets import View
+from finesight.research.datasets.image_files import read_annotated
 from finesight.research.training.encoder.crops import cut
 from finesight.research.training.items.examples import Example
 

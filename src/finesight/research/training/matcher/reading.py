@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from finesight.annotations.json_files import read_json
 from finesight.errors import InputError
 from finesight.models import Model
 from finesight.research.datasets import precomputed
 from finesight.research.datasets.captions import read_captions
-from finesight.research.datasets.json_files import read_json
 from finesight.research.training.features import open_features
 from finesight.research.training.matcher.pairs import ArrayRegions, CaptionPairs, pair_up
 
