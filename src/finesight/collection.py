@@ -267,7 +267,7 @@ class Collection:
     ) -> "pa.RecordBatchReader":
         """Return the images as Arrow, batch by batch: paths, sizes, captions, boxes, vectors.
 
-        columns: all where not given; boxes are lists of normalised xyxy, one a region. where and
+        columns: all where not given; boxes are lists of normalised xyxy, one per region. where and
         path: as in `search`. Raises InputError for a column or a condition that cannot be read.
         """
         from finesight.store.exporting import read_rows
@@ -279,14 +279,14 @@ class Collection:
     def export_vectors(
         self,
         out: Path | str,
-        vectors: str = "fused",
+        vectors: str = "pooled",
         *,
         where: str | None = None,
         path: str | None = None,
     ) -> tuple[int, int]:
-        """Write vectors to a .parquet or .npz file, one row a vector; returns (images, vectors).
+        """Write vectors to a .parquet or .npz file, one row per vector; returns (images, vectors).
 
-        vectors: "fused", "regions" or "whole". where and path: as in `search`.
+        vectors: "pooled", "regions" or "global". where and path: as in `search`.
         """
         from finesight.store import exporting
 

@@ -41,7 +41,7 @@ def test_columns_that_are_not_there(made):
         made[0].read(["nothing"])
 
 
-@pytest.mark.parametrize("vectors", ["fused", "regions", "whole"])
+@pytest.mark.parametrize("vectors", ["pooled", "regions", "global", "fused", "whole"])
 def test_parquet_and_npz_hold_the_same(made, tmp_path, vectors):
     collection, embeddings = made
     counts = collection.export_vectors(tmp_path / "x" / "v.parquet", vectors)
@@ -50,14 +50,15 @@ def test_parquet_and_npz_hold_the_same(made, tmp_path, vectors):
     with np.load(tmp_path / "v.npz") as file:
         npz = dict(file)
     assert counts == (20, table.num_rows)
-    expected = {"fused": 40, "whole": 20, "regions": sum(map(len, embeddings.values()))}
+    expected = {"pooled": 40, "global": 20, "regions": sum(map(len, embeddings.values()))}
+    expected |= {"fused": 40, "whole": 20}  # the older names
     assert table.num_rows == len(npz["vectors"]) == expected[vectors]
     flat = table["vector"].combine_chunks().flatten().to_numpy().reshape(-1, 8)
     np.testing.assert_array_equal(flat, npz["vectors"].astype(np.float32))
     assert table["path"].to_pylist() == npz["paths"][npz["image"]].tolist()
     assert table["id"].to_pylist() == npz["ids"][npz["image"]].tolist()
     np.testing.assert_array_equal(table["x1"].to_numpy(), npz["boxes"][:, 2])
-    if vectors != "fused":
+    if vectors not in ("pooled", "fused"):
         name = npz["paths"][7].rpartition("/")[2]
         own = npz["vectors"][npz["image"] == 7].astype(np.float32)
         np.testing.assert_allclose(own, embeddings[name][: len(own)], atol=1e-3)
@@ -75,7 +76,7 @@ def test_only_what_meets_a_condition(made, tmp_path):
     ("out", "vectors", "message"),
     [
         ("v.csv", "fused", "ends with .parquet or .npz"),
-        ("v.npz", "all", "one of fused, regions, whole"),
+        ("v.npz", "all", "one of pooled, regions, global"),
         ("c/collection.json/v.npz", "fused", "cannot write"),
     ],
 )

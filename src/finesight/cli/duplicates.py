@@ -12,16 +12,19 @@ from finesight.cli.output import progress_bar, say
 def duplicates(
     collection: CollectionOption = None,
     near: Annotated[
-        float, typer.Option(min=0, max=1, help="Least cosine of images that are nearly the same.")
+        float,
+        typer.Option(
+            min=0, max=1, help="The least cosine from which images count as nearly the same."
+        ),
     ] = 0.98,
     exact: Annotated[
-        bool, typer.Option("--exact", help="Only the same bytes or pixels, which is fast.")
+        bool, typer.Option("--exact", help="Compare bytes and pixels alone, which is fast.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """List images of the same bytes, the same pixels, or nearly the same embedding, in groups.
+    """List groups of images with the same bytes, the same pixels, or nearly the same embedding.
 
-    A line is kind, similarity and path; an empty line ends a group.
+    Each line has the kind, the similarity and a path; an empty line ends a group.
 
     Example: finesight duplicates --exact --collection ~/pictures.finesight
     """

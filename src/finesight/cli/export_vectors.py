@@ -1,4 +1,4 @@
-"""`finesight export-vectors`: take what was seen along."""
+"""`finesight export-vectors`: the vectors as one file."""
 
 from pathlib import Path
 from typing import Annotated
@@ -15,9 +15,10 @@ def export_vectors(
     vectors: Annotated[
         str,
         typer.Option(
-            help="fused (the few that an image is found by), regions (with their boxes), or whole."
+            help="pooled (the few that an image is found by), regions (with boxes), or global; "
+            "fused and whole, as they were called, still work."
         ),
-    ] = "fused",
+    ] = "pooled",
     where: Annotated[
         str | None, typer.Option(help="Only images that meet a condition, as in `search`.")
     ] = None,

@@ -1,4 +1,4 @@
-"""`finesight index`: look at images and keep what was seen."""
+"""`finesight index`: encode images, and keep their vectors."""
 
 import contextlib
 import os
@@ -33,53 +33,58 @@ def index(
     regions: Annotated[
         str | None,
         typer.Option(
-            help="Exactly where to look: full, cc10, cc10-paper, grid10, cover24r4, "
+            help="Which regions to encode: full, cc10, cc10-paper, grid10, cover24r4, "
             "detect:SOURCE, …"
         ),
     ] = None,
     effort: Annotated[
         str | None,
         typer.Option(
-            help="Passes of the encoder an image: low (at most 8), normal (16, the default) or "
-            "high (40)."
+            help="Forward passes of the encoder per image: low (at most 8), normal (16, the "
+            "default) or high (40)."
         ),
     ] = None,
     smallest: Annotated[
         float | None,
-        typer.Option(min=1, help="The smallest object that must be found, in pixels; costs more."),
+        typer.Option(
+            min=1, help="The smallest object that has to be found, in pixels; costs more."
+        ),
     ] = None,
     tolerance: Annotated[
         int | None,
         typer.Option(
             min=0,
             max=255,
-            help="Leave out windows of --smallest or --regions that show nothing new: at most so "
-            "many grey levels, in every part of them.",
+            help="Leave out windows of --smallest or --regions that show nothing new: no part of "
+            "them differs by more grey levels than this.",
         ),
     ] = None,
     vectors: Annotated[
         int | None,
-        typer.Option(min=1, help="Fused vectors kept of each image, by which it is found; 8."),
+        typer.Option(min=1, help="Fused vectors kept per image, by which it is found; 8."),
     ] = None,
     exclude: Annotated[
         list[str] | None,
-        typer.Option(help="Leave out what matches a pattern, as a line of .finesightignore does."),
+        typer.Option(help="Leave out what matches a pattern, written as in .finesightignore."),
     ] = None,
     prune: Annotated[
-        bool, typer.Option("--prune", help="Remove images of these folders whose files are gone.")
+        bool, typer.Option("--prune", help="Remove images from these folders whose files are gone.")
     ] = False,
     raw: Annotated[
-        bool, typer.Option("--raw", help="Also the previews in cameras' raw files.")
+        bool, typer.Option("--raw", help="Index the previews in cameras' raw files, too.")
     ] = False,
     max_pixels: Annotated[
         int | None,
-        typer.Option(min=1, help="Skip images of more pixels, as decompression bombs; 178956970."),
+        typer.Option(
+            min=1, help="Skip images with more pixels, as decompression bombs; 178956970."
+        ),
     ] = None,
     watch: Annotated[
-        bool, typer.Option("--watch", help="Go on, and index what is added or changed, until ^C.")
+        bool,
+        typer.Option("--watch", help="Keep running, and index what is added or changed, until ^C."),
     ] = False,
 ) -> None:
-    """Index images so that they can be searched; again, only what is new or changed.
+    """Index images so that they can be searched; a second run takes only what is new or changed.
 
     Examples:
 
@@ -92,7 +97,7 @@ def index(
     from finesight.images.open import MAX_PIXELS
 
     store = Collection.open(collection_folder(collection), model)
-    looked = _regions_of(store, regions, effort, smallest, tolerance)
+    chosen_regions = _regions_of(store, regions, effort, smallest, tolerance)
     listed = paths == [Path("-")]
     chosen = _read_list() if listed else paths
 
@@ -100,7 +105,7 @@ def index(
         with progress_bar("indexing", "images") as advance:
             report = store.add(
                 chosen,
-                looked,
+                chosen_regions,
                 advance,
                 vectors,
                 listed=listed,
@@ -128,7 +133,7 @@ def _regions_of(
     smallest: float | None,
     tolerance: int | None,
 ) -> str | None:
-    """Return the one way that the options name, None for the collection's or the model's own."""
+    """Return the regions that the options name, None for the collection's or the model's own."""
     from finesight.errors import InputError
     from finesight.proposals import EFFORTS, sparing
     from finesight.proposals.geometry_proposer import cover_for
@@ -138,14 +143,14 @@ def _regions_of(
         raise InputError("give one of --regions, --effort and --smallest, not several")
     if effort is not None and effort not in EFFORTS:
         raise InputError(f"unknown effort {effort!r}: use one of {', '.join(EFFORTS)}")
-    looked = regions or effort
+    chosen = regions or effort
     if smallest is not None:
-        looked = cover_for(smallest, store.model.effective_scale)
+        chosen = cover_for(smallest, store.model.effective_scale)
     if tolerance is None:
-        return looked
-    if looked is None:
+        return chosen
+    if chosen is None:
         raise InputError("--tolerance says what --smallest or --regions may leave out: give one")
-    return sparing(looked, tolerance)
+    return sparing(chosen, tolerance)
 
 
 def _read_list() -> list[Path]:

@@ -17,29 +17,29 @@ def optimize(
     queries: Annotated[
         Path | None,
         typer.Option(
-            help="Texts to measure with, one a line; else the collection's captions, else everyday "
-            "words."
+            help="Texts to measure with, one per line; by default the collection's captions, or "
+            "everyday words."
         ),
     ] = None,
     recall: Annotated[
         float,
-        typer.Option(min=0.5, max=1.0, help="Share of the exact ten best that is to be found."),
+        typer.Option(min=0.5, max=1.0, help="The share of the exact ten best to be found."),
     ] = 0.98,
     storage: Annotated[
         str | None,
-        typer.Option(help="Keep regions as float16, or as int8: half the space, read faster."),
+        typer.Option(help="Keep regions as float16, or as int8: half the space, and read faster."),
     ] = None,
     distinct: Annotated[
         float | None,
         typer.Option(
-            help="Leave out regions as near as this cosine to a larger one, such as 0.98."
+            help="Leave out regions whose cosine with a larger one is at least this, such as 0.98."
         ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Merge small files, bring the indexes in step, tune them for texts, and measure recall.
+    """Merge small files, update the indexes, tune them for texts, and measure recall.
 
-    Indexing does all but the tuning and measuring by itself.
+    Indexing does all of this by itself, but for tuning and measuring.
 
     Example: finesight optimize --collection ~/pictures.finesight --queries my-queries.txt
     """
@@ -82,5 +82,5 @@ def _texts(file: Path | None) -> list[str] | None:
         raise InputError(f"cannot read {file}: {error}") from error
     texts = [line.strip() for line in lines if line.strip()]
     if not texts:
-        raise InputError(f"{file} is empty: write one text a line, as people would type it")
+        raise InputError(f"{file} is empty: write one text per line, as people would type it")
     return texts

@@ -17,7 +17,7 @@ def remove(
 ) -> None:
     """Take images out of a collection; their files stay where they are.
 
-    They come back when their folder is indexed again: name them in .finesightignore against that.
+    They come back when their folder is indexed again, unless .finesightignore names them.
 
     Example: finesight remove ~/Pictures/2011 '*/screenshots/*'
     """

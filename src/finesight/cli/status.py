@@ -1,4 +1,4 @@
-"""`finesight status`: what a collection holds, and what it does not."""
+"""`finesight status`: what a collection holds, and what was skipped."""
 
 import json
 from typing import Annotated
@@ -15,7 +15,7 @@ def status(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Say what a collection holds: images, regions, model, size; or what was skipped.
+    """Show what a collection holds: images, regions, model, size; or what was skipped.
 
     Example: finesight status --collection ~/pictures.finesight
     """

@@ -1,4 +1,4 @@
-"""`finesight switch`: have another model answer for a collection."""
+"""`finesight switch`: answer with another model."""
 
 import sys
 from typing import Annotated
@@ -15,17 +15,20 @@ def switch(
     without_missing: Annotated[
         bool,
         typer.Option(
-            "--without-missing", help="Also where files are gone: they leave the collection."
+            "--without-missing", help="Switch even if files are gone: their images leave."
         ),
     ] = False,
     forget: Annotated[
-        bool, typer.Option("--forget", help="Remove this model's vectors, if it is not active.")
+        bool,
+        typer.Option(
+            "--forget", help="Remove the vectors of this model, which must not be active."
+        ),
     ] = False,
 ) -> None:
-    """Have another model look at all images of a collection, then answer with it.
+    """Encode all images of a collection with another model, then answer with it.
 
     Searches go on with the old model meanwhile. Its vectors are kept, so that switching back is
-    quick, until they are removed with --forget. An interrupted run goes on when given again.
+    quick, until they are removed with --forget. An interrupted run continues when started again.
 
     Example: finesight switch Xenova/clip-vit-large-patch14 --collection ~/pictures.finesight
     """
@@ -36,7 +39,7 @@ def switch(
         store.forget(model)
         say(f"the vectors of {model} are removed")
         return
-    with progress_bar("looking", "images") as advance:
+    with progress_bar("encoding", "images") as advance:
         report = store.switch(model, advance, without_missing)
     if not report.switched:
         for path in report.missing[:20]:
@@ -46,4 +49,4 @@ def switch(
             "their files back, or leave them behind with --without-missing"
         )
         sys.exit(1)
-    say(f"{report.indexed} looked at; {model} answers now")
+    say(f"{report.indexed} encoded; {model} answers now")

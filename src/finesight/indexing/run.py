@@ -80,7 +80,7 @@ class Run:
     @property
     def opened(self) -> str:
         """What an archive was opened for: for anything else, it is opened again."""
-        return f"{self.model.fingerprint} {self.entry.regions_name} {self.tried}"
+        return f"{self.entry.key} {self.entry.regions_name} {self.tried}"
 
     def index(
         self,

@@ -13,8 +13,10 @@ from finesight.store.schema import lists, unpack, unpack_whole
 from finesight.store.table import ImageTable
 from finesight.types import WHOLE
 
-VECTORS = ("fused", "regions", "whole")
+VECTORS = ("pooled", "regions", "global")
 """The vectors that can be exported: those an image is found by, of its regions, of the whole."""
+
+_COLUMNS = {"pooled": "fused", "global": "whole"}  # which are the older names, and still work
 
 ENDINGS = (".parquet", ".npz")
 
@@ -46,24 +48,25 @@ def read_rows(
 def export_vectors(
     table: ImageTable, out: Path, vectors: str, where: str | None = None
 ) -> tuple[int, int]:
-    """Write one row a vector to a file, seen whole or not; returns (images, vectors).
+    """Write one row per vector to a file, seen whole or not at all; returns (images, vectors).
 
     vectors: one of VECTORS. Parquet has the columns id, path, x0, y0, x1, y1 (where the vector
     belongs to a box) and vector; npz the arrays vectors (n, d) in float16, image (n,), boxes
     (n, 4), and ids and paths of the images that `image` counts. Raises InputError where the file
     cannot be written.
     """
-    if vectors not in VECTORS:
+    column = _COLUMNS.get(vectors, vectors)
+    if column not in ("regions", *_COLUMNS.values()):
         raise InputError(f"export one of {', '.join(VECTORS)}, got {vectors!r}")
     if out.suffix.lower() not in ENDINGS:
         raise InputError(f"{out}: name a file that ends with {' or '.join(ENDINGS)}")
-    if vectors not in table.columns:
+    if column not in table.columns:
         raise InputError(f"the collection has no {vectors} vectors yet: index its images again")
     write = _write_parquet if out.suffix.lower() == ".parquet" else _write_npz
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with atomic(out) as unfinished:
-            return write(table, unfinished, vectors, where)
+            return write(table, unfinished, column, where)
     except OSError as error:
         raise InputError(f"cannot write {out}: {error.strerror or error}") from error
 
@@ -85,25 +88,23 @@ def _read(column: pa.Array) -> pa.Array:
 
 
 def _parts(
-    table: ImageTable, vectors: str, where: str | None
+    table: ImageTable, column: str, where: str | None
 ) -> Iterator[tuple[list[str], list[str], np.ndarray, np.ndarray, np.ndarray]]:
     """Yield ids, paths and counts of images (m,), and vectors (n, d) and boxes (n, 4) of these."""
-    columns = ["id", "path", vectors, *(["boxes"] if vectors == "regions" else [])]
+    columns = ["id", "path", column, *(["boxes"] if column == "regions" else [])]
     for batch in table.batches(columns, where):
-        if vectors == "whole":
+        if column == "whole":
             rows, counts = unpack_whole(batch["whole"]), np.ones(batch.num_rows, int)
         else:
-            rows, counts = unpack(batch[vectors])
+            rows, counts = unpack(batch[column])
         boxes = np.tile(WHOLE, (len(rows), 1))
-        if vectors == "regions":
+        if column == "regions":
             boxes, _ = unpack(batch["boxes"])
         ids, paths = batch["id"].to_pylist(), batch["path"].to_pylist()
         yield ids, paths, counts, rows.astype(np.float16), boxes.astype(np.float32)
 
 
-def _write_parquet(
-    table: ImageTable, out: Path, vectors: str, where: str | None
-) -> tuple[int, int]:
+def _write_parquet(table: ImageTable, out: Path, column: str, where: str | None) -> tuple[int, int]:
     import pyarrow.parquet as pq  # only this needs it
 
     edges = ("x0", "y0", "x1", "y1")
@@ -117,7 +118,7 @@ def _write_parquet(
     )
     images = total = 0
     with pq.ParquetWriter(out, schema) as writer:
-        for ids, paths, counts, rows, boxes in _parts(table, vectors, where):
+        for ids, paths, counts, rows, boxes in _parts(table, column, where):
             flat = pa.array(rows.astype(np.float32).ravel())
             columns = {
                 "id": np.repeat(np.array(ids, object), counts),
@@ -130,11 +131,11 @@ def _write_parquet(
     return images, total
 
 
-def _write_npz(table: ImageTable, out: Path, vectors: str, where: str | None) -> tuple[int, int]:
+def _write_npz(table: ImageTable, out: Path, column: str, where: str | None) -> tuple[int, int]:
     """Write the vectors as they are read: they may be more than the memory holds."""
-    column = table.batches([vectors], where)
-    single = vectors == "whole"
-    total = sum(batch.num_rows if single else len(batch[vectors].flatten()) for batch in column)
+    kept = table.batches([column], where)
+    single = column == "whole"
+    total = sum(batch.num_rows if single else len(batch[column].flatten()) for batch in kept)
     ids: list[str] = []
     paths: list[str] = []
     image, boxes = [np.zeros(0, np.int64)], [np.zeros((0, 4), np.float32)]
@@ -142,7 +143,7 @@ def _write_npz(table: ImageTable, out: Path, vectors: str, where: str | None) ->
         with archive.open("vectors.npy", "w", force_zip64=True) as file:
             header = {"descr": "<f2", "fortran_order": False, "shape": (total, table.width)}
             np.lib.format.write_array_header_1_0(file, header)
-            for new_ids, new_paths, counts, rows, places in _parts(table, vectors, where):
+            for new_ids, new_paths, counts, rows, places in _parts(table, column, where):
                 file.write(np.ascontiguousarray(rows).astype("<f2", copy=False).tobytes())
                 image.append(np.repeat(np.arange(len(new_ids)) + len(ids), counts))
                 boxes.append(places)
