@@ -27,7 +27,7 @@ from finesight.research.datasets import ItemSet, View, clevr_ds, read_items
 from finesight.research.datasets.records import LabelledImage
 from finesight.research.evaluation.item_retrieval import by_level
 from finesight.research.evaluation.items import ItemRanks, item_metrics, rank_items
-from finesight.research.training.features import write_features
+from finesight.research.training.extraction import write_features
 from finesight.research.training.items.examples import CAPTIONS, described, examples
 from finesight.research.training.items.export import put_items_into_bundle, write_tuned_bundle
 from finesight.research.training.items.learned import Learned

@@ -24,7 +24,7 @@ def evaluate_captions(
     from finesight.research.datasets import eccv, hard_negatives, precomputed
     from finesight.research.datasets.captions import find_images, read_captions
     from finesight.research.evaluation import captions as evaluation
-    from finesight.research.training.features import look_at_images
+    from finesight.research.training.extraction import encode_files
 
     if precomputed.is_precomputed(dataset):
         raise InputError(
@@ -39,7 +39,7 @@ def evaluate_captions(
         negatives = hard_negatives.load(dataset)
     loaded = load_model(model or DEFAULT)
     with progress_bar("evaluating", "images", len(files)) as advance:
-        seen = look_at_images(
+        seen = encode_files(
             [(file, ()) for file in files], loaded, regions or loaded.regions, progress=advance
         )
         scores = evaluation.score_captions(captions, seen, loaded, negatives)

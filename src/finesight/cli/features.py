@@ -2,15 +2,12 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from finesight.cli.options import JsonOption, ModelOption
 from finesight.cli.output import progress_bar
-
-if TYPE_CHECKING:
-    from finesight.research.datasets import LabelledImage
 
 
 def features(
@@ -26,7 +23,7 @@ def features(
     regions: Annotated[
         str,
         typer.Option(
-            help="Where to look: full, cc10, cc10-paper, grid10, annotated for the whole image "
+            help="Which regions: full, cc10, cc10-paper, grid10, annotated for the whole image "
             "and the annotated boxes, or detect:SOURCE for a detector's (docs/captions.md)."
         ),
     ] = "cc10",
@@ -39,7 +36,7 @@ def features(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write what a model sees in every region of every image: embeddings, boxes and names.
+    """Write the embeddings and boxes of the regions of every image, and the images' names.
 
     A run that was interrupted goes on when the same command is given again.
 
@@ -51,20 +48,13 @@ def features(
 
       finesight features photos --regions detect:owlv2-onnx,area=0.001 --out features/photos
     """
-    from finesight.errors import InputError
     from finesight.models import DEFAULT, load_model
-    from finesight.research.datasets import is_annotated, read_dataset
-    from finesight.research.training.features import ANNOTATED, write_features
+    from finesight.research.training.extraction import list_images, write_features
 
-    if is_annotated(dataset):
-        listed = list(read_dataset(dataset, images).images)
-    elif regions == ANNOTATED:
-        raise InputError(f"{dataset} has no annotated boxes: name other --regions, such as cc10")
-    else:
-        listed = _plain(dataset)
+    listed = list_images(dataset, images, regions)
     loaded = load_model(model or DEFAULT)
     other = None if region_model is None else load_model(region_model)
-    with progress_bar("looking", "images", len(listed)) as advance:
+    with progress_bar("encoding", "images", len(listed)) as advance:
         cache = write_features(listed, loaded, regions, out, advance, other)
     size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
     if as_json:
@@ -72,26 +62,3 @@ def features(
         typer.echo(json.dumps(result))
     else:
         typer.echo(f"{out}: {len(cache)} images, {size / 1e6:.1f} MB")
-
-
-def _plain(folder: Path) -> "list[LabelledImage]":
-    """Return the images of a folder without annotations; unreadable ones are refused later."""
-    from finesight.errors import DataError
-    from finesight.indexing.walking import find_images
-    from finesight.research.datasets import LabelledImage
-
-    found = find_images([folder])
-    if found.skipped:
-        first = found.skipped[0]
-        raise DataError(f"{first.path} {first.reason}: mend it or take it out of {folder}")
-    return [LabelledImage(image.path, *_size(image.path), ()) for image in found.images]
-
-
-def _size(path: Path) -> tuple[int, int]:
-    from finesight.errors import DataError
-    from finesight.images.open import ImageError, image_size
-
-    try:
-        return image_size(path.read_bytes())
-    except (OSError, ImageError) as error:
-        raise DataError(f"{path}: {error}; mend it or take it out of the folder") from error

@@ -10,33 +10,22 @@ Where another model encoded the regions, all of these rows are in its space, and
 
 import itertools
 import json
-import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from finesight.encoders import Preprocessing
-from finesight.encoders.crops import encode_ahead
 from finesight.errors import DataError, InputError
-from finesight.images.open import ImageError, Picture, decode_image, image_size
 from finesight.models import Model
-from finesight.proposals import Proposals, Proposer, parse_proposer, resolve_effort
-from finesight.proposals.finder_proposer import FinderProposer, finds_objects
-from finesight.proposals.geometry import square_around
-from finesight.research.datasets import LabelledImage
-from finesight.types import WHOLE, Box, Float32, ImageVectors, UInt8
-
-ANNOTATED = "annotated"
-"""The regions that are the squares around an image's annotated objects, in their order."""
+from finesight.types import Float32, ImageVectors
 
 FORMAT = "finesight-features"
 VERSION = 2
 """Of caches with a region model; the others are of version 1, which older programs read."""
 
-_SHARD = 128  # images: a kill loses at most the last of them
+SHARD = 128  # images: a kill loses at most the last of them
 
 
 @dataclass(frozen=True)
@@ -108,13 +97,13 @@ class FeatureCache:
 
 def open_features(directory: Path) -> FeatureCache:
     """Open a finished cache; raises InputError where there is none, DataError for a damaged one."""
-    settings = _settings(directory)
+    settings = read_settings(directory)
     if settings is None:
         raise InputError(f"{directory} holds no features: make them with `finesight features`")
     ids = tuple(settings["ids"])
     embeddings, boxes, wholes = [], [], []
     places: list[tuple[int, int, int]] = []
-    for number in range(-(-len(ids) // _SHARD)):
+    for number in range(-(-len(ids) // SHARD)):
         shard = directory / f"shard-{number:05d}"
         if not shard.is_dir():
             raise InputError(
@@ -135,7 +124,7 @@ def open_features(directory: Path) -> FeatureCache:
 
 
 def join_features(directories: Sequence[Path]) -> FeatureCache:
-    """Open several caches of one model and one way of looking as one, in their order.
+    """Open several caches of one model and one kind of regions as one, in their order.
 
     Raises InputError where they differ in that.
     """
@@ -146,7 +135,7 @@ def join_features(directories: Sequence[Path]) -> FeatureCache:
             if cache.settings.get(key) != first.settings.get(key):
                 raise InputError(
                     f"{directory} and {directories[0]} differ in their {key}: join features of one "
-                    "model and one way of looking"
+                    "model and of the same regions"
                 )
     wholes = [cache._wholes for cache in caches if cache._wholes is not None]
     before = itertools.accumulate((len(cache._embeddings) for cache in caches), initial=0)
@@ -184,140 +173,8 @@ def _subset(cache: FeatureCache, indices: Sequence[int]) -> FeatureCache:
     )
 
 
-def write_features(
-    images: Sequence[LabelledImage],
-    model: Model,
-    regions: str,
-    out: Path,
-    progress: Callable[[int], None] = lambda done: None,
-    region_model: Model | None = None,
-) -> FeatureCache:
-    """Look at every image and write the cache, or go on where an interrupted run stopped.
-
-    regions: a scheme, or "annotated" for the whole image and a square around each object.
-    progress: called with the number of finished images. region_model: encodes the regions in the
-    place of the model, in its own space and width; the model then gives the whole images. Raises
-    InputError where the folder holds something else, DataError for an image that cannot be read.
-    """
-    if regions != ANNOTATED:
-        regions = resolve_effort(
-            regions, model.capabilities
-        )  # an effort may come to mean something else
-        parse_proposer(regions, model.capabilities)
-    settings = {
-        "format": FORMAT,
-        "version": 1 if region_model is None else VERSION,
-        "model": model.source,
-        "fingerprint": model.fingerprint,
-        "regions": regions,
-        "width": model.encoder.width,
-        "ids": [f"{image.path.parent.name}/{image.path.name}" for image in images],
-    }
-    if region_model is not None:
-        settings |= {
-            "region_model": region_model.source,
-            "region_fingerprint": region_model.fingerprint,
-            "region_width": region_model.encoder.width,
-        }
-    if model.objects is not None and finds_objects(regions):
-        settings["objectness"] = model.objects.version  # the embeddings' fingerprint is without it
-    found = _settings(out)
-    if found is not None and found != settings:
-        changed = sorted(k for k in {*settings, *found} if found.get(k) != settings.get(k))
-        raise InputError(
-            f"{out} holds the features of something else ({', '.join(changed)} differ): name "
-            "another folder with --out, or remove this one"
-        )
-    if found is None:
-        if out.is_dir() and any(out.iterdir()):
-            raise InputError(f"{out} is a folder with other things in it: name a new one")
-        out.mkdir(parents=True, exist_ok=True)
-        _replace(out / "features.json", json.dumps(settings) + "\n")
-    for leftover in out.glob("*.new"):
-        shutil.rmtree(leftover)
-    for start in range(0, len(images), _SHARD):
-        shard = out / f"shard-{start // _SHARD:05d}"
-        part = images[start : start + _SHARD]
-        if not shard.exists():
-            named = [(image.path, [thing.box for thing in image.objects]) for image in part]
-            seeing = region_model or model
-            seen = list(look_at_images(named, seeing, regions, start, progress, looks=model))
-            wholes = None
-            if region_model is not None:
-                whole = look_at_images(named, model, "full")
-                wholes = np.concatenate([each.embeddings for each in whole])
-            _write_shard(shard, seen, wholes)
-        progress(start + len(part))
-    return open_features(out)
-
-
-def look_at_images(
-    images: Sequence[tuple[Path, Sequence[Box]]],
-    model: Model,
-    regions: str,
-    before: int = 0,
-    progress: Callable[[int], None] = lambda done: None,
-    looks: Model | None = None,
-) -> Iterator[ImageVectors]:
-    """Yield what is seen in every image file, in order.
-
-    images: files, with the boxes of their objects where regions is "annotated"; before: images that
-    count as done; looks: the model that chooses the regions, where it is not the one that encodes
-    them. Raises DataError for an image that cannot be read.
-    """
-    proposer = None
-    if regions != ANNOTATED:
-        proposer = parse_proposer(regions, (looks or model).capabilities)
-    if looks not in (None, model) and isinstance(proposer, FinderProposer) and proposer.side:
-        raise InputError(
-            f"{regions} encodes its small crops itself: with a region model, name regions without "
-            '"at", such as objects160x8'
-        )
-
-    def cut(image: tuple[Path, Sequence[Box]]) -> tuple[Proposals, UInt8]:
-        return _cut(*image, model.encoder.preprocessing, proposer)
-
-    looked = encode_ahead(images, cut, model.encoder)
-    for done, (proposals, embeddings) in enumerate(looked, before + 1):
-        assert embeddings is not None
-        yield proposals.complete(embeddings)
-        progress(done)
-
-
-def _cut(
-    path: Path, objects: Sequence[Box], preprocessing: Preprocessing, proposer: Proposer | None
-) -> tuple[Proposals, UInt8]:
-    """Cut the regions of a way of looking, or without one the objects, out of a file."""
-    try:
-        data = path.read_bytes()
-        size = image_size(data)
-        if proposer is None:
-            squares = [square_around(box, *size) for box in objects]
-            boxes = np.array([WHOLE, *squares], np.float32)
-            pixels = decode_image(data, shrink=preprocessing.shrink(size, boxes))
-            return Proposals(boxes), preprocessing.cut(pixels, boxes)
-        pixels = decode_image(data, shrink=preprocessing.shrink(size, proposer.finest(*size)))
-        return proposer.propose(Picture(pixels, size, path), preprocessing)
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
-    except ImageError as error:
-        raise DataError(f"{path}: {error}; mend it or take it out of the dataset") from error
-
-
-def _write_shard(shard: Path, seen: Sequence[ImageVectors], wholes: Float32 | None = None) -> None:
-    unfinished = shard.with_name(shard.name + ".new")
-    unfinished.mkdir()
-    offsets = np.cumsum([0, *(len(each.boxes) for each in seen)])
-    embeddings = np.concatenate([each.embeddings for each in seen])
-    np.save(unfinished / "embeddings.npy", embeddings.astype(np.float16))
-    np.save(unfinished / "boxes.npy", np.concatenate([each.boxes for each in seen]))
-    np.save(unfinished / "offsets.npy", offsets)
-    if wholes is not None:
-        np.save(unfinished / "wholes.npy", wholes.astype(np.float16))
-    unfinished.rename(shard)
-
-
-def _settings(directory: Path) -> dict[str, Any] | None:
+def read_settings(directory: Path) -> dict[str, Any] | None:
+    """Return what a cache's features.json says, None where there is none; raises DataError."""
     path = directory / "features.json"
     if not path.exists():
         return None
@@ -333,9 +190,3 @@ def _settings(directory: Path) -> dict[str, Any] | None:
             error
         )
     return settings
-
-
-def _replace(path: Path, text: str) -> None:
-    unfinished = path.with_name(path.name + ".part")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(path)

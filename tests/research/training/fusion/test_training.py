@@ -13,7 +13,8 @@ from finesight.errors import InputError  # noqa: E402
 from finesight.fusion import NetworkFusion  # noqa: E402
 from finesight.research.datasets import LabelledImage, LabelledObject, LabelledSet  # noqa: E402
 from finesight.research.networks.fusion import KINDS, FusionSettings, build_fusion  # noqa: E402
-from finesight.research.training.features import join_features, split_features, write_features  # noqa: E402
+from finesight.research.training.extraction import write_features  # noqa: E402
+from finesight.research.training.features import join_features, split_features  # noqa: E402
 from finesight.research.training.fusion.export import export_fusion  # noqa: E402
 from finesight.research.training.fusion.proxies import build_proxies  # noqa: E402
 from finesight.research.training.fusion.training import FusionTraining, train_fusion  # noqa: E402

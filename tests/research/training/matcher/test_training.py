@@ -14,7 +14,7 @@ from finesight.errors import InputError  # noqa: E402
 from finesight.research.datasets import CaptionSet  # noqa: E402
 from finesight.research.networks.matcher import MatcherSettings  # noqa: E402
 from finesight.research.networks.region_fusion import RegionFusionSettings  # noqa: E402
-from finesight.research.training.features import write_features  # noqa: E402
+from finesight.research.training.extraction import write_features  # noqa: E402
 from finesight.research.training.matcher.loop import ADAPT, PROBE, SCAN  # noqa: E402
 from finesight.research.training.matcher.losses import (  # noqa: E402
     contrastive,

@@ -12,7 +12,8 @@ from finesight.errors import DataError, InputError
 from finesight.models import Model
 from finesight.research.datasets import LabelledImage, LabelledObject
 from finesight.research.training import features
-from finesight.research.training.features import open_features, write_features
+from finesight.research.training.extraction import write_features
+from finesight.research.training.features import open_features
 from finesight.scoring.similarity import normalise
 
 
@@ -28,7 +29,8 @@ def images(tmp_path):
 
 @pytest.fixture(autouse=True)
 def two_images_a_shard(monkeypatch):
-    monkeypatch.setattr(features, "_SHARD", 2)
+    for module in ("extraction", "features"):
+        monkeypatch.setattr(f"finesight.research.training.{module}.SHARD", 2)
 
 
 def test_a_cache_holds_what_the_encoder_sees(images, color_model, tmp_path):
