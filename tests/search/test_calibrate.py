@@ -230,7 +230,7 @@ def test_more_hits_are_ranked_until_enough_are_relevant(store, folder, monkeypat
     def relevances(snapshot, query, row_ids):
         return np.where((np.asarray(row_ids, int) + 1) % 3 == 0, 0.9, 0.1)[None]
 
-    def build(snapshot, request, query, page, known, similar):
+    def build(snapshot, request, query, page, similar):
         return page.row_ids.tolist()
 
     for name, stand_in in (("rank", rank), ("relevances", relevances), ("build_hits", build)):

@@ -7,6 +7,7 @@ and the regions that are stored, and no labels.
 from collections.abc import Sequence
 
 import numpy as np
+import pyarrow as pa
 
 from finesight.models import Model
 from finesight.scoring.calibration import Background, fit_curve
@@ -99,27 +100,31 @@ def learn(
 
 
 def relevances(snapshot: Snapshot, query: QueryVectors, row_ids: np.ndarray) -> Float32:
-    """Return the relevance of every part of a query in some images, (m, n), each in 0..1.
+    """Return the relevance of every part of a query in some images, (m, n), as `relevances_of`."""
+    batches = snapshot.batches(["regions"], row_ids)
+    known = [relevances_of(snapshot, query, batch["regions"]) for batch, _ in batches]
+    return np.concatenate([np.zeros((len(query.texts), 0), np.float32), *known], axis=1)
+
+
+def relevances_of(snapshot: Snapshot, query: QueryVectors, regions: pa.ListArray) -> Float32:
+    """Return the relevance of every part of a query in images with these regions, (m, n), in 0..1.
 
     Not a number for a part without words. Each part is judged by its best region, whatever the
     images were ranked by. What the model cannot read is not there. The snapshot must have a
     calibrator.
     """
     assert snapshot.calibrator is not None
-    known = np.full((len(query.texts), len(row_ids)), np.nan, np.float32)
-    start = 0
-    for batch, rows in snapshot.batches(["regions"], row_ids):
-        seen, counts = unpack_stored(batch["regions"])
-        starts = np.cumsum(counts) - counts
-        for part, found in enumerate(cosines(query.vectors, seen)):
-            text, places = query.texts[part], slice(start, start + len(rows))
-            if query.unread[part]:
-                known[part, places] = 0
-            elif text is not None:
-                best, which = max_over_regions(found, counts)
-                regions = normalise(seen[starts + which])
-                known[part, places] = snapshot.calibrator.relevance(text, best, regions)
-        start += len(rows)
+    seen, counts = unpack_stored(regions)
+    starts = np.cumsum(counts) - counts
+    known = np.full((len(query.texts), len(counts)), np.nan, np.float32)
+    for part, found in enumerate(cosines(query.vectors, seen)):
+        text = query.texts[part]
+        if query.unread[part]:
+            known[part] = 0
+        elif text is not None:
+            best, which = max_over_regions(found, counts)
+            vectors = normalise(seen[starts + which])
+            known[part] = snapshot.calibrator.relevance(text, best, vectors)
     return known
 
 

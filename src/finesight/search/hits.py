@@ -5,13 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 from finesight.queries.request import SearchRequest
-from finesight.search.calibrate import relevance_of
+from finesight.search.calibrate import relevance_of, relevances_of
 from finesight.search.encode import QueryVectors
 from finesight.search.score import Ranking
 from finesight.store.snapshot import Snapshot
-from finesight.types import WHOLE, Box, Float32, Hit, Match, Why
+from finesight.types import WHOLE, Box, Hit, Match, Why
 
 
 def build_hits(
@@ -19,21 +20,28 @@ def build_hits(
     request: SearchRequest,
     query: QueryVectors,
     ranking: Ranking,
-    relevances: Float32 | None,
-    similar: Sequence[Sequence[Path]],
+    similar: Sequence[np.ndarray],
 ) -> list[Hit]:
     """Return the images of a page as hits, whose ranks begin behind the request's offset.
 
-    relevances: (m, n) of the parts, not a number where it is not known; similar: the
-    near-duplicates that stand behind each.
+    Texts have a relevance once the collection has learned it. similar: the row ids of
+    the near-duplicates that stand behind each.
     """
-    if relevances is None:
-        relevances = np.full(ranking.cosines.shape, np.nan, np.float32)
-    columns = zip(
+    if not len(ranking):
+        return []
+    judged = snapshot.calibrator is not None and any(query.texts)
+    # Region 0 is the whole image: where all are, no box has to be read.
+    with_boxes = bool(ranking.regions.any())
+    columns = ["boxes"] * with_boxes + ["regions"] * judged
+    rows = snapshot.rows(ranking.row_ids, columns).combine_chunks() if columns else pa.table({})
+    relevances = np.full(ranking.cosines.shape, np.nan, np.float32)
+    if judged:
+        relevances = relevances_of(snapshot, query, rows["regions"].combine_chunks())
+    images = zip(
         snapshot.facts(ranking.row_ids),
         ranking.scores.tolist(),
         ranking.cosines.T.tolist(),
-        _boxes(snapshot, ranking),
+        _boxes(ranking, rows["boxes"] if with_boxes else None),
         relevances.T.tolist(),
         relevance_of(query, relevances).tolist(),
         ranking.by_words.tolist(),
@@ -42,7 +50,7 @@ def build_hits(
     )
     hits = []
     for rank, (facts, score, cosines, boxes, known, relevance, by_words, behind) in enumerate(
-        columns, request.offset + 1
+        images, request.offset + 1
     ):
         parts = zip(query.names, query.weights.tolist(), cosines, boxes, known, strict=True)
         matches = tuple(Match(*part[:4], _known(part[4])) for part in parts)
@@ -59,22 +67,21 @@ def build_hits(
                 why="words" if by_words else _why(request, first.box),
                 part=first.part,
                 matches=matches,
-                similar=tuple(behind),
+                similar=tuple(map(Path, snapshot.paths(behind))) if len(behind) else (),
                 relevance=_known(relevance),
             )
         )
     return hits
 
 
-def _boxes(snapshot: Snapshot, ranking: Ranking) -> list[list[Box]]:
-    """Return the best box of each part of each image; region 0 is the whole image."""
-    regions = ranking.regions.T.astype(int).tolist()
-    if not ranking.regions.any():  # no box has to be read
-        return [[WHOLE] * len(each) for each in regions]
-    stored = snapshot.rows(ranking.row_ids, ["boxes"])["boxes"]
+def _boxes(ranking: Ranking, stored: pa.ChunkedArray | None) -> list[list[Box]]:
+    """Return the best box of each part of each image, of its stored boxes."""
     return [
-        [_box(stored[i][region].as_py()) if region else WHOLE for region in each]
-        for i, each in enumerate(regions)
+        [
+            _box(stored[i][region].as_py()) if stored is not None and region else WHOLE
+            for region in regions
+        ]
+        for i, regions in enumerate(ranking.regions.T.astype(int).tolist())
     ]
 
 

@@ -58,14 +58,7 @@ def answer(searched: Searchable, request: SearchRequest, query: QueryVectors) ->
     depth *= _RELEVANT if request.min_relevance else 1
     while True:
         ranking = rank(searched, request, query, depth, where)
-        groups = [[place] for place in range(len(ranking))]
-        if request.group:
-            groups = group(snapshot.whole(ranking.row_ids))
-        if request.min_relevance:
-            leaders = np.array([each[0] for each in groups], int)
-            relevance = relevance_of(query, relevances(snapshot, query, ranking.row_ids[leaders]))
-            good = np.flatnonzero(relevance >= request.min_relevance)
-            groups = [groups[place] for place in good]
+        groups = _groups(snapshot, request, query, ranking)
         late = bool(groups) and groups[-1][0] >= depth // 2
         nothing_more = len(ranking) < depth or (request.min_relevance > 0 and not late)
         if len(groups) >= wanted or nothing_more:
@@ -73,11 +66,25 @@ def answer(searched: Searchable, request: SearchRequest, query: QueryVectors) ->
         depth *= 2
     groups = groups[request.offset : wanted]
     page = ranking.take(np.array([each[0] for each in groups], int))
-    known = None  # of texts alone, once the collection has learned it
-    if snapshot.calibrator is not None and any(query.texts):
-        known = relevances(snapshot, query, page.row_ids)
-    similar = [[Path(p) for p in snapshot.paths(ranking.row_ids[each[1:]])] for each in groups]
-    return build_hits(snapshot, request, query, page, known, similar)
+    similar = [ranking.row_ids[each[1:]] for each in groups]
+    return build_hits(snapshot, request, query, page, similar)
+
+
+def _groups(
+    snapshot: Snapshot, request: SearchRequest, query: QueryVectors, ranking: Ranking
+) -> list[list[int]]:
+    """Return the places of a ranking by hits: its best image, then what stands behind it.
+
+    What is not relevant enough is left out.
+    """
+    groups = [[place] for place in range(len(ranking))]
+    if request.group:
+        groups = group(snapshot.whole(ranking.row_ids))
+    if request.min_relevance:
+        best = ranking.row_ids[[each[0] for each in groups]]
+        relevance = relevance_of(query, relevances(snapshot, query, best))
+        groups = [groups[i] for i in np.flatnonzero(relevance >= request.min_relevance)]
+    return groups
 
 
 def rank(
