@@ -22,6 +22,7 @@ from types import SimpleNamespace
 import lance
 import numpy as np
 import pyarrow as pa
+from made_up import image_rows
 from PIL import Image
 
 from finesight import load_model
@@ -32,7 +33,7 @@ from finesight.proposals import parse_proposer
 from finesight.queries import SearchRequest
 from finesight.search.encode import QueryVectors
 from finesight.search.pipeline import Searchable, answer
-from finesight.store.schema import lists, table_schema
+from finesight.store.schema import table_schema
 from finesight.store.snapshot import Snapshot
 from finesight.store.table import ImageTable
 from finesight.store.upkeep import keep_fast
@@ -110,26 +111,7 @@ def write(place: Path, seen: np.ndarray, options: argparse.Namespace) -> None:
             regions = regions + noise * rng.standard_normal(regions.shape, np.float32)
             regions /= np.linalg.norm(regions, axis=-1, keepdims=True)
             regions = regions.astype(np.float16)
-            numbers = [f"{first + i:016x}" for i in range(count)]
-            boxes = np.tile(np.array([0, 0, 1, 1], np.float32), (options.regions, 1))
-            columns = {
-                "id": numbers,
-                "path": [f"/shop/{first + i:07d}.jpg" for i in range(count)],
-                "sha256": [number * 4 for number in numbers],
-                **dict.fromkeys(("size", "mtime_ns", "width", "height"), [1] * count),
-                "looked": ["normal"] * count,
-                "whole": list(regions[:, 0]),
-                "regions": lists(list(regions)),
-                "boxes": lists([boxes] * count),
-                "fused": lists(list(regions[:, : options.vectors])),
-            }
-            empty = [None] * count
-            arrays = [
-                array if isinstance(array, pa.Array) else pa.array(array, field.type)
-                for field in schema
-                for array in [columns.get(field.name, empty)]
-            ]
-            yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+            yield image_rows(schema, first, regions, regions[:, : options.vectors])
 
     if place.exists():
         shutil.rmtree(place)  # of a run that was stopped

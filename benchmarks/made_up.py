@@ -1,4 +1,4 @@
-"""What benchmarks measure with: photos, a model of the usual size and rates, made up."""
+"""What benchmarks measure with: photos, vectors, rows and models that are made up; and times."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -9,6 +9,9 @@ from PIL import Image
 
 PHOTO = (2000, 1500)
 """The width and height of photos, in pixels."""
+
+
+WIDTH, LATENT, CLUSTERS = 512, 64, 2000
 
 
 def photo(path: Path, seed: int, scales: Sequence[int] = (4, 16, 64, 256)) -> Path:
@@ -26,6 +29,89 @@ def photo(path: Path, seed: int, scales: Sequence[int] = (4, 16, 64, 256)) -> Pa
     Image.fromarray(total.astype(np.uint8)).save(path, quality=90)
     path.read_bytes()  # in the page cache for whatever reads it
     return path
+
+
+def unit(x: np.ndarray) -> np.ndarray:
+    """Scale vectors to length 1."""
+    return x / np.linalg.norm(x, axis=-1, keepdims=True)
+
+
+def normal(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    """Draw float32 from a normal distribution."""
+    return rng.standard_normal(shape, dtype=np.float32)
+
+
+class World:
+    """Vectors of images and texts, made so that texts lie outside of what is searched, as in CLIP.
+
+    An image vector is .7 g + .6 c + .4 e, a text .75 h + .45 c + .5 e, scaled to length 1: g and h
+    are two fixed directions, the gap between the modalities; c is content, one of 2,000 clusters
+    (their sizes fall as 1 / rank) with .7 of its own in 64 dimensions; e is noise in all 512.
+    Images are then at a mean cosine of about .5 from each other, a text at .03 from images and
+    about .28 from the best of them.
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        rng = np.random.default_rng(seed)
+        self.image_gap, self.text_gap = unit(normal(rng, 2, WIDTH))
+        self.basis = np.linalg.qr(normal(rng, WIDTH, LATENT))[0].T
+        self.centres = unit(normal(rng, CLUSTERS, LATENT))
+        self.shares = 1 / np.arange(1, CLUSTERS + 1)
+        self.shares /= self.shares.sum()
+
+    def content(self, rng: np.random.Generator, count: int) -> np.ndarray:
+        """Return the contents of so many vectors (count, d)."""
+        own = rng.choice(CLUSTERS, count, p=self.shares)
+        return unit(self.centres[own] + 0.7 * unit(normal(rng, count, LATENT))) @ self.basis
+
+    def images(self, rng: np.random.Generator, count: int) -> np.ndarray:
+        """Return image vectors (count, d)."""
+        noise = unit(normal(rng, count, WIDTH))
+        return unit(0.7 * self.image_gap + 0.6 * self.content(rng, count) + 0.4 * noise)
+
+    def texts(self, rng: np.random.Generator, count: int) -> np.ndarray:
+        """Return text vectors (count, d)."""
+        noise = unit(normal(rng, count, WIDTH))
+        return unit(0.75 * self.text_gap + 0.45 * self.content(rng, count) + 0.5 * noise)
+
+
+def image_rows(schema, first: int, regions, pooled, boxes: np.ndarray | None = None):
+    """Return a batch of n rows of a collection's table, of images number `first` and on.
+
+    regions: (n, p, d) in float16, region 0 the whole image; pooled: the fused vectors (n, k, d);
+    boxes: (n, p, 4), those of whole images if not given. Serves version 0.1.0 as well.
+    """
+    import pyarrow as pa
+
+    try:
+        from finesight.store.schema import lists
+    except ModuleNotFoundError:
+        from finesight.collection.schema import lists
+
+    count, p, _ = regions.shape
+    if boxes is None:
+        boxes = np.tile(np.float32([0, 0, 1, 1]), (count, p, 1))
+    numbers = [f"{first + i:016x}" for i in range(count)]
+    columns = {
+        "id": numbers,
+        "path": [f"/photos/{first + i:07d}.jpg" for i in range(count)],
+        "sha256": [number * 4 for number in numbers],
+        **dict.fromkeys(("size", "mtime_ns"), [1] * count),
+        **dict.fromkeys(("width", "height"), [1000] * count),
+        "looked": ["cc10"] * count,
+        "whole": list(regions[:, 0]),
+        "regions": lists(list(regions)),
+        "boxes": lists(list(boxes)),
+        "fused": lists(list(pooled)),
+    }
+    arrays = [columns.get(field.name, [None] * count) for field in schema]
+    return pa.RecordBatch.from_arrays(
+        [
+            array if isinstance(array, pa.Array) else pa.array(array, field.type)
+            for array, field in zip(arrays, schema, strict=True)
+        ],
+        schema=schema,
+    )
 
 
 def checkpoint(folder: Path):

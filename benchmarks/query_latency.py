@@ -8,12 +8,7 @@ is kept in the folder given with --work, so that an interrupted run goes on. fai
 it is installed (finesight[bench]). Ways with a setting are tuned with other texts until they find
 the wanted share of the exact ten best, and then measured with texts they have not seen.
 
-The vectors are made so that queries lie outside of what is searched, as texts do in models like
-CLIP. An image vector is .7 g + .6 c + .4 e, a text .75 h + .45 c + .5 e, scaled to length 1: g and
-h are two fixed directions, the gap between the modalities; c is content, one of 2,000 clusters
-(their sizes fall as 1 / rank) with .7 of its own in 64 dimensions; e is noise in all 512. Images
-are then at a mean cosine of about .5 from each other, a text at .03 from images and about .28 from
-the best of them.
+Vectors lie as those of models like CLIP do: `World` in made_up.py.
 """
 
 import argparse
@@ -29,10 +24,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+from made_up import WIDTH, World, image_rows, normal, unit
 
 from finesight.models import Model
 
-WIDTH, LATENT, CLUSTERS = 512, 64, 2000
 TEXTS, TUNING = 300, 300
 ROUNDS = 3  # of as many texts; the best one counts, as other work on the machine slows some
 TOP = 10
@@ -49,43 +44,6 @@ SLOW_TO_BUILD = ("faiss HNSW", "faiss IVF-PQ")
 
 Find = Callable[[np.ndarray, int], np.ndarray]
 """(query (d,), setting) -> the ten nearest images, best first."""
-
-
-def unit(x: np.ndarray) -> np.ndarray:
-    """Scale vectors to length 1."""
-    return x / np.linalg.norm(x, axis=-1, keepdims=True)
-
-
-def normal(rng: np.random.Generator, *shape: int) -> np.ndarray:
-    """Draw float32 from a normal distribution."""
-    return rng.standard_normal(shape, dtype=np.float32)
-
-
-class World:
-    """What images and texts are about, and where the two modalities lie."""
-
-    def __init__(self, seed: int = 0) -> None:
-        rng = np.random.default_rng(seed)
-        self.image_gap, self.text_gap = unit(normal(rng, 2, WIDTH))
-        self.basis = np.linalg.qr(normal(rng, WIDTH, LATENT))[0].T
-        self.centres = unit(normal(rng, CLUSTERS, LATENT))
-        self.shares = 1 / np.arange(1, CLUSTERS + 1)
-        self.shares /= self.shares.sum()
-
-    def content(self, rng: np.random.Generator, count: int) -> np.ndarray:
-        """Return the contents of so many vectors (count, d)."""
-        own = rng.choice(CLUSTERS, count, p=self.shares)
-        return unit(self.centres[own] + 0.7 * unit(normal(rng, count, LATENT))) @ self.basis
-
-    def images(self, rng: np.random.Generator, count: int) -> np.ndarray:
-        """Return image vectors (count, d)."""
-        noise = unit(normal(rng, count, WIDTH))
-        return unit(0.7 * self.image_gap + 0.6 * self.content(rng, count) + 0.4 * noise)
-
-    def texts(self, rng: np.random.Generator, count: int) -> np.ndarray:
-        """Return text vectors (count, d)."""
-        noise = unit(normal(rng, count, WIDTH))
-        return unit(0.75 * self.text_gap + 0.45 * self.content(rng, count) + 0.5 * noise)
 
 
 def make_data(folder: Path, images: int, each: int) -> None:
@@ -260,7 +218,7 @@ def write_collection(place: Path, vectors: np.ndarray, each: int, regions: int |
     import lance
     import pyarrow as pa
 
-    from finesight.store.schema import lists, table_schema
+    from finesight.store.schema import table_schema
     from finesight.store.table import ImageTable
 
     rng = np.random.default_rng(3)
@@ -269,33 +227,11 @@ def write_collection(place: Path, vectors: np.ndarray, each: int, regions: int |
     def rows() -> Iterator[pa.RecordBatch]:
         images = 4096 if regions is None else 128
         for first, part in batches(vectors, each, images):
-            numbers = [f"{first + i:016x}" for i in range(len(part))]
-            seen = list(part)
+            seen = part
             if regions is not None:
                 noise = unit(normal(rng, len(part), regions, WIDTH))
-                seen = list(unit(part[:, :1] + 0.8 * noise).astype(np.float16))
-            boxes = [np.tile(np.float32([0, 0, 1, 1]), (len(s), 1)) for s in seen]
-            ones = np.ones(len(part), np.int64)
-            columns = {
-                "id": numbers,
-                "path": [f"/bench/{first + i:07d}.jpg" for i in range(len(part))],
-                "sha256": [number * 4 for number in numbers],
-                **{name: ones for name in ("size", "mtime_ns", "width", "height")},
-                "looked": ["cc10"] * len(part),
-                "whole": pa.FixedSizeListArray.from_arrays(
-                    pa.array(np.ascontiguousarray(part[:, 0]).ravel()), WIDTH
-                ),
-                "regions": lists(seen),
-                "boxes": lists(boxes),
-                "fused": lists(list(part)),
-            }
-            empty = [None] * len(part)
-            arrays = [
-                array if isinstance(array, pa.Array) else pa.array(array, field.type)
-                for field in schema
-                for array in [columns.get(field.name, empty)]
-            ]
-            yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+                seen = unit(part[:, :1] + 0.8 * noise).astype(np.float16)
+            yield image_rows(schema, first, seen, part)
 
     reader = pa.RecordBatchReader.from_batches(schema, rows())
     return ImageTable(lance.write_dataset(reader, str(place), mode="overwrite"))

@@ -8,11 +8,11 @@ rounds that take turns in who comes first, so that other work on the machine slo
 ratio is that of the new time to the old one (of rates, the new rate to the old one), within each
 round; "speed" is how fast the new code is beside the old: 1 for as fast, above 1 for faster.
 
-Latency: of `Collection.search` over images of 512 dimensions whose vectors are made up as in
-query_latency.py, with regions and a calibration, in a collection that the old code wrote. Texts are
-embedded by an encoder that is made up too and takes no time. Throughput: of `Collection.add` over
-the photos of data/sample and the bundled `mini`, without loading it. Start: from the start of
-`finesight search` to its end, with `mini`.
+Latency: of `Collection.search` over images whose vectors of 512 dimensions are made up
+(`World` in made_up.py), with regions and a calibration, in a collection that the old code wrote.
+Texts are embedded by an encoder that is made up too and takes no time. Throughput: of
+`Collection.add` over the images of data/sample and the bundled `mini`, without loading it. Start:
+from the start of `finesight search` to its end, with `mini`.
 """
 
 import argparse
@@ -30,8 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from made_up import timed
-from query_latency import WIDTH, World, normal, unit
+from made_up import WIDTH, World, image_rows, normal, timed, unit
 
 REGIONS, VECTORS = 16, 2
 """Of each image; as many as the normal effort keeps, and as many as an index is soon built of."""
@@ -125,7 +124,6 @@ def build_collection(place: str, images: int) -> None:
 def rows(schema: Any, images: int) -> Any:
     """Return a reader of the rows of made-up images, as collections of version 0.1.0 have them."""
     import pyarrow as pa
-    from finesight.collection.schema import lists
 
     world, rng = World(), np.random.default_rng(1)
 
@@ -139,27 +137,8 @@ def rows(schema: Any, images: int) -> Any:
             low = rng.uniform(0, 0.7, (count, REGIONS, 2))
             boxes = np.concatenate([low, low + 0.3], axis=-1).astype(np.float32)
             boxes[:, 0] = 0, 0, 1, 1
-            numbers = [f"{first + i:016x}" for i in range(count)]
-            columns = {
-                "id": numbers,
-                "path": [f"/photos/{first + i:07d}.jpg" for i in range(count)],
-                "sha256": [number * 4 for number in numbers],
-                **dict.fromkeys(("size", "mtime_ns"), [1] * count),
-                **dict.fromkeys(("width", "height"), [1000] * count),
-                "looked": ["cc10"] * count,
-                "whole": list(regions[:, 0]),
-                "regions": lists(list(regions)),
-                "boxes": lists(list(boxes)),
-                "fused": lists(list(regions[:, :VECTORS])),
-            }
-            arrays = [columns.get(field.name, [None] * count) for field in schema]
-            yield pa.RecordBatch.from_arrays(
-                [
-                    array if isinstance(array, pa.Array) else pa.array(array, field.type)
-                    for array, field in zip(arrays, schema, strict=True)
-                ],
-                schema=schema,
-            )
+            pooled = regions[:, :VECTORS]
+            yield image_rows(schema, first, regions, pooled, boxes)
 
     return pa.RecordBatchReader.from_batches(schema, batches())
 
@@ -288,7 +267,7 @@ def report(trees: tuple[Path, Path], sizes: Sizes, work: Path) -> str:
     lines += [
         "",
         f"search: {sizes.images:,} made-up images of {REGIONS} regions and {VECTORS} fused vectors "
-        f"in {WIDTH} dimensions (the world of query_latency.py), {len(TEXTS)} texts, k = 10,",
+        f"in {WIDTH} dimensions (the world of made_up.py), {len(TEXTS)} texts, k = 10,",
         "  no model: texts are embedded at once. The collection was written by the old code.",
         "index, start: rendered scenes (data/sample), the model mini; "
         + ", ".join(f"{count} images at {effort}" for effort, count in sizes.photos.items())
