@@ -4,9 +4,10 @@
     python benchmarks/two_trees.py OLD NEW --out docs/results/two_trees.txt    # under 10 minutes
 
 OLD and NEW are checkouts. Each measurement runs in a process of its own with one of them, in
-rounds that take turns in who comes first, so that other work on the machine slows both alike. A
-ratio is that of the new time to the old one (of rates, the new rate to the old one), within each
-round; "speed" is how fast the new code is beside the old: 1 for as fast, above 1 for faster.
+rounds that take turns in who comes first, so that other work on the machine slows both alike;
+searches take turns text by text. A ratio is that of the new time to the old one (of rates, the new
+rate to the old one), within each round; "speed" is how fast the new code is beside the old: 1 for
+as fast, above 1 for faster.
 
 Latency: of `Collection.search` over images whose vectors of 512 dimensions are made up
 (`World` in made_up.py), with regions and a calibration, in a collection that the old code wrote.
@@ -25,6 +26,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -40,8 +42,12 @@ COLORS = ("red", "green", "blue", "yellow", "purple", "brown", "gray", "cyan", "
 THINGS = ("mug", "car", "chair", "lamp", "boat", "table", "clock", "guitar", "knife", "camera")
 TEXTS = [f"{color} {thing}" for thing in THINGS for color in COLORS]
 TWO_PARTS = [f"{one} beside a {other}" for one, other in zip(TEXTS, reversed(TEXTS), strict=True)]
+SMALL = 40  # images of the collection that is searched from the start of a process
 WARM = 20  # searches that do not count
 FINGERPRINT = "5" * 16
+
+Trees = tuple[Path, Path]
+"""The old checkout and the new one."""
 
 
 @dataclass(frozen=True)
@@ -143,18 +149,13 @@ def rows(schema: Any, images: int) -> Any:
     return pa.RecordBatchReader.from_batches(schema, batches())
 
 
-def measure_search(place: str) -> dict[str, float]:
-    """Return the p50 in milliseconds of searches for one text and for two things at once."""
+def answer_searches(place: str) -> None:
+    """Search for each line of stdin; print the milliseconds that it took."""
     from finesight import Collection
 
     collection = Collection.open(place, made_up_model())
-    found = {}
-    for name, texts in (("one text", TEXTS), ("two things", TWO_PARTS)):
-        for text in texts[:WARM]:
-            collection.search(text, 10)
-        times = [timed(lambda text=text: collection.search(text, 10)) for text in texts]
-        found[name] = 1000 * statistics.median(times)
-    return found
+    for text in map(str.strip, sys.stdin):
+        print(1000 * timed(lambda text=text: collection.search(text, 10)), flush=True)
 
 
 def measure_indexing(photos: list[str], effort: str) -> dict[str, float]:
@@ -170,7 +171,7 @@ def measure_indexing(photos: list[str], effort: str) -> dict[str, float]:
     return {"rate": len(photos) / seconds}
 
 
-PARTS = {each.__name__: each for each in (build_collection, measure_search, measure_indexing)}
+PARTS = {each.__name__: each for each in (build_collection, answer_searches, measure_indexing)}
 
 
 # What follows runs in the process that was asked for the table.
@@ -193,11 +194,12 @@ def ask(tree: Path, command: list[str]) -> str:
 
 def part(tree: Path, name: str, **given: Any) -> Any:
     """Run one of PARTS with a checkout's finesight; return what it returns."""
-    return json.loads(ask(tree, [__file__, "--part", name, json.dumps(given)]).splitlines()[-1])
+    said = ask(tree, [__file__, "--part", name, json.dumps(given)]).splitlines()
+    return json.loads(said[-1]) if said else None
 
 
 def in_turns(
-    trees: tuple[Path, Path], rounds: int, measure: Callable[[Path], dict[str, float]]
+    trees: Trees, rounds: int, measure: Callable[[Path], dict[str, float]]
 ) -> dict[str, list[tuple[float, float]]]:
     """Measure both trees in every round, in turns; return (old, new) of each round, by name."""
     found: dict[str, list[tuple[float, float]]] = {}
@@ -226,54 +228,109 @@ def row(name: str, pairs: list[tuple[float, float]], of_rates: bool) -> str:
     return line
 
 
-def report(trees: tuple[Path, Path], sizes: Sizes, work: Path) -> str:
-    """Measure everything and return the table."""
-    big, small = work / f"made-up-{sizes.images}", work / "small"
-    photos = [str(path) for path in sorted((trees[0] / "data/sample/images").iterdir())]
-    if not (work / f"{big.name}.ready").exists():
-        shutil.rmtree(big, ignore_errors=True)  # of a run that was stopped
-        part(trees[0], "build_collection", place=str(big), images=sizes.images)
-        (work / f"{big.name}.ready").touch()
-    if not small.exists():
-        index = ["-m", "finesight", "index", *photos[:40], "--model", "mini"]
-        ask(trees[0], [*index, "--collection", str(small)])
-    search = ["-m", "finesight", "search", "a red mug", "--collection", str(small)]
-    lines = [
-        f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}; "
-        f"old: {lines_of(trees[0]):,} lines in src, new: {lines_of(trees[1]):,}",
-        "medians of rounds in fresh processes that take turns; new/old and speed (above 1: the new "
-        "code is faster) of the rounds",
-        "",
-        HEAD,
+def search_rows(trees: Trees, sizes: Sizes, work: Path) -> Iterator[str]:
+    """Yield the lines of searches over made-up images, whose collection is built if need be."""
+    place, ready = work / f"made-up-{sizes.images}", work / f"made-up-{sizes.images}.ready"
+    if not ready.exists():
+        shutil.rmtree(place, ignore_errors=True)  # of a run that was stopped
+        part(trees[0], "build_collection", place=str(place), images=sizes.images)
+        ready.touch()
+    found: dict[str, list[tuple[float, float]]] = {"one text": [], "two things": []}
+    for _ in range(sizes.rounds):
+        for name, texts in (("one text", TEXTS), ("two things", TWO_PARTS)):
+            found[name].append(search_round(trees, place, texts))
+    for name, pairs in found.items():
+        yield row(f"search, {name}, p50 ms", pairs, False)
+
+
+def search_round(trees: Trees, place: Path, texts: list[str]) -> tuple[float, float]:
+    """Return the p50 of both trees, whose fresh processes take turns text by text."""
+    command = [
+        sys.executable,
+        __file__,
+        "--part",
+        "answer_searches",
+        json.dumps({"place": str(place)}),
     ]
-    found = in_turns(trees, sizes.rounds, lambda tree: part(tree, "measure_search", place=str(big)))
-    lines += [row(f"search, {name}, p50 ms", pairs, False) for name, pairs in found.items()]
+    with ExitStack() as stack:
+        processes = [
+            stack.enter_context(
+                subprocess.Popen(
+                    command,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                    env=environment(tree),
+                )
+            )
+            for tree in trees
+        ]
+        times: list[list[float]] = [[], []]
+        for number, text in enumerate([*texts[:WARM], *texts]):
+            for which in (0, 1) if number % 2 else (1, 0):
+                process = processes[which]
+                assert process.stdin is not None and process.stdout is not None
+                print(text, file=process.stdin, flush=True)
+                answer = process.stdout.readline()
+                if not answer:
+                    raise SystemExit(f"{trees[which]}: searching failed")
+                times[which].append(float(answer))
+    old, new = (statistics.median(each[WARM:]) for each in times)
+    return old, new
+
+
+def index_rows(trees: Trees, sizes: Sizes, work: Path) -> Iterator[str]:
+    """Yield the lines of indexing, one for each effort."""
     for effort, count in sizes.photos.items():
-        some = photos[:count]
+        given = {"photos": photos(trees)[:count], "effort": effort}
         found = in_turns(
-            trees,
-            sizes.rounds,
-            lambda tree, some=some, effort=effort: part(
-                tree, "measure_indexing", photos=some, effort=effort
-            ),
+            trees, sizes.rounds, lambda tree, given=given: part(tree, "measure_indexing", **given)
         )
-        lines.append(row(f"index, {effort}, images/s", found["rate"], True))
+        yield row(f"index, {effort}, images/s", found["rate"], True)
+
+
+def start_rows(trees: Trees, sizes: Sizes, work: Path) -> Iterator[str]:
+    """Yield the line of whole processes that search a small collection."""
+    small = str(work / "small")
+    if not (work / "small").exists():
+        index = ["-m", "finesight", "index", *photos(trees)[:SMALL], "--model", "mini"]
+        ask(trees[0], [*index, "--collection", small])
+    search = ["-m", "finesight", "search", "a red mug", "--collection", small]
     for tree in trees:  # what Python compiles at the first start is kept for the others
         ask(tree, search)
     found = in_turns(
         trees, sizes.starts, lambda tree: {"start": 1000 * timed(lambda: ask(tree, search))}
     )
-    lines.append(row("finesight search, start to result, ms", found["start"], False))
-    lines += [
+    yield row("finesight search, start to result, ms", found["start"], False)
+
+
+ROWS = {"search": search_rows, "index": index_rows, "start": start_rows}
+
+
+def report(trees: Trees, sizes: Sizes, work: Path, kinds: list[str]) -> str:
+    """Measure and return the table."""
+    counts = ", ".join(f"{count} at {effort}" for effort, count in sizes.photos.items())
+    lines = [
+        f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}; "
+        f"old: {lines_of(trees[0]):,} lines in src, new: {lines_of(trees[1]):,}",
+        "Medians of rounds in fresh processes that take turns. new/old and speed (above 1: the new "
+        "code is faster) are of the rounds.",
         "",
-        f"search: {sizes.images:,} made-up images of {REGIONS} regions and {VECTORS} fused vectors "
-        f"in {WIDTH} dimensions (the world of made_up.py), {len(TEXTS)} texts, k = 10,",
-        "  no model: texts are embedded at once. The collection was written by the old code.",
-        "index, start: rendered scenes (data/sample), the model mini; "
-        + ", ".join(f"{count} images at {effort}" for effort, count in sizes.photos.items())
-        + "; 40 images searched.",
+        HEAD,
+        *(line for kind in kinds for line in ROWS[kind](trees, sizes, work)),
+        "",
+        f"search: {sizes.images:,} made-up images of {REGIONS} regions and {VECTORS} pooled "
+        f"vectors in {WIDTH} dimensions (World in made_up.py), {len(TEXTS)} texts, k = 10;",
+        "    no model: texts are embedded at once. The old code wrote the collection.",
+        f"index: rendered scenes (data/sample), the model mini; {counts}.",
+        f"start: {SMALL} of these scenes, the model mini.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def photos(trees: Trees) -> list[str]:
+    """Return the sample's images, the same for both trees."""
+    return [str(path) for path in sorted((trees[0] / "data/sample/images").iterdir())]
 
 
 def lines_of(tree: Path) -> int:
@@ -291,6 +348,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="write the table to this file as well")
     parser.add_argument("--images", type=int, help="search so many images instead")
     parser.add_argument("--rounds", type=int, help="as many rounds of each kind instead")
+    parser.add_argument("--only", choices=ROWS, nargs="+", default=list(ROWS), help="these alone")
     parser.add_argument("--part", nargs=2, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.part:
@@ -298,7 +356,9 @@ def main() -> None:
 
         assert Path(finesight.__file__).is_relative_to(os.environ["PYTHONPATH"]), "another tree"
         name, options = given.part
-        print(json.dumps(PARTS[name](**json.loads(options))))
+        found = PARTS[name](**json.loads(options))
+        if found is not None:
+            print(json.dumps(found))
         return
     if len(given.trees) != 2:
         parser.error("name two checkouts, the old one first")
@@ -314,7 +374,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         work = (given.work or Path(temporary)).resolve()
         work.mkdir(parents=True, exist_ok=True)
-        text = report((old, new), sizes, work)
+        text = report((old, new), sizes, work, given.only)
     print(text, end="")
     if given.out:
         given.out.write_text(text, encoding="utf-8")
