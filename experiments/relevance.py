@@ -316,7 +316,7 @@ def _print_cost(seen: SeenSet, options: argparse.Namespace) -> None:
             for calibrated in (True, False):
                 snapshot.calibrator = calibrator if calibrated else None
                 start = time.perf_counter()
-                collection.search(text, parts="off")
+                collection.search(text, split="off")
                 times[calibrated].append(1000 * (time.perf_counter() - start))
     with_, without = (float(np.median(times[key][5:])) for key in (True, False))
     print(

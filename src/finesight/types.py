@@ -1,5 +1,6 @@
 """The records that travel between rooms: small and frozen."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Union
@@ -155,51 +156,38 @@ class Hit:
         scale = (self.width, self.height) * 2
         return tuple(round(edge * side) for edge, side in zip(self.box, scale, strict=True))
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the hit as JSON holds it, in the command line's output and over HTTP."""
+    def as_dict(self, shown: Callable[[Path], str] = str) -> dict[str, Any]:
+        """Return the hit as JSON holds it, in the command line's output and over HTTP.
+
+        shown: how paths are written.
+        """
         return {
-            "rank": self.rank,
-            "score": round(self.score, 6),
-            "path": str(self.path),
-            "box": _rounded(self.box),
+            **_plain(self),
             "box_px": list(self.box_px),
-            "id": self.id,
-            "width": self.width,
-            "height": self.height,
-            "why": self.why,
-            "part": self.part,
-            "relevance": _known(self.relevance),
-            "matches": [
-                {
-                    "part": match.part,
-                    "weight": match.weight,
-                    "score": round(match.score, 6),
-                    "relevance": _known(match.relevance),
-                    "box": _rounded(match.box),
-                }
-                for match in self.matches
-            ],
-            "similar": [str(path) for path in self.similar],
+            "path": shown(self.path),
+            "matches": [_plain(match) for match in self.matches],
+            "similar": [shown(path) for path in self.similar],
         }
 
     @staticmethod
-    def of_dict(found: dict[str, Any]) -> "Hit":
-        """Return the hit that `as_dict` wrote."""
-        matches = tuple(Match(**{**each, "box": tuple(each["box"])}) for each in found["matches"])
-        similar = tuple(Path(path) for path in found["similar"])
-        plain = ("rank", "score", "id", "width", "height", "why", "part", "relevance")
+    def of_dict(found: Mapping[str, Any]) -> "Hit":
+        """Return the hit that `as_dict` wrote, whatever else stands beside it."""
         return Hit(
-            **{name: found[name] for name in plain},
-            path=Path(found["path"]),
-            box=tuple(found["box"]),
-            matches=matches,
-            similar=similar,
+            **{each.name: found[each.name] for each in fields(Hit)}
+            | {
+                "path": Path(found["path"]),
+                "box": tuple(found["box"]),
+                "matches": tuple(Match(**m | {"box": tuple(m["box"])}) for m in found["matches"]),
+                "similar": tuple(map(Path, found["similar"])),
+            }
         )
 
 
-def _rounded(box: Box) -> list[float]:
-    return [round(edge, 6) for edge in box]
-
-
-def _known(relevance: float | None) -> float | None:
-    return None if relevance is None else round(relevance, 4)
+def _plain(record: Hit | Match) -> dict[str, Any]:
+    """Return the fields of a record with as many digits as mean something."""
+    return {
+        **vars(record),
+        "score": round(record.score, 6),
+        "box": [round(edge, 6) for edge in record.box],
+        "relevance": None if record.relevance is None else round(record.relevance, 4),
+    }

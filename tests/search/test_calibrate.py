@@ -150,7 +150,7 @@ def test_what_is_unwanted_sinks(collection):
 
 
 def test_a_query_can_be_left_whole(collection):
-    hit = collection.search("red mug and blue chair", k=1, parts="off")[0]
+    hit = collection.search("red mug and blue chair", k=1, split="off")[0]
     assert len(hit.matches) == 1
     whole = collection.search("red mug and blue chair", k=1, rank_by="whole")[0]
     assert len(whole.matches) == 1
@@ -174,7 +174,7 @@ def test_wrong_descriptions_do_no_harm_to_a_query_that_is_answered(collection):
 @pytest.mark.parametrize(
     ("how", "message"),
     [
-        ({"parts": "maybe"}, "auto or off"),
+        ({"split": "maybe"}, "auto or off"),
         ({"min_relevance": 1.5}, "between 0 and 1"),
         ({"rank_fusion": "best"}, "trusted, mean, votes, two-stage"),
         ({"descriptions": ["mug"], "words": True}, "one text"),

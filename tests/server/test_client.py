@@ -7,7 +7,7 @@ import pytest
 from conftest import COLORS
 from PIL import Image
 
-from finesight.client.client import Client
+from finesight.client import Client
 from finesight.errors import DataError, InputError
 from finesight.server.settings import Settings
 from finesight.types import Part

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from item_heads import color_items
 
-from finesight.client.client import Client
+from finesight.client import Client
 from finesight.errors import InputError
 
 BOX = [120 / 200, 100 / 160, 144 / 200, 124 / 160]

@@ -4,7 +4,6 @@ import os
 import re
 import shutil
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from conftest import COLORS
@@ -12,6 +11,7 @@ from item_heads import color_items
 from PIL import Image
 
 from finesight.indexing.progress import PROGRESS
+from finesight.server.page import FOLDER
 from finesight.server.settings import Settings
 
 from .conftest import serving
@@ -352,11 +352,4 @@ def test_no_other_host_is_asked(page, served):
 
 
 def test_the_files_are_few_and_small():
-    files = [path for path in _page_files() if path.suffix != ".py"]
-    assert sum(path.stat().st_size for path in files) < 100_000
-
-
-def _page_files():
-    import finesight.server.page
-
-    return sorted(Path(finesight.server.page.__file__).parent.iterdir())
+    assert sum(path.stat().st_size for path in FOLDER.iterdir()) < 100_000

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from finesight.errors import InputError
+from finesight.server.page import FOLDER
 from finesight.server.problems import without_paths
 from finesight.server.running import bind, token_for, url_of
 from finesight.server.settings import Limits, Settings
@@ -277,14 +278,32 @@ def test_every_answer_tells_browsers_to_be_strict(served, path):
 
 
 def test_the_page_asks_no_other_host():
-    from finesight.server.page import FILES
-
-    assert {"index.html", "app.js", "style.css"} <= set(FILES)
-    for name, (content, _, _) in FILES.items():
-        text = content.decode().replace("http://www.w3.org/", "")
+    files = {file.name: file for file in FOLDER.iterdir()}
+    assert {"index.html", "app.js", "style.css"} <= set(files)
+    for name, file in files.items():
+        text = file.read_text().replace("http://www.w3.org/", "")
         assert "http:" not in text, name
         assert "https:" not in text, name
         assert "innerHTML" not in text, name
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/", "text/html; charset=utf-8"),
+        ("/page/app.js", "text/javascript; charset=utf-8"),
+        ("/page/style.css", "text/css; charset=utf-8"),
+        ("/favicon.ico", "image/svg+xml"),
+    ],
+)
+def test_the_page_is_asked_for_again_only_where_it_changed(served, path, kind):
+    answer = served.ask(path)
+    assert (answer.headers["Content-Type"], answer.headers["Cache-Control"]) == (kind, "no-cache")
+    again = served.ask(path, headers={"If-None-Match": answer.headers["ETag"]})
+    assert (again.status, again.body, again.headers["Cache-Control"]) == (304, b"", "no-cache")
+    missing = served.ask("/page/missing.js")
+    assert is_problem(missing, 404)
+    assert missing.json()["detail"] == "The page has no such file."
 
 
 @pytest.fixture

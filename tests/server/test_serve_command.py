@@ -71,7 +71,7 @@ def test_the_page_is_there_before_what_searching_needs():
 
 
 def test_the_client_needs_no_web_framework():
-    code = "import sys, finesight.client.client; print('fastapi' in sys.modules)"
+    code = "import sys, finesight.client; print('fastapi' in sys.modules)"
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )

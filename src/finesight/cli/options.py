@@ -1,17 +1,21 @@
-"""Options that mean the same in every command."""
+"""Options that mean the same in every command, and the folders that they stand for."""
 
 import os
 import sys
 from pathlib import Path
 from typing import Annotated
 
+import platformdirs
 import typer
 
+from finesight.errors import InputError
+
 CollectionOption = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         "--collection",
-        help="The collection's folder; else $FINESIGHT_COLLECTION, else one in your data folder.",
+        help="A collection's name in your data folder, or its folder (with a slash, or one that is "
+        "there); else $FINESIGHT_COLLECTION, else the collection of your data folder.",
     ),
 ]
 ModelOption = Annotated[
@@ -23,26 +27,33 @@ ModelOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
+# Where earlier versions kept collections, whatever the registry or $XDG_DATA_HOME say there.
+_EARLIER = {"darwin": "~/Library/Application Support", "win32": "$LOCALAPPDATA"}
 
-def collection_folder(given: Path | None) -> Path:
-    """Return the folder of the collection: as given, from the environment, or the user's."""
-    if given is not None:
-        return given
-    if named := os.environ.get("FINESIGHT_COLLECTION"):
-        return Path(named)
-    if sys.platform == "win32":
-        data = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
-    elif sys.platform == "darwin":
-        data = Path.home() / "Library" / "Application Support"
-    else:
-        data = Path(os.environ.get("XDG_DATA_HOME", Path.home() / ".local" / "share"))
-    return data / "finesight" / "collection"
+
+def collection_folder(given: str | None) -> Path:
+    """Return the folder of a collection: as given, from the environment, or the user's.
+
+    A name without a slash is a collection in the data folder, unless such a folder is there.
+    """
+    if given == "":
+        raise InputError("--collection is empty: give a name or a folder, or leave it out")
+    named = given or os.environ.get("FINESIGHT_COLLECTION")
+    if not named:
+        return data_folder() / "collection"
+    folder = Path(named).expanduser()
+    is_folder = "/" in named or os.sep in named or folder.is_dir()
+    return folder if is_folder else data_folder() / named
+
+
+def data_folder() -> Path:
+    """Return the folder in which the user's collections lie."""
+    earlier = Path(os.path.expandvars(_EARLIER.get(sys.platform, ""))).expanduser() / "finesight"
+    if sys.platform in _EARLIER and earlier.is_dir():
+        return earlier
+    return platformdirs.user_data_path("finesight", appauthor=False)
 
 
 def cache_folder() -> Path:
     """Return the folder for what can be had again, such as a language model's answers."""
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "finesight"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "finesight"
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "finesight"
+    return platformdirs.user_cache_path("finesight", appauthor=False, opinion=False)

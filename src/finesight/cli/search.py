@@ -3,7 +3,7 @@
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,10 +19,12 @@ from finesight.cli.output import say
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from finesight.types import Hit, Query
+    from finesight.queries import SearchRequest
+    from finesight.types import Hit
 
 
-def search(
+def search(  # its parameters are its options: those of a SearchRequest by the request's names
+    context: typer.Context,
     query: Annotated[
         list[str] | None,
         typer.Argument(
@@ -33,61 +35,91 @@ def search(
     collection: CollectionOption = None,
     model: ModelOption = None,
     k: Annotated[int, typer.Option("-k", help="How many hits.")] = 10,
+    offset: Annotated[int, typer.Option(help="Pass over so many of the best, for paging.")] = 0,
     rank_by: Annotated[
         str,
         typer.Option(
-            help="regions (the best one of the likeliest images), exact (of all images), fused "
-            "(the kept vectors alone), whole (the whole image alone), or mean."
+            help="regions (the best one of the likeliest images), exact (of all images), pooled "
+            "(the kept vectors alone), global (the whole image alone), or mean (of all regions)."
         ),
     ] = "regions",
+    detail: Annotated[
+        float,
+        typer.Option(help="From the whole image (0) to its best region (1), where regions rank."),
+    ] = 1.0,
     near: Annotated[
         Path | None, typer.Option(help="An indexed image: more like it, itself left out.")
     ] = None,
-    where: Annotated[
-        str | None,
-        typer.Option(help='Only images that meet a condition: "width > 1000 AND height > 500".'),
-    ] = None,
-    path: Annotated[
-        str | None, typer.Option(help="Only images whose path matches a glob: 'holiday/**/*.jpg'.")
-    ] = None,
-    offset: Annotated[int, typer.Option(help="Pass over so many of the best, for paging.")] = 0,
-    group: Annotated[
-        bool, typer.Option("--group", help="Show one of near-duplicates, with how many it hides.")
-    ] = False,
-    words: Annotated[
-        bool, typer.Option("--words", help="Captions and file names count as well.")
-    ] = False,
-    rerank: Annotated[
-        str | None,
-        typer.Option(help="A matcher of the model that ranks the best anew, such as adapt."),
-    ] = None,
-    rerank_top: Annotated[int, typer.Option(help="How many of the best it ranks.")] = 100,
-    item: Annotated[
-        bool,
-        typer.Option(
-            "--item", help="Find the very thing that a photo or a box of it shows, not its kind."
-        ),
-    ] = False,
-    parts: Annotated[
+    split: Annotated[
         str,
         typer.Option(
             help="auto takes a text apart that asks for several things, and finds images with all "
             "of them; off leaves it whole."
         ),
     ] = "auto",
+    parts: Annotated[str | None, typer.Option(hidden=True)] = None,
     prompts: Annotated[
         bool,
         typer.Option("--prompts", help="Encode short texts in the model's prompts, not as typed."),
     ] = False,
+    words: Annotated[
+        bool, typer.Option("--words", help="Captions and file names count as well.")
+    ] = False,
+    rerank: Annotated[
+        str | None,
+        typer.Option(help="A matcher of the model that reranks the best: adapt."),
+    ] = None,
+    rerank_top: Annotated[int, typer.Option(help="How many of the best it reranks.")] = 100,
+    item: Annotated[
+        bool,
+        typer.Option(
+            "--item", help="Find the very thing that a photo or a box of it shows, not its kind."
+        ),
+    ] = False,
     min_relevance: Annotated[
         float, typer.Option(help="Only hits that are as likely as this (0 to 1) to be right.")
     ] = 0.0,
+    group: Annotated[
+        bool, typer.Option("--group", help="Show one of near-duplicates, with how many it hides.")
+    ] = False,
+    path: Annotated[
+        str | None,
+        typer.Option(help="Only images whose path below the root matches: 'holiday/**/*.jpg'."),
+    ] = None,
+    folder: Annotated[
+        str | None, typer.Option(help="Only those in a folder below the root: 2024/june.")
+    ] = None,
+    min_width: Annotated[int | None, typer.Option(help="Only those as wide, in pixels.")] = None,
+    max_width: Annotated[int | None, typer.Option(help="Only those no wider.")] = None,
+    min_height: Annotated[int | None, typer.Option(help="Only those as high, in pixels.")] = None,
+    max_height: Annotated[int | None, typer.Option(help="Only those no higher.")] = None,
+    shape: Annotated[str | None, typer.Option(help="landscape, portrait or square.")] = None,
+    taken_from: Annotated[
+        str | None, typer.Option(help="Only those taken on this day or later: 2024-06-01.")
+    ] = None,
+    taken_to: Annotated[str | None, typer.Option(help="Only those up to the end of it.")] = None,
+    camera: Annotated[str | None, typer.Option(help="A part of the camera's name.")] = None,
+    meta: Annotated[
+        list[str] | None,
+        typer.Option(help="What metadata files say of them: author=Ann; several times for all."),
+    ] = None,
+    where: Annotated[
+        str | None,
+        typer.Option(help='Only images that meet a condition: "width > 1000 AND height > 500".'),
+    ] = None,
     enhance: Annotated[
         bool,
         typer.Option(
             "--enhance", help="Have a language model say what is meant; only the text is sent."
         ),
     ] = False,
+    description: Annotated[
+        list[str] | None,
+        typer.Option(help="One more text that says what is meant, as --enhance finds them."),
+    ] = None,
+    rank_fusion: Annotated[
+        str, typer.Option(help="How descriptions are merged: trusted, mean, votes or two-stage.")
+    ] = "trusted",
     llm: Annotated[
         str,
         typer.Option(
@@ -103,9 +135,6 @@ def search(
     llm_check: Annotated[
         bool, typer.Option("--llm-check", help="Have it sort out what misses the query's meaning.")
     ] = False,
-    rank_fusion: Annotated[
-        str, typer.Option(help="How descriptions are merged: trusted, mean, votes or two-stage.")
-    ] = "trusted",
     as_json: JsonOption = False,
     paths: Annotated[bool, typer.Option("--paths", help="Print paths alone, for pipes.")] = False,
     save: Annotated[
@@ -118,7 +147,7 @@ def search(
 
       finesight search red mug --collection ~/pictures.finesight -k 5
 
-      finesight search "red mug" + photo.jpg - table --where "width > 1000"
+      finesight search "red mug" + photo.jpg - table --min-width 1000
 
       finesight search photo.jpg@0.2,0.1,0.5,0.6
 
@@ -133,31 +162,9 @@ def search(
       finesight search dog no leash sunset --enhance --llm-model qwen3
     """
     from finesight.collection import Collection
-    from finesight.queries import parse_query
 
-    asked = parse_query(query or []) if query or near is None else None
-    descriptions: list[str] = []
-    if enhance:
-        descriptions = _described(asked, llm, llm_model, llm_timeout, llm_check)
-    hits = Collection.open(collection_folder(collection), model).search(
-        asked,
-        k,
-        rank_by,
-        near=near,
-        where=where,
-        path=path,
-        offset=offset,
-        group=group,
-        words=words,
-        rerank=rerank,
-        rerank_top=rerank_top,
-        item=item,
-        parts=parts,
-        prompts=prompts,
-        min_relevance=min_relevance,
-        descriptions=descriptions,
-        rank_fusion=rank_fusion,
-    )
+    request = _request(context.params)
+    hits = Collection.open(collection_folder(collection), model).search(request)
     if offset == 0 and (doubt := _doubt(hits, min_relevance)):
         say(doubt)
     if save is not None:
@@ -165,31 +172,58 @@ def search(
 
         say(f"saved {save_hits(hits, save)} images and sheet.jpg to {save}")
     if as_json:
-        typer.echo(json.dumps([_plain(hit) for hit in hits]))
+        typer.echo(json.dumps([hit.as_dict() for hit in hits]))
         return
     for hit in hits:
         if paths:
             typer.echo(str(hit.path))
         else:
-            box = ",".join(str(edge) for edge in _pixels(hit))
+            box = ",".join(str(edge) for edge in hit.box_px)
             line = f"{hit.rank}\t{hit.score:.4f}\t{hit.path}\t{box}\t{_why(hit)}"
             known = "" if hit.relevance is None else f"\t{hit.relevance:.2f}"
             typer.echo(line + known)
 
 
-def _described(
-    asked: "Query | None", url: str, model: str, timeout: float, check: bool
-) -> list[str]:
+def _request(given: dict[str, Any]) -> "SearchRequest":
+    """Return the request of the options, by their names."""
+    from dataclasses import fields
+
+    from finesight.queries import Filters, SearchRequest, parse_query
+    from finesight.queries.filters import parse_metadata
+
+    query, near = given["query"], given["near"]
+    asked = parse_query(query or []) if query or near is None else None
+    names = {each.name for each in (*fields(SearchRequest), *fields(Filters))}
+    options = {name: given[name] for name in names - {"parts"} if name in given}
+    if given["parts"] is not None:
+        say("--parts is called --split now")
+        options["split"] = given["parts"]
+    descriptions = list(given["description"] or ())
+    if given["enhance"]:
+        text = asked.parts[0].text if asked is not None and len(asked.parts) == 1 else None
+        descriptions += _described(text, given)
+    metadata = parse_metadata(given["meta"] or ())
+    return SearchRequest.of(
+        asked, near=near, descriptions=descriptions, metadata=metadata, **options
+    )
+
+
+def _described(text: str | None, given: dict[str, Any]) -> list[str]:
     """Return what a language model says that a query of one text means."""
     from finesight.errors import InputError
     from finesight.queries.enhancement import LanguageModel
 
-    text = asked.parts[0].text if asked is not None and len(asked.parts) == 1 else None
     if text is None:
         raise InputError("--enhance goes with a query of one text")
-    key = os.environ.get("FINESIGHT_LLM_KEY")
-    cache = cache_folder() / "descriptions"
-    return LanguageModel(url, model, key, check=check, timeout=timeout, cache=cache).describe(text)
+    model = LanguageModel(
+        given["llm"],
+        given["llm_model"],
+        os.environ.get("FINESIGHT_LLM_KEY"),
+        check=given["llm_check"],
+        timeout=given["llm_timeout"],
+        cache=cache_folder() / "descriptions",
+    )
+    return model.describe(text)
 
 
 def _doubt(hits: "Sequence[Hit]", least: float) -> str | None:
@@ -211,37 +245,3 @@ def _why(hit: "Hit") -> str:
     """Return what a hit was found by: region, or of several parts: region of red mug."""
     part = f" of {hit.part}" if len(hit.matches) > 1 else ""
     return hit.why + part + (f" (+{len(hit.similar)} alike)" if hit.similar else "")
-
-
-def _pixels(hit: "Hit") -> tuple[int, ...]:
-    scale = (hit.width, hit.height) * 2
-    return tuple(round(edge * side) for edge, side in zip(hit.box, scale, strict=True))
-
-
-def _rounded(relevance: float | None) -> float | None:
-    return None if relevance is None else round(relevance, 4)
-
-
-def _plain(hit: "Hit") -> dict[str, object]:
-    return {
-        "rank": hit.rank,
-        "score": round(hit.score, 6),
-        "path": str(hit.path),
-        "box": [round(edge, 6) for edge in hit.box],
-        "box_px": _pixels(hit),
-        "id": hit.id,
-        "why": hit.why,
-        "part": hit.part,
-        "relevance": _rounded(hit.relevance),
-        "matches": [
-            {
-                "part": match.part,
-                "weight": match.weight,
-                "score": round(match.score, 6),
-                "relevance": _rounded(match.relevance),
-                "box": [round(edge, 6) for edge in match.box],
-            }
-            for match in hit.matches
-        ],
-        "similar": [str(path) for path in hit.similar],
-    }

@@ -1,6 +1,5 @@
 """`finesight serve`: search in the browser, and over HTTP."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,12 +10,8 @@ from finesight.cli.output import say
 
 def serve(
     collection: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--collection",
-            help="The collection's folder, several times for several; else $FINESIGHT_COLLECTION, "
-            "else one in your data folder.",
-        ),
+        list[str] | None,
+        typer.Option("--collection", help="As for search, several times for several collections."),
     ] = None,
     host: Annotated[
         str, typer.Option(help="The address to listen on; 0.0.0.0 for the whole network.")
@@ -58,9 +53,8 @@ def serve(
         ) from error
     from finesight.server.settings import Settings
 
-    folders = tuple(collection) if collection else (collection_folder(None),)
     settings = Settings(
-        collections=tuple(folder.expanduser() for folder in folders),
+        collections=tuple(collection_folder(each) for each in collection or (None,)),
         host=host,
         names=tuple(allow_host or ()),
         origins=tuple(allow_origin or ()),

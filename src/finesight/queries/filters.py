@@ -1,7 +1,7 @@
 """What images must be to be found at all: one record of conditions, for every way to search."""
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,6 +59,17 @@ class Filters:
     def of(given: "Filters | Mapping[str, Any]") -> "Filters":
         """Return filters of a mapping by their names; those that are filters already stay."""
         return given if isinstance(given, Filters) else Filters(**given)
+
+
+def parse_metadata(typed: Iterable[str]) -> dict[str, str]:
+    """Return the metadata that texts such as "author=Ann" ask for."""
+    pairs = [each.partition("=") for each in typed]
+    for key, sign, value in pairs:
+        if not (key.strip() and sign and value.strip()):
+            raise InputError(
+                f"metadata is KEY=VALUE, such as author=Ann, got {key + sign + value!r}"
+            )
+    return {key.strip(): value.strip() for key, _, value in pairs}
 
 
 def _day(text: str | None, name: str) -> datetime.date | None:

@@ -1,6 +1,7 @@
 """One search, with everything that it may be told: what every way to search fills."""
 
 import difflib
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -124,6 +125,7 @@ class SearchRequest:
             return query
         if isinstance(options.get("parts"), str):
             options["split"] = options.pop("parts")
+            warnings.warn("the option parts is called split now", FutureWarning, stacklevel=3)
         near = options.pop("near", None)
         parts = _parts_of(query)
         if near is not None:

@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi import Path as PathParameter
 from fastapi.responses import Response
 from PIL import Image
@@ -11,9 +11,8 @@ from starlette.datastructures import UploadFile
 
 from finesight.images.open import ImageError, decode_image
 from finesight.server.collections import ServedCollection
-from finesight.server.contract import SEARCH_BODY
 from finesight.server.metrics import CONTENT_TYPE
-from finesight.server.pictures import LARGEST, Wanted, stamp_of
+from finesight.server.openapi import SEARCH_BODY, refusals
 from finesight.server.problems import Problem
 from finesight.server.schemas import (
     MAX_PARTS,
@@ -25,13 +24,14 @@ from finesight.server.schemas import (
     Listing,
     Name,
     SearchAnswer,
-    SearchRequest,
+    SearchBody,
     SessionRequest,
     StatusAnswer,
 )
 from finesight.server.searching import answer, list_images
 from finesight.server.sessions import DAYS
 from finesight.server.state import State
+from finesight.server.thumbnails import LARGEST, Wanted, stamp_of
 from finesight.types import WHOLE, Box
 
 router = APIRouter()
@@ -41,57 +41,77 @@ _BOX = re.compile(rf"^{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}$")
 
 _UPLOAD_SIDE = 3072  # pixels of an uploaded image that are kept; a box of it is cut from these
 
-ImageId = Annotated[str, PathParameter(pattern="^[0-9a-f]{16}$")]
-CollectionName = Annotated[Name | None, Query(description="One of /collections; else the first.")]
 
-
-def state_of(request: Request) -> State:
-    """Return what all requests to an app share."""
+def _state_of(request: Request) -> State:
     found: State = request.app.state.finesight
     return found
 
 
-@router.post("/search", response_model=SearchAnswer, openapi_extra={"requestBody": SEARCH_BODY})
-async def search(request: Request) -> Response:
+Shared = Annotated[State, Depends(_state_of)]
+
+
+async def _served(
+    state: Shared,
+    collection: Annotated[
+        Name | None, Query(description="One of /collections; else the first.")
+    ] = None,
+) -> ServedCollection:
+    return state.collections.get(collection)
+
+
+Served = Annotated[ServedCollection, Depends(_served)]
+
+
+@router.post(
+    "/search",
+    response_model=SearchAnswer,
+    responses=refusals(404, 415),
+    openapi_extra={"requestBody": SEARCH_BODY},
+)
+async def search(request: Request, state: Shared) -> Response:
     """Find images by texts and images, best first, each with its best region.
 
     Send JSON; or multipart/form-data with up to 8 files named `image`, and the JSON in the field
     `query`.
     """
-    state = state_of(request)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "application/json":
-        asked = SearchRequest.model_validate_json(await request.body())
+        body = SearchBody.model_validate_json(await request.body())
         files: list[bytes] = []
     elif kind == "multipart/form-data":
-        asked, files = await _form(request)
+        body, files = await _form(request)
     else:
         raise Problem(415, "Send application/json, or multipart/form-data with an image.")
-    served = state.shelf.get(asked.collection)
+    served = state.collections.get(body.collection)
     pixels = state.settings.limits.upload_pixels
 
     def work() -> bytes:  # written in the thread, and not checked a second time
-        return answer(served, asked, _decoded(files, pixels)).model_dump_json().encode()
+        return answer(served, body, _decoded(files, pixels)).model_dump_json().encode()
 
-    return Response(await state.searchers.run(work), media_type="application/json")
+    return Response(await state.search_workers.run(work), media_type="application/json")
 
 
-@router.get("/images")
-async def images(request: Request, listing: Annotated[Listing, Query()]) -> ImagesAnswer:
+@router.get("/images", responses=refusals(404))
+async def images(state: Shared, listing: Annotated[Listing, Query()]) -> ImagesAnswer:
     """List images without searching, in the collection's order."""
-    state = state_of(request)
-    served = state.shelf.get(listing.collection)
-    return await state.searchers.run(lambda: list_images(served, listing))
+    served = state.collections.get(listing.collection)
+    return await state.search_workers.run(lambda: list_images(served, listing))
 
 
 @router.get(
     "/images/{id}",
     response_class=Response,
-    responses={200: {"content": {"image/jpeg": {}}}, 304: {"description": "Not changed."}},
+    responses={
+        200: {"content": {"image/jpeg": {}}},
+        304: {"description": "Not changed."},
+        **refusals(404),
+    },
 )
 async def image(
     request: Request,
-    id: ImageId,
+    state: Shared,
+    served: Served,
+    id: Annotated[str, PathParameter(pattern="^[0-9a-f]{16}$")],
     size: Annotated[
         int, Query(ge=16, le=LARGEST, description="Of the longer side, at most.")
     ] = 640,
@@ -102,11 +122,8 @@ async def image(
             json_schema_extra={"pattern": _BOX.pattern},
         ),
     ] = None,
-    collection: CollectionName = None,
 ) -> Response:
     """Return an image or a part of it as JPEG, made small; it is never made larger."""
-    state = state_of(request)
-    served = state.shelf.get(collection)
     part = WHOLE if box is None else _box(box)
     known = request.headers.get("if-none-match")
 
@@ -118,27 +135,26 @@ async def image(
             headers = {"ETag": tag, "Cache-Control": "private, max-age=300"}
             if known is not None and tag in re.split(r"\s*,\s*", known):
                 return Response(status_code=304, headers=headers)
-            content = state.pictures.picture(Wanted(row.path, stamp, size, part))
+            content = state.thumbnails.get(Wanted(row.path, stamp, size, part))
         except ImageError as error:
             raise Problem(404, f"The image cannot be shown: {error}.") from error
         return Response(content, media_type="image/jpeg", headers=headers)
 
-    return await state.painters.run(make)
+    return await state.thumbnail_workers.run(make)
 
 
 @router.get("/collections")
-async def collections(request: Request) -> list[CollectionAnswer]:
+async def collections(state: Shared) -> list[CollectionAnswer]:
     """List the collections that can be searched."""
-    state = state_of(request)
-    return await state.searchers.run(lambda: [_described(served) for served in state.shelf])
+    return await state.search_workers.run(
+        lambda: [_described(served) for served in state.collections]
+    )
 
 
-@router.get("/status")
-async def status(request: Request, collection: CollectionName = None) -> StatusAnswer:
+@router.get("/status", responses=refusals(404))
+async def status(state: Shared, served: Served) -> StatusAnswer:
     """Say what a collection holds, and how far indexing has come where it is going on."""
-    state = state_of(request)
-    served = state.shelf.get(collection)
-    return await state.searchers.run(lambda: _status(served))
+    return await state.search_workers.run(lambda: _status(served))
 
 
 @router.get("/health")
@@ -152,17 +168,15 @@ async def health() -> HealthAnswer:
     response_class=Response,
     responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
 )
-async def metrics(request: Request) -> Response:
+async def metrics(state: Shared) -> Response:
     """Give the numbers of this server to Prometheus."""
-    state = state_of(request)
-    text = await state.searchers.run(state.metrics.text)
+    text = await state.search_workers.run(state.metrics.text)
     return Response(text, headers={"Content-Type": CONTENT_TYPE})
 
 
 @router.post("/session", status_code=204)
-async def session(request: Request, given: SessionRequest) -> Response:
+async def session(request: Request, state: Shared, given: SessionRequest) -> Response:
     """Exchange the token for a cookie, as the page does."""
-    state = state_of(request)
     answer = Response(status_code=204, headers={"Cache-Control": "no-store"})
     if state.sessions is None:
         return answer  # nobody needs one
@@ -179,7 +193,7 @@ async def session(request: Request, given: SessionRequest) -> Response:
     return answer
 
 
-async def _form(request: Request) -> tuple[SearchRequest, list[bytes]]:
+async def _form(request: Request) -> tuple[SearchBody, list[bytes]]:
     """Return the request and the files of a multipart body."""
     async with request.form(max_files=MAX_PARTS, max_fields=MAX_PARTS) as form:
         unknown = set(form) - {"image", "query"}
@@ -195,7 +209,7 @@ async def _form(request: Request) -> tuple[SearchRequest, list[bytes]]:
             raise Problem(422, "query: send JSON in a field, not in a file.")
         if not files:
             raise Problem(422, "image: send at least one file, or send JSON instead of a form.")
-    return SearchRequest.model_validate_json(query), files
+    return SearchBody.model_validate_json(query), files
 
 
 def _decoded(files: list[bytes], most_pixels: int) -> list[Image.Image]:

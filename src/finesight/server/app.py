@@ -11,12 +11,11 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from finesight.errors import FinesightError
-from finesight.server import page, problems
-from finesight.server.api import router
-from finesight.server.contract import describe
-from finesight.server.guarding import Guard
+from finesight.server import api, page, problems
+from finesight.server.guarding import Guard, Strict
 from finesight.server.limits import Bounded
 from finesight.server.metrics import Measured
+from finesight.server.openapi import ALWAYS, document_of, refusals
 from finesight.server.sessions import TokenCheck
 from finesight.server.settings import Settings
 from finesight.server.state import State
@@ -30,8 +29,8 @@ def create_app(settings: Settings) -> ASGIApp:
     From the outside in: every request is counted, checked for its Host and Origin, for its token,
     and read within its limits, before the API sees it.
     """
-    state = State.of(settings)
-    api = FastAPI(
+    state = State(settings)
+    app = FastAPI(
         title="finesight",
         version="1",
         description="Find images by the small things in them.",
@@ -39,31 +38,31 @@ def create_app(settings: Settings) -> ASGIApp:
         redoc_url=None,
         lifespan=_lifespan,
     )
-    api.state.finesight = state
-    api.include_router(router)
-    api.include_router(page.router)
-    problems.install(api)
-    describe(api, needs_token=settings.token is not None)
-    app: ASGIApp = Bounded(api, settings.limits)
-    app = TokenCheck(app, state.sessions)
+    app.state.finesight = state
+    refused = (*ALWAYS, *((401,) if settings.token is not None else ()))
+    app.include_router(api.router, responses=refusals(*refused))
+    app.include_router(page.router)
+    problems.install(app)
+    app.openapi = document_of(app, settings.token is not None)  # type: ignore[method-assign]
+    checked: ASGIApp = TokenCheck(Bounded(app, settings.limits), state.sessions)
     if settings.origins:
-        app = CORSMiddleware(
-            app,
+        checked = CORSMiddleware(
+            checked,
             allow_origins=settings.origins,
             allow_methods=["GET", "POST"],
             allow_headers=["Authorization", "Content-Type"],
         )
-    return Measured(Guard(app, settings), state.metrics)
+    return Measured(Strict(Guard(checked, settings)), state.metrics)
 
 
 @contextlib.asynccontextmanager
-async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Load the first collection's model while the page is already there."""
-    state: State = api.state.finesight
+    state: State = app.state.finesight
 
     def warm() -> None:
         try:
-            state.shelf.get().warm()
+            state.collections.get().warm()
         except FinesightError as error:  # whoever searches is told as well
             logging.getLogger("finesight.server").error("%s", error)
 

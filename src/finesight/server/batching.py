@@ -1,7 +1,6 @@
 """An encoder for many callers: what they ask at the same moment is encoded together."""
 
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from finesight.encoders import Encoder
+from finesight.server.recent import Recent
 from finesight.types import Float32, UInt8
 
 REMEMBERED = 4096
@@ -34,7 +34,7 @@ class Batching(Generic[T]):
         self._working = threading.Lock()
 
     def __call__(self, items: Sequence[T]) -> list[Float32]:
-        """Return one row an item; an exception goes to every caller of the batch."""
+        """Return one row per item; an exception goes to every caller of the batch."""
         futures: list[Future[Float32]] = [Future() for _ in items]
         with self._queue:
             self._waiting.extend(zip(items, futures, strict=True))
@@ -70,7 +70,7 @@ class BatchingEncoder:
     encoder: Encoder
     encoded: int = 0
     batches: int = 0
-    _recent: OrderedDict[str, Float32] = field(default_factory=OrderedDict)
+    _recent: Recent[str, Float32] = field(default_factory=lambda: Recent(REMEMBERED))
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -90,17 +90,11 @@ class BatchingEncoder:
 
     def encode_texts(self, texts: Sequence[str]) -> Float32:
         """Return the L2-normalised embeddings (t, d) of texts."""
-        with self._lock:
-            known = {text: self._recent[text] for text in texts if text in self._recent}
+        known = {text: row for text in texts if (row := self._recent.get(text)) is not None}
         new = list(dict.fromkeys(text for text in texts if text not in known))
-        if new:
-            known |= dict(zip(new, self._texts(new), strict=True))
-        with self._lock:
-            for text in known:
-                self._recent[text] = known[text]
-                self._recent.move_to_end(text)
-            while len(self._recent) > REMEMBERED:
-                self._recent.popitem(last=False)
+        for text, vector in zip(new, self._texts(new), strict=True):
+            known[text] = vector
+            self._recent.put(text, vector)
         return np.stack([known[text] for text in texts])
 
     @property

@@ -4,13 +4,14 @@ import itertools
 import os
 import re
 import threading
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePath, PurePosixPath
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from finesight.server.problems import Problem
+from finesight.server.recent import Recent
 
 # What a collection needs takes a quarter of a second to import: the page is there before that.
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ ID = re.compile(r"[0-9a-f]{16}")
 _REMEMBERED = 50_000  # images whose rows are kept, so that a thumbnail needs no query
 _DESCRIPTION = "collection.json"  # replaced whenever what a collection is changes
 _FOLDERS = 200  # named in an outline
-_COLUMNS = ["id", "path", "width", "height"]
+COLUMNS = ["id", "path", "width", "height"]
+"""What is read of an image to serve it."""
 
 
 @dataclass(frozen=True)
@@ -55,10 +57,6 @@ class Outline:
         except ValueError:  # another drive
             return path.name
 
-    def start_of(self, folder: str) -> str:
-        """Return how the paths of all images in a folder below the root begin."""
-        return os.path.join(self.root, *PurePosixPath(folder).parts, "")  # noqa: PTH118
-
 
 _NOTHING = Outline(0, "", ())
 
@@ -78,12 +76,12 @@ class ServedCollection:
         self._searched: tuple[Collection, Collection] | None = None
         self._model: Model | None = None
         self._encoder: BatchingEncoder | None = None
-        self._rows: OrderedDict[str, ImageRow] = OrderedDict()
+        self._rows: Recent[str, ImageRow] = Recent(_REMEMBERED)
         self._version: int | None = None  # of the table that the rows are from
         self._outlined: tuple[object, Outline] | None = None
 
     def collection(self) -> "Collection":
-        """Return the collection, opened anew where its description changed; may not exist yet."""
+        """Return the collection, opened again where its description changed; may not exist yet."""
         from finesight.collection import Collection
 
         state = self._state()
@@ -133,11 +131,7 @@ class ServedCollection:
 
     def remember(self, row: ImageRow) -> None:
         """Keep a row at hand: its picture will be asked for next."""
-        with self._lock:
-            self._rows[row.id] = row
-            self._rows.move_to_end(row.id)
-            while len(self._rows) > _REMEMBERED:
-                self._rows.popitem(last=False)
+        self._rows.put(row.id, row)
 
     def image(self, id_: str) -> ImageRow:
         """Return the image with an id; raises Problem where the collection has none."""
@@ -147,25 +141,24 @@ class ServedCollection:
                 if self._version != table.version:  # images went, or moved
                     self._rows.clear()
                     self._version = table.version
-                if id_ in self._rows:
-                    return self._rows[id_]
-            found = table.read(_COLUMNS, f"id = '{id_}'", limit=1).to_pylist()
+            if (row := self._rows.get(id_)) is not None:
+                return row
+            found = table.read(COLUMNS, f"id = '{id_}'", limit=1).to_pylist()
             if found:
-                self.remember(image_row(found[0]))
-                return image_row(found[0])
+                row = image_row(found[0])
+                self.remember(row)
+                return row
         raise Problem(404, f"{self.name} has no image with this id.")
 
     def outline(self) -> Outline:
         """Return what the images' paths have in common; computed again when images came or went."""
         if not self.collection().exists:
             return _NOTHING
-        table = self.collection().table()
-        with self._lock:
-            if self._outlined is not None and self._outlined[0] == table.version:
-                return self._outlined[1]
+        table, known = self.collection().table(), self._outlined
+        if known is not None and known[0] == table.version:
+            return known[1]
         outline = outline_of(table.read(["path"])["path"].to_pylist())
-        with self._lock:
-            self._outlined = (table.version, outline)
+        self._outlined = (table.version, outline)
         return outline
 
     def _state(self) -> object:
@@ -180,21 +173,21 @@ class ServedCollections:
     """The collections of a server, by name."""
 
     def __init__(self, directories: Sequence[Path]) -> None:
-        self._shelved: dict[str, ServedCollection] = {}
+        self._by_name: dict[str, ServedCollection] = {}
         for directory in directories:
-            name = _name(directory, self._shelved)
-            self._shelved[name] = ServedCollection(name, directory)
+            name = _name(directory, self._by_name)
+            self._by_name[name] = ServedCollection(name, directory)
 
     def __iter__(self) -> Iterator[ServedCollection]:
-        return iter(self._shelved.values())
+        return iter(self._by_name.values())
 
     def get(self, name: str | None = None) -> ServedCollection:
         """Return a collection by its name, the first one without; raises Problem for another."""
         if name is None:
             return next(iter(self))
-        if name not in self._shelved:
-            raise Problem(404, f"There is no such collection here: {', '.join(self._shelved)}.")
-        return self._shelved[name]
+        if name not in self._by_name:
+            raise Problem(404, f"There is no such collection here: {', '.join(self._by_name)}.")
+        return self._by_name[name]
 
 
 def image_row(row: Mapping[str, Any]) -> ImageRow:

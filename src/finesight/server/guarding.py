@@ -1,14 +1,13 @@
 """Lets in only requests that are meant for this server, and tells browsers to be strict."""
 
-import ipaddress
 import socket
 from collections.abc import Callable
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from finesight.server.problems import Problem
-from finesight.server.settings import LOOPBACK_NAMES, Settings
+from finesight.server.problems import Layer, Problem
+from finesight.server.settings import LOOPBACK_NAMES, Settings, address_of, is_loopback
 
 CONTENT_POLICY = "; ".join(
     (
@@ -35,8 +34,20 @@ HEADERS = {
 }
 
 
-class Guard:
-    """Refuses foreign Host and Origin headers, and sets the headers of `HEADERS` on every answer.
+class Strict(Layer):
+    """Sets the headers of `HEADERS` on every answer."""
+
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def strict(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(HEADERS)
+            await send(message)
+
+        await self.app(scope, receive, strict)
+
+
+class Guard(Layer):
+    """Refuses requests with a foreign Host or Origin header.
 
     A page of another site can make a browser send requests here: under a name of its own that
     it lets resolve to this machine (DNS rebinding), which the Host header gives away, or
@@ -44,35 +55,21 @@ class Guard:
     """
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
-        self.app = app
+        super().__init__(app)
         self._answers_to = host_check(settings)
         self._origins = frozenset(settings.origins)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-
-        async def strict(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
-                    headers[name] = value
-            await send(message)
-
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         if len(headers.getlist("host")) != 1 or not self._answers_to(host_name(host)):
-            detail = (
-                "Open the address that the server printed, or name this host with --allow-host."
+            raise Problem(
+                421,
+                "Open the address that the server printed, or name this host with --allow-host.",
             )
-            await Problem(421, detail).response()(scope, receive, strict)
-        elif not self._may_ask(headers, host, scope):
-            await Problem(403, "Pages of other sites may not ask this server.").response()(
-                scope, receive, strict
-            )
-        else:
-            await self.app(scope, receive, strict)
+        if not self._may_ask(headers, host, scope):
+            raise Problem(403, "Pages of other sites may not ask this server.")
+        await self.app(scope, receive, send)
 
     def _may_ask(self, headers: Headers, host: str, scope: Scope) -> bool:
         origin = headers.get("origin")
@@ -98,20 +95,8 @@ def host_check(settings: Settings) -> Callable[[str], bool]:
     addresses, which no site can make point elsewhere.
     """
     names = {*LOOPBACK_NAMES, *(name.lower() for name in settings.names), settings.host.lower()}
-    if settings.is_loopback:
+    if is_loopback(settings.host):
         return names.__contains__
     machine = socket.gethostname().lower()
     names |= {machine, machine.partition(".")[0], f"{machine.partition('.')[0]}.local"}
-
-    def answers_to(name: str) -> bool:
-        return name in names or _is_address(name)
-
-    return answers_to
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
+    return lambda name: name in names or address_of(name) is not None

@@ -1,23 +1,26 @@
 """What Prometheus reads: requests, searches, batches and images, in numbers."""
 
 import time
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.exposition import CONTENT_TYPE_LATEST as CONTENT_TYPE
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from finesight.server.collections import ServedCollections
+from finesight.server.problems import Layer
 
-CONTENT_TYPE = CONTENT_TYPE_LATEST
+__all__ = ["CONTENT_TYPE", "Measured", "Metrics"]
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
 class Metrics:
     """The numbers of one server, in a registry of its own."""
 
-    def __init__(self, shelf: ServedCollections) -> None:
-        self._shelf = shelf
+    def __init__(self, collections: ServedCollections) -> None:
+        self._collections = collections
         self._registry = CollectorRegistry()
         self._requests = Counter(
             "finesight_requests",
@@ -25,6 +28,7 @@ class Metrics:
             ["method", "route", "status"],
             registry=self._registry,
         )
+        gauge = partial(Gauge, labelnames=["collection"], registry=self._registry)
         self._seconds = Histogram(
             "finesight_request_seconds",
             "Time from a request's head to its answer's.",
@@ -32,21 +36,12 @@ class Metrics:
             buckets=_SECONDS,
             registry=self._registry,
         )
-        self._images = Gauge(
-            "finesight_images", "Images of a collection.", ["collection"], registry=self._registry
-        )
-        self._encoded = Gauge(
+        self._images = gauge("finesight_images", "Images of a collection.")
+        self._encoded = gauge(
             "finesight_encoded_queries",
             "Texts and images of queries that were encoded; repeated texts are not.",
-            ["collection"],
-            registry=self._registry,
         )
-        self._batches = Gauge(
-            "finesight_encoded_batches",
-            "Batches they were encoded in.",
-            ["collection"],
-            registry=self._registry,
-        )
+        self._batches = gauge("finesight_encoded_batches", "Batches they were encoded in.")
 
     def count(self, scope: Scope, status: int, seconds: float) -> None:
         """Count one answered request; its route, not its path, so that names stay few."""
@@ -57,7 +52,7 @@ class Metrics:
 
     def text(self) -> bytes:
         """Return all numbers as Prometheus reads them."""
-        for served in self._shelf:
+        for served in self._collections:
             self._images.labels(served.name).set(served.outline().images)
             if served.encoder is not None:
                 self._encoded.labels(served.name).set(served.encoder.encoded)
@@ -65,20 +60,14 @@ class Metrics:
         return generate_latest(self._registry)
 
 
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-
-
-class Measured:
+class Measured(Layer):
     """Counts every request that comes in, whoever answers it."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
-        self.app = app
+        super().__init__(app)
         self._metrics = metrics
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         start = time.perf_counter()
         status = 499  # nobody waited for an answer
 

@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from finesight.errors import FinesightError, InputError
 
@@ -34,6 +35,12 @@ _TITLES = {
     500: "The server failed",
     503: "The server is busy",
 }
+_HEADERS = {
+    401: {"WWW-Authenticate": 'Bearer realm="finesight"'},
+    408: {"Connection": "close"},
+    413: {"Connection": "close"},
+    503: {"Retry-After": "2"},
+}
 
 
 class FieldError(BaseModel):
@@ -56,41 +63,47 @@ class ProblemDocument(BaseModel):
 class Problem(Exception):
     """A request that is refused; becomes a problem document."""
 
-    def __init__(self, status: int, detail: str, errors: Sequence[FieldError] = ()) -> None:
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        errors: Sequence[FieldError] = (),
+        headers: dict[str, str] | None = None,
+    ) -> None:
         super().__init__(detail)
-        self.status = status
-        self.detail = detail
-        self.errors = list(errors)
+        self.document = ProblemDocument(
+            title=_TITLES.get(status, "The request failed"),
+            status=status,
+            detail=detail,
+            errors=list(errors),
+        )
+        self._headers = {"Cache-Control": "no-store"} | (headers or _HEADERS.get(status, {}))
 
     def response(self) -> Response:
         """Return the answer that says so."""
-        headers = {
-            401: {"WWW-Authenticate": 'Bearer realm="finesight"'},
-            408: {"Connection": "close"},
-            413: {"Connection": "close"},
-            503: {"Retry-After": "2"},
-        }.get(self.status, {})
-        return problem_response(self.status, self.detail, self.errors, headers)
+        document = self.document
+        content = document.model_dump(exclude=None if document.errors else {"errors"})
+        return JSONResponse(content, document.status, self._headers, MEDIA_TYPE)
 
 
-def problem_response(
-    status: int,
-    detail: str,
-    errors: Sequence[FieldError] = (),
-    headers: dict[str, str] | None = None,
-) -> Response:
-    """Return a problem document as an answer."""
-    title = _TITLES.get(status, "The request failed")
-    document = ProblemDocument(title=title, status=status, detail=detail, errors=list(errors))
-    content = document.model_dump(exclude_defaults=False)
-    if not errors:
-        del content["errors"]
-    return JSONResponse(
-        content,
-        status,
-        media_type=MEDIA_TYPE,
-        headers={"Cache-Control": "no-store"} | (headers or {}),
-    )
+class Layer:
+    """A layer around an ASGI application, which refuses a request by raising Problem."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        try:
+            await self.answer(scope, receive, send)
+        except Problem as problem:
+            await problem.response()(scope, receive, send)
+
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the application answer a request, or raise Problem."""
+        raise NotImplementedError
 
 
 def without_paths(message: str) -> str:
@@ -98,9 +111,39 @@ def without_paths(message: str) -> str:
     return _PATH.sub("…", message)
 
 
-def field_errors(errors: Sequence[Any]) -> list[FieldError]:
-    """Return what pydantic found, without the input it found it in."""
-    return [
+def problem_of(error: Exception) -> Problem:
+    """Return the problem that an error is; what is the server's own failure is logged."""
+    match error:
+        case Problem():
+            return error
+        case RequestValidationError() | ValidationError():
+            return _invalid(error.errors())
+        case HTTPException():
+            allow = {k: v for k, v in (error.headers or {}).items() if k.lower() == "allow"}
+            return Problem(error.status_code, str(error.detail), headers=allow)
+        case InputError():
+            return Problem(422, without_paths(str(error)))
+        case FinesightError():
+            _log.error("%s", error)
+            return Problem(500, "The collection cannot be read; the server's log says why.")
+        case _:
+            return Problem(500, "Something went wrong; the server's log says what.")
+
+
+def install(app: FastAPI) -> None:
+    """Make every error of an app a problem document."""
+
+    async def answer(_: Request, error: Exception) -> Response:
+        return problem_of(error).response()
+
+    kinds = (Problem, RequestValidationError, ValidationError, HTTPException, FinesightError)
+    for kind in (*kinds, Exception):
+        app.add_exception_handler(kind, answer)
+
+
+def _invalid(errors: Sequence[Any]) -> Problem:
+    """Return the problem of wrong fields: what pydantic found, without the input it found it in."""
+    found = [
         FieldError(
             where=".".join(str(part) for part in error["loc"] if part not in ("body", "query"))
             or "body",
@@ -108,50 +151,5 @@ def field_errors(errors: Sequence[Any]) -> list[FieldError]:
         )
         for error in errors[:20]
     ]
-
-
-def invalid(errors: Sequence[Any]) -> Problem:
-    """Return the problem of a request whose fields are wrong."""
-    found = field_errors(errors)
-    first = found[0] if found else None
-    detail = f"{first.where}: {first.message}" if first else "The request is not valid."
-    return Problem(422, detail, found)
-
-
-def explain(error: FinesightError) -> Problem:
-    """Return the problem that an error of finesight is; what is the server's own is logged."""
-    if isinstance(error, InputError):
-        return Problem(422, without_paths(str(error)))
-    _log.error("%s", error)
-    return Problem(500, "The collection cannot be read; the server's log says why.")
-
-
-def install(app: FastAPI) -> None:
-    """Make every error of an app a problem document."""
-
-    async def on_problem(_: Request, error: Exception) -> Response:
-        assert isinstance(error, Problem)
-        return error.response()
-
-    async def on_invalid(_: Request, error: Exception) -> Response:
-        assert isinstance(error, RequestValidationError | ValidationError)
-        return invalid(error.errors()).response()
-
-    async def on_http(_: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)
-        headers = {k: v for k, v in (error.headers or {}).items() if k.lower() == "allow"}
-        return problem_response(error.status_code, str(error.detail), (), headers)
-
-    async def on_finesight(_: Request, error: Exception) -> Response:
-        assert isinstance(error, FinesightError)
-        return explain(error).response()
-
-    async def on_failure(_: Request, error: Exception) -> Response:
-        return problem_response(500, "Something went wrong; the server's log says what.")
-
-    app.add_exception_handler(Problem, on_problem)
-    app.add_exception_handler(Exception, on_failure)
-    app.add_exception_handler(RequestValidationError, on_invalid)
-    app.add_exception_handler(ValidationError, on_invalid)
-    app.add_exception_handler(HTTPException, on_http)
-    app.add_exception_handler(FinesightError, on_finesight)
+    first = f"{found[0].where}: {found[0].message}" if found else "The request is not valid."
+    return Problem(422, first, found)

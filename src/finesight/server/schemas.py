@@ -1,25 +1,33 @@
-"""What travels over HTTP: requests and answers, each field with its bounds."""
+"""What travels over HTTP: requests and answers, each field with its bounds.
+
+`SearchRequest` says what the fields of a search mean, their defaults, and which go together.
+"""
 
 import datetime
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from finesight.queries import SearchRequest
 from finesight.types import Box
 
 MAX_HITS = 200
 """Hits in one answer, at most."""
 
 MAX_OFFSET = 5_000
-"""Hits passed over by paging, at most: nobody reads further, and every page is ranked anew."""
+"""Hits passed over by paging, at most: nobody reads further, and every page is a new ranking."""
 
 MAX_PARTS = 8
 """Texts and images in one query, at most."""
 
+MAX_RERANKED = 1_000
+"""Hits that a matcher reranks, at most."""
+
 Edge = Annotated[float, Field(ge=0, le=1)]
 Id = Annotated[str, Field(pattern="^[0-9a-f]{16}$", description="An image of the collection.")]
 # Unicode's noncharacters and controls say nothing to a model; \\x00 ends strings in the store.
-Text = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"^[^\x00]*[^\x00\s][^\x00]*$")]
+_NAMED = r"^[^\x00]*[^\x00\s][^\x00]*$"
+Text = Annotated[str, Field(min_length=1, max_length=1000, pattern=_NAMED)]
 
 
 def _is_a_day(text: str) -> str:
@@ -46,7 +54,10 @@ Region = Annotated[
     Field(description="x0, y0, x1, y1 in shares of width and height, from the upper left."),
 ]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
-Rank = Literal["regions", "exact", "fused", "whole", "mean"]
+Key = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00=]+$")]
+Value = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"^[^\x00]+$")]
+Ranking = Literal["regions", "exact", "pooled", "global", "mean", "fused", "whole"]
+Pixels = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
 class _Strict(BaseModel):
@@ -81,72 +92,114 @@ class QueryPart(_Strict):
         return self
 
 
-class Filters(_Strict):
-    """What images must be to be found at all."""
+class _PlainFilters(_Strict):
+    """What images must be to be found at all, but for their metadata."""
 
     path: (
         Annotated[str, Field(min_length=1, max_length=300, pattern=r"^[^\x00]*[^\x00/ ][^\x00]*$")]
         | None
-    ) = Field(None, description="A glob on the path, such as holiday/** or *.png.")
-    folder: Annotated[str, Field(min_length=1, max_length=1000, pattern=r"^[^\x00]+$")] | None = (
-        Field(None, description="A folder below the collection's root, as /status lists them.")
+    ) = Field(None, description="A glob below the collection's root: holiday/** or *.png.")
+    folder: Annotated[str, Field(min_length=1, max_length=1000, pattern=_NAMED)] | None = Field(
+        None, description="A folder below the collection's root, as /status lists them."
     )
-    min_width: int | None = Field(None, ge=1, le=1_000_000)
-    min_height: int | None = Field(None, ge=1, le=1_000_000)
-    max_width: int | None = Field(None, ge=1, le=1_000_000)
-    max_height: int | None = Field(None, ge=1, le=1_000_000)
+    min_width: Pixels | None = None
+    min_height: Pixels | None = None
+    max_width: Pixels | None = None
+    max_height: Pixels | None = None
     shape: Literal["landscape", "portrait", "square"] | None = None
     taken_from: Day | None = Field(None, description="The first day on which it may be taken.")
     taken_to: Day | None = Field(None, description="The last one.")
-    camera: Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00]+$")] | None = (
-        Field(None, description="A part of the camera's name, in any case.")
+    camera: Annotated[str, Field(min_length=1, max_length=100, pattern=_NAMED)] | None = Field(
+        None, description="A part of the camera's name, in any case."
     )
 
 
-class Listing(Filters):
+class FilterBody(_PlainFilters):
+    """What images must be to be found at all."""
+
+    metadata: dict[Key, Value] = Field(
+        default_factory=dict,
+        max_length=MAX_PARTS,
+        description="What metadata files say of them, such as author.",
+    )
+
+
+class Listing(_PlainFilters):
     """Which images to list, of which collection."""
 
     model_config = ConfigDict(strict=False)  # numbers come as text in an address
 
+    metadata: list[Annotated[str, Field(max_length=1100, pattern=r"^[^\x00=]+=[^\x00]+$")]] = Field(
+        default_factory=list, max_length=MAX_PARTS, description="As KEY=VALUE, several times."
+    )
     collection: Name | None = Field(None, description="One of /collections; else the first.")
     k: int = Field(60, ge=1, le=MAX_HITS, description="Images in the answer.")
     offset: int = Field(0, ge=0, le=1_000_000, description="Images to pass over.")
 
 
-class SearchRequest(_Strict):
+class SearchBody(_Strict):
     """What to look for, how to rank, and which of the answers to give.
 
-    `text` is short for one part with that text.
+    `text` is short for one part with that text, `near` for one with that image.
     """
 
     collection: Name | None = Field(None, description="One of /collections; else the first.")
     text: Text | None = None
+    near: Id | None = Field(None, description="An image of the collection: more like it.")
     parts: list[QueryPart] = Field([], max_length=MAX_PARTS)
-    k: int = Field(24, ge=1, le=MAX_HITS, description="Hits in the answer.")
-    offset: int = Field(0, ge=0, le=MAX_OFFSET, description="Hits to pass over.")
-    rank_by: Rank = "regions"
+    k: int = Field(SearchRequest.k, ge=1, le=MAX_HITS, description="Hits in the answer.")
+    offset: int = Field(SearchRequest.offset, ge=0, le=MAX_OFFSET, description="Hits to pass over.")
+    rank_by: Ranking = Field(
+        "regions",
+        description="By the best region of the likeliest images (regions) or of all (exact), by "
+        "the kept vectors (pooled), the whole image (global), or all regions (mean); fused and "
+        "whole are earlier names of pooled and global.",
+    )
     detail: float = Field(
-        1.0,
+        SearchRequest.detail,
         ge=0,
         le=1,
         description="From the whole image (0) to its best region (1), where rank_by is regions "
         "or exact.",
     )
-    filters: Filters = Field(default_factory=lambda: Filters.model_validate({}))
-    item: bool = Field(
-        False,
-        description="Find the very thing that one image, or a box of it, shows, not its kind; "
-        "where /status says that the model can.",
-    )
-    group: bool = Field(False, description="Let near-duplicates stand behind the best of them.")
     split: Literal["auto", "off"] = Field(
         "auto",
         description="auto takes a text that asks for several things apart and finds images with "
         "all of them, where rank_by is regions or exact and detail is 1.",
     )
-    min_relevance: float = Field(
-        0.0, ge=0, le=1, description="Hits less likely to be right are left out."
+    prompts: bool = Field(
+        SearchRequest.prompts, description="Encode short texts in the model's prompts."
     )
+    words: bool = Field(SearchRequest.words, description="Captions and file names count as well.")
+    descriptions: list[Text] = Field(
+        [],
+        max_length=MAX_PARTS,
+        description="More texts that say what the text means.",
+    )
+    rank_fusion: Literal["trusted", "mean", "votes", "two-stage"] = Field(
+        "trusted", description="How what descriptions find is merged."
+    )
+    rerank: Name | None = Field(
+        SearchRequest.rerank, description="The model's matcher that reranks the best."
+    )
+    rerank_top: int = Field(
+        SearchRequest.rerank_top, ge=1, le=MAX_RERANKED, description="How many it reranks."
+    )
+    item: bool = Field(
+        SearchRequest.item,
+        description="Find the very thing that one image, or a box of it, shows, not its kind; "
+        "where /status says that the model can.",
+    )
+    min_relevance: float = Field(
+        SearchRequest.min_relevance,
+        ge=0,
+        le=1,
+        description="Hits less likely to be right are left out.",
+    )
+    group: bool = Field(
+        SearchRequest.group, description="Let near-duplicates stand behind the best of them."
+    )
+    filters: FilterBody = Field(default_factory=lambda: FilterBody.model_validate({}))
     compare: bool = Field(False, description="Also say which rank the whole image would have.")
 
 
@@ -172,7 +225,7 @@ class HitAnswer(BaseModel):
     box: Region
     width: int
     height: int
-    why: str = Field(description="What it was found by: whole, region, fused or words.")
+    why: str = Field(description="What it was found by: whole, region, pooled or words.")
     part: str = Field(description="The part of the query that the box belongs to.")
     matches: list[MatchAnswer]
     relevance: float | None = Field(

@@ -8,7 +8,7 @@ from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from finesight.server.problems import Problem
+from finesight.server.problems import Layer, Problem
 
 DAYS = 30
 """How long the page's cookie is valid."""
@@ -55,19 +55,19 @@ class Sessions:
         ).hexdigest()
 
 
-class TokenCheck:
+class TokenCheck(Layer):
     """Answers 401 to whoever does not show the token; the page itself holds nothing secret."""
 
     def __init__(self, app: ASGIApp, sessions: Sessions | None) -> None:
-        self.app = app
+        super().__init__(app)
         self._sessions = sessions
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        needed = scope["type"] == "http" and self._sessions is not None and not is_public(scope)
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        needed = self._sessions is not None and not is_public(scope)
         if needed and self._sessions and not self._sessions.admits(Headers(scope=scope)):
-            detail = "Send the token that the server was started with: Authorization: Bearer TOKEN."
-            await Problem(401, detail).response()(scope, receive, send)
-            return
+            raise Problem(
+                401, "Send the token that the server was started with: Authorization: Bearer TOKEN."
+            )
         await self.app(scope, receive, send)
 
 

@@ -51,17 +51,16 @@ class Settings:
     token: str | None = None
     limits: Limits = Limits()
 
-    @property
-    def is_loopback(self) -> bool:
-        """Whether only this machine can reach the server."""
-        return is_loopback(self.host)
-
 
 def is_loopback(host: str) -> bool:
     """Return whether a host name or address stands for this machine alone."""
-    if host.lower() in LOOPBACK_NAMES:
-        return True
+    address = address_of(host)
+    return host.lower() in LOOPBACK_NAMES or (address is not None and address.is_loopback)
+
+
+def address_of(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Return the address that a host is written as; None for a name."""
     try:
-        return ipaddress.ip_address(host).is_loopback
+        return ipaddress.ip_address(host)
     except ValueError:
-        return False
+        return None

@@ -1,4 +1,4 @@
-"""Pictures for the page."""
+"""Thumbnails for the page."""
 
 import io
 import zipfile
@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from finesight.images.open import ImageError
-from finesight.server.pictures import Pictures, Wanted, stamp_of
+from finesight.server.thumbnails import Thumbnails, Wanted, stamp_of
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def opened(data):
 
 
 def test_a_decoder_that_shrinks_shows_the_same(photo):
-    small = opened(Pictures(10**6).picture(Wanted(photo, "", 300)))
+    small = opened(Thumbnails(10**6).get(Wanted(photo, "", 300)))
     full = opened(photo.read_bytes()).resize((300, 200), Image.Resampling.LANCZOS)
     assert small.size == (300, 200)
     difference = np.abs(np.asarray(small, float) - np.asarray(full, float))
@@ -34,13 +34,13 @@ def test_a_decoder_that_shrinks_shows_the_same(photo):
 
 def test_a_part_keeps_its_pixels(photo):
     box = (600 / 1200, 400 / 800, 660 / 1200, 460 / 800)
-    part = opened(Pictures(10**6).picture(Wanted(photo, "", 200, box)))
+    part = opened(Thumbnails(10**6).get(Wanted(photo, "", 200, box)))
     assert part.size == (60, 60)
     assert np.asarray(part)[20:40, 20:40].mean(axis=(0, 1)) == pytest.approx((220, 20, 20), abs=8)
 
 
 def test_the_smallest_part_is_a_pixel(photo):
-    part = opened(Pictures(10**6).picture(Wanted(photo, "", 200, (0.99999, 0.99999, 1, 1))))
+    part = opened(Thumbnails(10**6).get(Wanted(photo, "", 200, (0.99999, 0.99999, 1, 1))))
     assert part.size == (1, 1)
 
 
@@ -49,18 +49,19 @@ def test_a_photo_that_lies_on_its_side_stands_upright(tmp_path):
     exif = image.getexif()
     exif[0x0112] = 6
     image.save(tmp_path / "side.jpg", exif=exif)
-    assert opened(Pictures(10**6).picture(Wanted(tmp_path / "side.jpg", "", 64))).size == (32, 64)
+    assert opened(Thumbnails(10**6).get(Wanted(tmp_path / "side.jpg", "", 64))).size == (32, 64)
 
 
 def test_what_is_kept_stays_within_the_budget(photo):
-    pictures = Pictures(10_000)
-    made = [pictures.picture(Wanted(photo, "", size)) for size in range(100, 600, 50)]
+    thumbnails = Thumbnails(10_000)
+    made = [thumbnails.get(Wanted(photo, "", size)) for size in range(100, 600, 50)]
     assert sum(map(len, made)) > 10_000
-    assert pictures._bytes == sum(map(len, pictures._kept.values())) <= 10_000
+    kept = thumbnails._kept
+    assert kept._used == sum(map(len, kept._values.values())) <= 10_000
     photo.unlink()
-    assert pictures.picture(Wanted(photo, "", 550)) == made[-1]
+    assert thumbnails.get(Wanted(photo, "", 550)) == made[-1]
     with pytest.raises(ImageError, match="gone"):
-        pictures.picture(Wanted(photo, "", 100))
+        thumbnails.get(Wanted(photo, "", 100))
     with pytest.raises(ImageError, match="gone"):
         stamp_of(photo)
 
@@ -71,7 +72,7 @@ def test_an_image_inside_an_archive_is_shown(photo, tmp_path):
         file.write(photo, "summer/photo.jpg")
     inside = archive / "summer" / "photo.jpg"
     assert stamp_of(inside) == stamp_of(archive)
-    shown = Pictures(10**6).picture(Wanted(inside, stamp_of(inside), 300))
-    assert shown == Pictures(10**6).picture(Wanted(photo, "", 300))
+    shown = Thumbnails(10**6).get(Wanted(inside, stamp_of(inside), 300))
+    assert shown == Thumbnails(10**6).get(Wanted(photo, "", 300))
     with pytest.raises(ImageError, match="gone"):
-        Pictures(10**6).picture(Wanted(archive / "other.jpg", "", 300))
+        Thumbnails(10**6).get(Wanted(archive / "other.jpg", "", 300))

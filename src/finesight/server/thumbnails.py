@@ -1,8 +1,6 @@
-"""Pictures for the page: an image or a part of it, made small, from a bounded memory."""
+"""Thumbnails for the page: an image or a part of it, made small, from a bounded memory."""
 
 import io
-import threading
-from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,10 +8,11 @@ from PIL import Image
 
 from finesight.images.archives import ArchiveError, containing, read_member
 from finesight.images.open import ImageError, decode_image, image_size
+from finesight.server.recent import Recent
 from finesight.types import WHOLE, Box
 
 LARGEST = 2048
-"""Pixels of the longer side that a picture has at most."""
+"""Pixels that the longer side of a thumbnail has at most."""
 
 _QUALITY = 84
 _SHRINK = (8, 4, 2)  # what a JPEG decoder can make smaller while it reads
@@ -21,7 +20,7 @@ _SHRINK = (8, 4, 2)  # what a JPEG decoder can make smaller while it reads
 
 @dataclass(frozen=True)
 class Wanted:
-    """One picture: which file, in which state, and what of it.
+    """One thumbnail: which file, in which state, and what of it.
 
     stamp: tells two states of a file apart; size: pixels of the longer side, at most; box: the
     part of the image, normalised xyxy.
@@ -33,31 +32,21 @@ class Wanted:
     box: Box = WHOLE
 
 
-class Pictures:
-    """Makes JPEG files of wanted pictures, and keeps those asked for last within a budget."""
+class Thumbnails:
+    """Makes JPEG files, and keeps those asked for last, within a budget of bytes."""
 
     def __init__(self, budget: int) -> None:
-        self._budget = budget
-        self._kept: OrderedDict[Wanted, bytes] = OrderedDict()
-        self._bytes = 0
-        self._lock = threading.Lock()
+        self._kept: Recent[Wanted, bytes] = Recent(budget, len)
 
-    def picture(self, wanted: Wanted) -> bytes:
-        """Return the JPEG file of a picture; raises ImageError where the image cannot be read.
+    def get(self, wanted: Wanted) -> bytes:
+        """Return a thumbnail as a JPEG file; raises ImageError where the image cannot be read.
 
-        What comes out is encoded anew: it has pixels and nothing else, no place, no camera.
+        It has pixels and nothing else: no place, no camera.
         """
-        with self._lock:
-            if wanted in self._kept:
-                self._kept.move_to_end(wanted)
-                return self._kept[wanted]
-        made = _render(wanted)
-        with self._lock:
-            if wanted not in self._kept and len(made) <= self._budget:
-                self._kept[wanted] = made
-                self._bytes += len(made)
-            while self._bytes > self._budget:
-                self._bytes -= len(self._kept.popitem(last=False)[1])
+        made = self._kept.get(wanted)
+        if made is None:
+            made = _render(wanted)
+            self._kept.put(wanted, made)
         return made
 
 
@@ -93,7 +82,7 @@ def _render(wanted: Wanted) -> bytes:
 
 
 def _shrink(size: tuple[int, int], wanted: Wanted) -> int:
-    """Return how many times smaller the file may be decoded for this picture."""
+    """Return how many times smaller the file may be decoded for this thumbnail."""
     x0, y0, x1, y1 = wanted.box
     side = max((x1 - x0) * size[0], (y1 - y0) * size[1])
     return next((times for times in _SHRINK if side / times >= wanted.size), 1)
