@@ -1,10 +1,11 @@
 """Boxes as arrays: intersections, overlap, suppression, squares; normalised xyxy unless said."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from finesight.types import Float32
+from finesight.types import Box, Float32
 
 OVERLAP = 0.45
 """Of two boxes with a higher intersection over union, the better one is kept, unless told."""
@@ -77,3 +78,16 @@ def squares_around(
     sides = np.minimum(np.maximum(longest * margin, smallest * size.max())[:, None], size)
     low = np.clip(centres - sides / 2, 0, size - sides)
     return np.concatenate([low / size, np.minimum((low + sides) / size, 1)], axis=1)
+
+
+def normalised(box_px: Sequence[float], width: int, height: int) -> Box:
+    """Return a box (xyxy, pixels) of an image of so many pixels in shares of it, cut to 0..1.
+
+    >>> normalised((-1, 10, 50, 20), 100, 20)
+    (0.0, 0.5, 0.5, 1.0)
+    """
+    x0, y0, x1, y1 = (
+        min(max(edge / side, 0.0), 1.0)
+        for edge, side in zip(box_px, (width, height) * 2, strict=True)
+    )
+    return x0, y0, x1, y1

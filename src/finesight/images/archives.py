@@ -7,7 +7,9 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import IO, Literal, cast
 
 from finesight.errors import DataError
 
@@ -64,8 +66,6 @@ def members(archive: Path) -> Iterator[Member]:
             yield from _zip_members(archive)
         else:
             yield from _tar_members(archive)
-    except ArchiveError:
-        raise
     except _DAMAGED as error:
         raise ArchiveError(_reason(error)) from error
 
@@ -94,58 +94,41 @@ def _zip_members(archive: Path) -> Iterator[Member]:
         for info in file.infolist():
             path = _below(archive, info.filename)
             if path is not None and not info.is_dir():
-                yield Member(path, info.file_size, lambda info=info: _unzip(file, info))  # type: ignore[misc]
-
-
-def _unzip(file: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
-    try:
-        with file.open(info) as stream:
-            return _limited(stream.read, info.file_size)
-    except _DAMAGED as error:
-        raise ArchiveError(_reason(error)) from error
+                stream = partial(file.open, info)
+                yield Member(path, info.file_size, partial(_read, stream, info.file_size))
 
 
 def _tar_members(archive: Path) -> Iterator[Member]:
-    with tarfile.open(archive, _opener(archive)) as file:  # type: ignore[call-overload]
+    # A plain tar is passed through by seeking, a compressed one read as a stream.
+    mode: Literal["r:", "r|*"] = "r:" if archive.suffix.lower() == ".tar" else "r|*"
+    with tarfile.open(archive, mode) as file:
         for info in file:
             path = _below(archive, info.name)
             if path is not None and info.isfile():
-                yield Member(path, info.size, lambda info=info: _untar(file, info))  # type: ignore[misc]
-            file.members = []  # else a shard's headers stay in memory
+                stream = partial(file.extractfile, info)
+                yield Member(path, info.size, partial(_read, stream, info.size))
+            file.members = []  # type: ignore[attr-defined]  # else a shard's headers stay
 
 
-def _opener(archive: Path) -> str:
-    """A plain tar is passed through by seeking, a compressed one read as a stream."""
-    return "r:" if archive.suffix.lower() == ".tar" else "r|*"
-
-
-def _untar(file: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
+def _read(opened: Callable[[], IO[bytes] | None], size: int) -> bytes:
+    """Read a member, but no more than MAX_BYTES, whatever its header says."""
     try:
-        stream = file.extractfile(info)
-        assert stream is not None  # it is a plain file
-        return _limited(stream.read, info.size)
+        with cast(IO[bytes], opened()) as stream:  # None where it is no plain file
+            data = stream.read(MAX_BYTES + 1) if size <= MAX_BYTES else None
     except _DAMAGED as error:
         raise ArchiveError(_reason(error)) from error
-
-
-def _limited(read: Callable[[int], bytes], size: int) -> bytes:
-    """Read a member, but no more than MAX_BYTES, whatever its header says."""
-    if size <= MAX_BYTES:
-        data = read(MAX_BYTES + 1)
-        if len(data) < size:
-            raise ArchiveError("damaged archive: a member ends too early")
-        if len(data) <= MAX_BYTES:
-            return data
-    raise ArchiveError(f"too large: over {MAX_BYTES // 2**20} MB inside an archive; unpack it")
+    if data is None or len(data) > MAX_BYTES:
+        raise ArchiveError(f"too large: over {MAX_BYTES // 2**20} MB inside an archive; unpack it")
+    if len(data) < size:
+        raise ArchiveError("damaged archive: a member ends too early")
+    return data
 
 
 def _below(archive: Path, name: str) -> Path | None:
     parts = PurePosixPath(name.replace("\\", "/")).parts
     if not parts or name.startswith("/") or any(p.startswith(".") for p in parts):
         return None
-    if parts[0] == "__MACOSX":
-        return None
-    return archive.joinpath(*parts)
+    return None if parts[0] == "__MACOSX" else archive.joinpath(*parts)
 
 
 def _reason(error: Exception) -> str:

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from finesight.errors import DataError
+from finesight.images import exif
 from finesight.images.archives import ArchiveError, read_member
+from finesight.images.colour import to_rgb
 from finesight.types import WHOLE, Box
 
 SUFFIXES = frozenset(
@@ -29,19 +29,6 @@ MAX_PIXELS = 178_956_970
 # Pillow knows more, but some of them run other programs, or are documents rather than images.
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "DIB", "PPM", "JPEG2000", "AVIF")
 _HEIF = "HEIF"
-
-_ORIENTATION, _MAKE, _MODEL, _CHANGED = 0x0112, 0x010F, 0x0110, 0x0132  # EXIF's tags
-_EXIF_IFD, _TAKEN, _DIGITISED = 0x8769, 0x9003, 0x9004
-
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
 # Pillow warns about large files while it reads the header, and refuses larger ones. The limit
 # below is ours, so both are set aside there; the filters of `warnings` and Pillow's limit are
@@ -109,10 +96,10 @@ def image_size(data: bytes | Path, max_pixels: int = MAX_PIXELS) -> tuple[int, i
 def read_header(data: bytes | Path, max_pixels: int = MAX_PIXELS) -> Header:
     """Return what an image file (its bytes or its path) says of itself, without decoding it."""
     with _reasons(max_pixels), _open(data, max_pixels) as image:
-        exif = _exif(image)
-        orientation = _orientation(exif)
-        size = image.size[::-1] if orientation in (5, 6, 7, 8) else image.size
-        return Header(*size, orientation, _taken(exif), _camera(exif))
+        tags = exif.read_exif(image)
+        turned = exif.orientation(tags)
+        size = image.size[::-1] if turned >= 5 else image.size
+        return Header(*size, turned, exif.taken(tags), exif.camera(tags))
 
 
 def decode_image(data: bytes | Path, max_pixels: int = MAX_PIXELS, shrink: int = 1) -> Image.Image:
@@ -125,8 +112,7 @@ def decode_image(data: bytes | Path, max_pixels: int = MAX_PIXELS, shrink: int =
         if shrink > 1:
             image.draft("RGB", (image.width // shrink, image.height // shrink))
         image.load()
-        turn = _UPRIGHT.get(_orientation(_exif(image)))
-        return _to_rgb(image if turn is None else image.transpose(turn))
+        return to_rgb(exif.upright(image, exif.orientation(exif.read_exif(image))))
 
 
 def decoders() -> str:
@@ -198,73 +184,11 @@ def _reasons(max_pixels: int) -> Iterator[None]:
     # Pillow's decoders raise many kinds of exception on damaged data: OSError, SyntaxError,
     # ValueError, struct.error, IndexError and more. Whichever it is, the file is damaged.
     except Exception as error:
-        raise ImageError(f"damaged or truncated: {_one_line(error)}") from error
+        raise ImageError(f"damaged or truncated: {one_line(error)}") from error
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
     """Return a decoder's message as it can be shown in a list; some have none, or bytes."""
     what = error.args[0] if error.args else type(error).__name__
     text = what.decode(errors="replace") if isinstance(what, bytes) else str(error)
-    return _printable(" ".join(text.split()))
-
-
-def _exif(image: Image.Image) -> dict[int, Any]:
-    """Return the EXIF tags that matter here; none where they are damaged: pixels are what counts.
-
-    Pillow raises as many kinds of exception on damaged tags as on damaged pixels.
-    """
-    try:
-        exif = image.getexif()
-        return {**exif, **exif.get_ifd(_EXIF_IFD)}
-    except Exception:
-        return {}
-
-
-def _orientation(exif: dict[int, Any]) -> int:
-    value = exif.get(_ORIENTATION)
-    return value if isinstance(value, int) and 1 <= value <= 8 else 1
-
-
-def _taken(exif: dict[int, Any]) -> datetime | None:
-    for tag in (_TAKEN, _DIGITISED, _CHANGED):
-        with contextlib.suppress(TypeError, ValueError):
-            text = str(exif[tag]).strip("\0 ") if tag in exif else ""
-            return datetime.strptime(text[:19], "%Y:%m:%d %H:%M:%S")
-    return None
-
-
-def _camera(exif: dict[int, Any]) -> str | None:
-    """Return maker and model, the maker once: "Canon EOS R5"."""
-    make, model = (str(exif.get(tag, "")).strip("\0 ") for tag in (_MAKE, _MODEL))
-    name = model if model.lower().startswith(make.lower()) else f"{make} {model}"
-    return _printable(name) or None
-
-
-def _printable(text: str) -> str:
-    """Return a text of a file as it may be stored and shown: short, without controls."""
-    return "".join(c for c in text if c.isprintable()).strip()[:100]
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "RGB":
-        return image
-    if image.mode.startswith("I") or image.mode == "F":
-        image = _to_eight_bits(image)
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        ground = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(ground, image).convert("RGB")
-    return image.convert("RGB")
-
-
-def _to_eight_bits(image: Image.Image) -> Image.Image:
-    """Scale 16-bit samples by their range, 32-bit and float samples by what they hold."""
-    samples = np.asarray(image, dtype=np.float32)
-    if image.mode.startswith("I;16") or (
-        samples.size and samples.min() >= 0 and 255 < samples.max() <= 65535
-    ):
-        samples = samples / 257.0
-    elif samples.size and (samples.min() < 0 or samples.max() > 255):
-        low, high = float(samples.min()), float(samples.max())
-        samples = (samples - low) * (255.0 / (high - low))
-    return Image.fromarray(np.clip(np.rint(samples), 0, 255).astype(np.uint8))
+    return exif.printable(" ".join(text.split()))

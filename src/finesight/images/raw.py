@@ -7,6 +7,8 @@ import numpy as np
 from PIL import Image
 
 from finesight.errors import DataError, MissingDependencyError
+from finesight.images.exif import ORIENTATION
+from finesight.images.open import one_line
 
 SUFFIXES = frozenset(
     {".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf", ".pef", ".srw"}
@@ -14,7 +16,7 @@ SUFFIXES = frozenset(
 """File name endings of raw files, in lower case."""
 
 # LibRaw's codes of how the camera was held -> EXIF's orientation.
-_ORIENTATION = {3: 3, 5: 8, 6: 6}
+_TURNED = {3: 3, 5: 8, 6: 6}
 
 
 class NoPreviewError(DataError):
@@ -46,16 +48,16 @@ def read_preview(data: bytes | Path) -> bytes:
         source = io.BytesIO(data) if isinstance(data, bytes) else str(data)
         with rawpy.imread(source) as raw:
             preview = raw.extract_thumb()
-            turned = _ORIENTATION.get(raw.sizes.flip, 1)
+            turned = _TURNED.get(raw.sizes.flip, 1)
     except rawpy.LibRawNoThumbnailError as error:
         raise NoPreviewError("the raw file holds no preview") from error
     except (rawpy.LibRawError, OSError, ValueError) as error:
-        raise NoPreviewError(f"damaged or truncated raw file: {_text(error)}") from error
+        raise NoPreviewError(f"damaged or truncated raw file: {one_line(error)}") from error
     if preview.format == rawpy.ThumbFormat.JPEG:
         return _turned(bytes(preview.data), turned)
     buffer = io.BytesIO()
     exif = Image.Exif()
-    exif[0x0112] = turned
+    exif[ORIENTATION] = turned
     Image.fromarray(np.asarray(preview.data)).save(buffer, "PNG", exif=exif)
     return buffer.getvalue()
 
@@ -65,11 +67,6 @@ def _turned(jpeg: bytes, orientation: int) -> bytes:
     if orientation == 1 or not jpeg.startswith(b"\xff\xd8") or b"Exif\0\0" in jpeg[:65_536]:
         return jpeg
     exif = Image.Exif()
-    exif[0x0112] = orientation
+    exif[ORIENTATION] = orientation
     content = exif.tobytes()
     return jpeg[:2] + b"\xff\xe1" + (len(content) + 2).to_bytes(2, "big") + content + jpeg[2:]
-
-
-def _text(error: Exception) -> str:
-    first = error.args[0] if error.args else error
-    return first.decode(errors="replace") if isinstance(first, bytes) else str(first)

@@ -17,8 +17,7 @@ from finesight.errors import InputError
 from finesight.images.open import Picture
 from finesight.proposals.capabilities import Capabilities
 from finesight.proposals.geometry.complete_cover import complete_cover, levels
-from finesight.proposals.geometry_proposer import unknown_regions
-from finesight.proposals.proposer import Proposals
+from finesight.proposals.proposer import Proposals, read_name
 from finesight.types import WHOLE, Float32, UInt8
 
 CELLS = 10
@@ -74,9 +73,7 @@ def build_coarse_to_fine(name: str, capabilities: Capabilities) -> CoarseToFineP
 
     Raises InputError for another name, and where there is no model.
     """
-    match = _CLOSER.fullmatch(name)
-    if match is None:
-        raise unknown_regions(name)
+    match = read_name(name, _CLOSER)
     cost = int(match[1])
     if cost not in DESCENTS:
         known = ", ".join(f"closer{each}" for each in DESCENTS)

@@ -12,8 +12,7 @@ from finesight.encoders.dense import DenseTower
 from finesight.errors import InputError
 from finesight.images.open import Picture
 from finesight.proposals.capabilities import Capabilities
-from finesight.proposals.geometry_proposer import unknown_regions
-from finesight.proposals.proposer import Proposals
+from finesight.proposals.proposer import Proposals, read_name
 from finesight.types import WHOLE, Float32, UInt8
 
 _DENSE = re.compile(r"dense([0-9]{2,4})")
@@ -48,9 +47,7 @@ def build_dense(name: str, capabilities: Capabilities) -> DenseProposer:
 
     Raises InputError for a name or a model with which that cannot be done.
     """
-    match = _DENSE.fullmatch(name)
-    if match is None:
-        raise unknown_regions(name)
+    match = read_name(name, _DENSE)
     canvas, tower = int(match[1]), capabilities.dense
     if tower is None:
         raise InputError(

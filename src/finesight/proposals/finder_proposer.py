@@ -18,8 +18,7 @@ from finesight.errors import InputError
 from finesight.images.open import Picture
 from finesight.proposals.capabilities import Capabilities
 from finesight.proposals.finder import COARSEST, Finder
-from finesight.proposals.geometry_proposer import unknown_regions
-from finesight.proposals.proposer import Proposals
+from finesight.proposals.proposer import Proposals, read_name
 from finesight.types import WHOLE, Float32, UInt8
 
 ROOM = 1.3  # a crop's side over the longer side of what it is centred on
@@ -81,9 +80,7 @@ def build_finder(name: str, capabilities: Capabilities) -> FinderProposer:
 
     Raises InputError for a name or a model with which that cannot be done.
     """
-    match = OBJECTS.fullmatch(name)
-    if match is None:
-        raise unknown_regions(name)
+    match = read_name(name, OBJECTS)
     canvas, count = int(match[1]), int(match[2])
     if capabilities.objects is None:
         raise InputError(

@@ -11,7 +11,7 @@ from finesight.proposals.capabilities import Capabilities
 from finesight.proposals.geometry.complete_cover import Spacing, complete_cover
 from finesight.proposals.geometry.cover import cover
 from finesight.proposals.geometry.grid import grid
-from finesight.proposals.proposer import Proposals
+from finesight.proposals.proposer import Proposals, unknown_regions
 from finesight.types import Float32, UInt8
 
 Regions = Callable[[int, int], Float32]
@@ -68,15 +68,6 @@ def parse_regions(name: str) -> Regions:
         return lambda width, height: grid(width, height, n)
     spacing: Spacing = "paper" if match["paper"] else "even"
     return lambda width, height: complete_cover(width, height, n, spacing)
-
-
-def unknown_regions(name: str) -> InputError:
-    """Return the error for a name of no proposer; it says what there is."""
-    return InputError(
-        f"unknown regions {name!r}: use full, ccN (Complete Cover, such as cc10), "
-        "ccN-paper (with the paper's spacing), gridN, or coverPXrR (such as cover24r4); "
-        "with a model also objectsSxN, closerN or denseS; or detect:SOURCE"
-    )
 
 
 def cover_for(smallest: float, effective_scale: float) -> str:

@@ -1,11 +1,13 @@
 """What every proposer is and gives: boxes of an image, and the crops of them to encode."""
 
+import re
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from finesight.encoders import Encoder, Preprocessing
+from finesight.errors import InputError
 from finesight.images.open import Picture
 from finesight.types import Float32, ImageVectors, UInt8
 
@@ -51,3 +53,20 @@ def encode_proposals(picture: Picture, encoder: Encoder, proposer: Proposer) -> 
     """Return the boxes and embeddings of one picture, the whole image first."""
     proposals, crops = proposer.propose(picture, encoder.preprocessing)
     return proposals.complete(encoder.encode_images(crops))
+
+
+def read_name(name: str, pattern: re.Pattern[str]) -> re.Match[str]:
+    """Return the parts of a proposer's name; raises InputError for one of another pattern."""
+    match = pattern.fullmatch(name)
+    if match is None:
+        raise unknown_regions(name)
+    return match
+
+
+def unknown_regions(name: str) -> InputError:
+    """Return the error for a name of no proposer; it says what there is."""
+    return InputError(
+        f"unknown regions {name!r}: use full, ccN (Complete Cover, such as cc10), "
+        "ccN-paper (with the paper's spacing), gridN, or coverPXrR (such as cover24r4); "
+        "with a model also objectsSxN, closerN or denseS; or detect:SOURCE"
+    )

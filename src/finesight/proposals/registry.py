@@ -11,12 +11,8 @@ from finesight.proposals.detector import build_detector
 from finesight.proposals.detector_spec import DETECT
 from finesight.proposals.efforts import EFFORTS, WITH_FINDER, resolve_effort
 from finesight.proposals.finder_proposer import OBJECTS, build_finder
-from finesight.proposals.geometry_proposer import (
-    GeometryProposer,
-    build_geometry,
-    unknown_regions,
-)
-from finesight.proposals.proposer import Proposer
+from finesight.proposals.geometry_proposer import GeometryProposer, build_geometry
+from finesight.proposals.proposer import Proposer, unknown_regions
 from finesight.proposals.sparing import SparingProposer
 
 Builder = Callable[[str, Capabilities], Proposer]

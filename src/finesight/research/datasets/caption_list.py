@@ -9,14 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from finesight.annotations.json_files import MALFORMED, read_json, read_json_lines
+from finesight.annotations.json_files import MALFORMED, read_json_lines
 from finesight.errors import DataError
 from finesight.research.datasets.records import CaptionSet
-
-
-def load(path: Path) -> CaptionSet:
-    """Read a list; raises InputError or DataError as `parse` does."""
-    return parse(read_json(path), path)
 
 
 def load_lines(path: Path) -> CaptionSet:

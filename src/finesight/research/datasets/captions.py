@@ -33,23 +33,23 @@ def read_captions(
     """
     if not source.exists():
         raise InputError(f"{source} does not exist")
+    if source.is_dir() and precomputed.is_precomputed(source):
+        return precomputed.load(source, split or "test").captions
+    content = None if source.is_dir() or source.suffix == ".jsonl" else read_json(source)
+    splits = isinstance(content, dict) and isinstance(content.get("images"), list)
+    if split is not None and not splits:
+        raise InputError(f"{source} has no splits, so it has no {split!r} either: leave it out")
+    if pool is not None and (splits or not isinstance(content, dict)):
+        raise InputError(f"{source} has all its images with captions: a pool ({pool}) has no place")
     if source.is_dir():
-        if precomputed.is_precomputed(source):
-            return precomputed.load(source, split or "test").captions
-        _refuse(source, split, pool)
         return clevr_captions.load(source)
     if source.suffix == ".jsonl":
-        _refuse(source, split, pool)
         return caption_list.load_lines(source)
-    content = read_json(source)
-    if isinstance(content, dict) and isinstance(content.get("images"), list):
-        _refuse(source, None, pool)
+    if splits:
         return karpathy.parse(content, source, split or "test", restval, per_image)
     if isinstance(content, list):
-        _refuse(source, split, pool)
         return caption_list.parse(content, source)
     if isinstance(content, dict):
-        _refuse(source, split, None)
         return fine_grained.parse(content, source, pool)
     raise DataError(
         f"{source} holds neither Karpathy's images, nor a list of images with captions, nor "
@@ -64,11 +64,3 @@ def find_images(captions: CaptionSet, folder: Path) -> list[Path]:
     """
     names = [(name, Path(name).name) for name in captions.images]
     return find_files(names, [folder], captions.name, str(folder))
-
-
-def _refuse(source: Path, split: str | None, pool: Path | None) -> None:
-    """Raise InputError for what a format does not have."""
-    if split is not None:
-        raise InputError(f"{source} has no splits, so it has no {split!r} either: leave it out")
-    if pool is not None:
-        raise InputError(f"{source} has all its images with captions: a pool ({pool}) has no place")

@@ -7,13 +7,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from finesight.annotations.json_files import MALFORMED, read_json, read_json_lines
+from finesight.boxes import normalised
 from finesight.errors import DataError, InputError
-from finesight.research.datasets.records import (
-    LabelledImage,
-    LabelledObject,
-    LabelledSet,
-    normalised,
-)
+from finesight.research.datasets.records import LabelledImage, LabelledObject, LabelledSet
 from finesight.types import Box
 
 T = TypeVar("T")

@@ -8,14 +8,10 @@ import numpy as np
 
 from finesight.annotations.coco import CocoAnnotation, CocoImage, parse_coco
 from finesight.annotations.json_files import MALFORMED, read_json
+from finesight.boxes import normalised
 from finesight.errors import DataError
 from finesight.research.datasets.image_files import find_files
-from finesight.research.datasets.records import (
-    LabelledImage,
-    LabelledObject,
-    LabelledSet,
-    normalised,
-)
+from finesight.research.datasets.records import LabelledImage, LabelledObject, LabelledSet
 
 
 def load(annotations: Path, images: Path | None = None) -> LabelledSet:

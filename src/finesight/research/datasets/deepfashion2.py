@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from finesight.annotations.json_files import MALFORMED, read_json
+from finesight.boxes import normalised
 from finesight.errors import DataError, InputError
 from finesight.images.open import SUFFIXES
 from finesight.research.datasets.image_files import size_of
 from finesight.research.datasets.item_records import LEVELS, ItemSet, Photo, Thing
-from finesight.research.datasets.records import normalised
 
 SOURCES = ("user", "shop")
 
@@ -51,7 +51,9 @@ def load(source: Path, identity_of: IdentityOf = by_pair_and_style) -> ItemSet:
             "image/): name the one that holds both, such as deepfashion2/validation"
         )
     folder = next(source / name for name in _FOLDERS if (source / name).is_dir())
-    files = {path.stem: path for path in sorted(folder.iterdir()) if _is_image(path)}
+    files = {
+        path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES
+    }
     photos: list[Photo] = []
     problems: list[str] = []
     for annotation in sorted((source / "annos").glob("*.json")):
@@ -130,7 +132,3 @@ def wrong_box(box_px: tuple[float, ...], width: int, height: int) -> str | None:
             "the photo in the size that was annotated"
         )
     return None
-
-
-def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES

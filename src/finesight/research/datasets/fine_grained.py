@@ -10,16 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from finesight.annotations.json_files import MALFORMED, read_json
+from finesight.annotations.json_files import MALFORMED
 from finesight.errors import DataError, InputError
 from finesight.research.datasets.records import CaptionSet
 
 _ENDINGS = {".jpg", ".jpeg", ".png", ".webp"}
-
-
-def load(path: Path, pool: Path | None = None) -> CaptionSet:
-    """Read captions, and the pool of images that are ranked; see `parse`."""
-    return parse(read_json(path), path, pool)
 
 
 def parse(content: Any, path: Path, pool: Path | None = None) -> CaptionSet:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from finesight.annotations.json_files import MALFORMED, read_json
+from finesight.annotations.json_files import MALFORMED
 from finesight.errors import DataError, InputError
 from finesight.research.datasets.records import CaptionSet
 
@@ -19,13 +19,6 @@ PER_IMAGE = 5
 """Captions of an image that count where the protocol is the published one; COCO has up to 7."""
 
 _RESTVAL = "restval"
-
-
-def load(
-    path: Path, split: str = "test", restval: bool = True, per_image: int | None = PER_IMAGE
-) -> CaptionSet:
-    """Read one split of the file, as `parse` does with its content."""
-    return parse(read_json(path), path, split, restval, per_image)
 
 
 def parse(

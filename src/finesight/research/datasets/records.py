@@ -11,19 +11,6 @@ from finesight.errors import DataError
 from finesight.types import Box
 
 
-def normalised(box_px: Sequence[float], width: int, height: int) -> Box:
-    """Return a box (xyxy, pixels) of an image of so many pixels in shares of it, cut to 0..1.
-
-    >>> normalised((-1, 10, 50, 20), 100, 20)
-    (0.0, 0.5, 0.5, 1.0)
-    """
-    x0, y0, x1, y1 = (
-        min(max(edge / side, 0.0), 1.0)
-        for edge, side in zip(box_px, (width, height) * 2, strict=True)
-    )
-    return x0, y0, x1, y1
-
-
 @dataclass(frozen=True)
 class LabelledObject:
     """One annotated object.
@@ -65,10 +52,6 @@ class LabelledSet:
     never_named: tuple[str, ...] = ()
 
 
-def _no_pairs() -> np.ndarray:
-    return np.empty((0, 2), np.int64)
-
-
 @dataclass(frozen=True)
 class CaptionSet:
     """Images and sentences, each of which was written for one of them.
@@ -84,7 +67,7 @@ class CaptionSet:
     images: tuple[str, ...]
     captions: tuple[str, ...]
     owner: np.ndarray
-    more: np.ndarray = field(default_factory=_no_pairs)
+    more: np.ndarray = field(default_factory=lambda: np.empty((0, 2), np.int64))
     image_ids: tuple[int, ...] = ()
     caption_ids: tuple[int, ...] = ()
 
