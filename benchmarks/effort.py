@@ -8,7 +8,6 @@ vectors. One run, rounds alternating: the best of each, and the median of the ro
 """
 
 import argparse
-import shutil
 import tempfile
 from pathlib import Path
 
@@ -16,10 +15,9 @@ from encode import encode, measure
 from made_up import PHOTO, bundle, photo, ratio
 
 from finesight.models import Model, load_model
-from finesight.models.bundle import add_objectness
 from finesight.proposals import EFFORTS, parse_proposer, resolve_effort
 from finesight.research.networks.finder import FinderNetwork
-from finesight.research.training.finder.export import canvas_cost, export_finder
+from finesight.research.training.finder.export import put_finder_into_bundle
 
 
 def main() -> None:
@@ -30,11 +28,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         without = bundle(folder, "int8")
-        shutil.copytree(folder / "int8", folder / "finding")
         network = FinderNetwork().eval()
         network.fold()
-        export_finder(network, folder / "finding")
-        add_objectness(folder / "finding", canvas_cost(folder / "finding", 256), {})
+        put_finder_into_bundle(network, folder / "int8", 256, {}, folder / "finding")
         models: dict[str, tuple[Model, int]] = {
             "ViT-B/32, int8": (without, count),
             "ViT-B/32, int8, with a finder": (load_model(str(folder / "finding")), count),

@@ -17,7 +17,6 @@ from protocol import TestSet, arguments, features
 
 from finesight.encoders.crops import encode_boxes
 from finesight.images.open import read_image
-from finesight.matching.item_head import ItemHead
 from finesight.research.datasets import read_items
 from finesight.research.evaluation.items import rank_items
 from finesight.scoring.similarity import ITEM_SHARPNESS, max_over_regions, soft_max_over_regions
@@ -55,7 +54,7 @@ def main() -> None:
             for view, box in zip(users, boxes, strict=True)
         ]
     )
-    head = None if options.head is None else ItemHead.open(options.head)
+    head = None if options.head is None else load_model(str(options.head)).item_head
     embed = head or (lambda vectors: vectors)
     fused = [model.fuse(each) for each in seen]
     regions = [embed(each.embeddings) for each in seen]

@@ -15,7 +15,6 @@ import numpy as np
 from protocol import arguments, features, print_table
 
 from finesight import load_model
-from finesight.matching.item_head import ItemHead
 from finesight.proposals import resolve_effort
 from finesight.research.datasets import read_items
 from finesight.research.evaluation.items import rank_items
@@ -34,7 +33,7 @@ def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--head", type=Path, required=True, help="a bundle with an item head")
     options = parser.parse_args()
-    model, head = load_model(options.model), ItemHead.open(options.head)
+    model, head = load_model(options.model), load_model(str(options.head)).item_head
     assert head is not None
     way = resolve_effort("normal", model.capabilities)
     items = read_items(options.scenes / "items-val")

@@ -1,14 +1,15 @@
 """Item heads for tests: a graph, and the bundled model with one."""
 
-import shutil
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from finesight.matching.item_head import ITEM_HEAD
+from finesight.matching.item_head import ITEM_HEAD, ItemHead
 from finesight.models import BUNDLED
-from finesight.models.bundle import add_items
+from finesight.models.bundle import Bundle
+from finesight.models.parts import ItemsEntry
 
 
 def write_head(path: Path, weights: np.ndarray) -> None:
@@ -33,14 +34,14 @@ def write_head(path: Path, weights: np.ndarray) -> None:
 
 def mini_with_items(folder: Path) -> Path:
     """Copy the bundled model to a folder and give it a head that keeps embeddings as they are."""
-    shutil.copytree(BUNDLED["mini"], folder)
-    write_head(folder / ITEM_HEAD, np.eye(128))
-    add_items(folder, 128, {"trained": "not at all"})
+    with tempfile.TemporaryDirectory() as place:
+        write_head(Path(place) / ITEM_HEAD, np.eye(128))
+        mini = Bundle.read(BUNDLED["mini"])
+        mini.with_part(ItemsEntry(128), Path(place), {"trained": "not at all"}).write(folder)
     return folder
 
 
-def color_items(bundle: Path) -> Path:
-    """Write a folder whose head makes items of what is red and green; blue does not count."""
-    write_head(bundle / ITEM_HEAD, np.diag([1.0, 1.0, 0.001, 0.001]))
-    (bundle / "finesight.json").write_text('{"items": {"file": "onnx/item_head.onnx"}}')
-    return bundle
+def color_items(folder: Path) -> ItemHead:
+    """Return a head, whose file is below a folder, of what is red and green; blue counts little."""
+    write_head(folder / ITEM_HEAD, np.diag([1.0, 1.0, 0.001, 0.001]))
+    return ItemHead(folder / ITEM_HEAD)

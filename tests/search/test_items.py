@@ -22,7 +22,7 @@ from finesight.types import Part, Query
 @pytest.fixture
 def model(tmp_path, color_model):
     """A model whose items are what is red and green about a region; blue does not count."""
-    return replace(color_model, directory=color_items(tmp_path / "bundle"))
+    return replace(color_model, item_head=color_items(tmp_path / "bundle"))
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ BOX = [120 / 200, 100 / 160, 144 / 200, 124 / 160]
 
 @pytest.fixture
 def color_model(color_model, tmp_path):
-    return replace(color_model, directory=color_items(tmp_path / "bundle"))
+    return replace(color_model, item_head=color_items(tmp_path / "bundle"))
 
 
 def test_a_box_of_an_image_finds_the_very_thing(served, collection):
@@ -40,7 +40,7 @@ def test_what_does_not_show_one_thing_is_a_problem(served):
 class TestWithoutHead:
     @pytest.fixture
     def color_model(self, color_model):
-        return replace(color_model, directory=None)
+        return replace(color_model, item_head=None)
 
     def test_it_says_which_command_makes_one(self, served, spots):
         served.search(text="red")

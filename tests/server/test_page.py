@@ -228,7 +228,7 @@ class TestItems:
 
     @pytest.fixture
     def color_model(self, color_model, tmp_path):
-        return replace(color_model, directory=color_items(tmp_path / "bundle"))
+        return replace(color_model, item_head=color_items(tmp_path / "bundle"))
 
     def test_a_marked_part_is_searched_for_as_this_very_thing(self, page, served):
         served.search(text="red")  # the model is loaded

@@ -125,12 +125,11 @@ def evaluate(
 def _print_scale(scenes: "LabelledSet", model: "Model", as_json: bool) -> None:
     """Print the share of objects named at every size, keep the effective scale in the bundle."""
     from finesight.cli.output import say
-    from finesight.models.bundle import keep_scale
     from finesight.research.evaluation.scale import FILLS, effective_scale
 
     with progress_bar("evaluating", "images", len(scenes.images)) as advance:
         found = effective_scale(scenes, model, advance)
-    kept = model.directory is not None and keep_scale(model.directory, found.effective)
+    kept = model.bundle is not None and model.bundle.keep_scores(effective_scale=found.effective)
     if as_json:
         shares = dict(zip(map(str, FILLS), found.named, strict=True))
         typer.echo(json.dumps({"effective_scale": found.effective, "named": shares}))

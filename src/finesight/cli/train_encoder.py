@@ -51,7 +51,7 @@ def encoder(
       finesight train encoder --scenes mine --validation val --out better --start mini --rate 1e-3
     """
     run = begin(out, new=False, checkpoint=checkpoint)
-    from finesight.models.bundle import read_manifest
+    from finesight.models.bundle import Bundle
     from finesight.research.training.encoder.export import write_encoder_bundle
     from finesight.research.training.encoder.rendered import load_rendered
     from finesight.research.training.encoder.training import TrainingSettings, train_encoder
@@ -65,7 +65,7 @@ def encoder(
         trained = train_encoder(data, settings, watched, start=begun)
     facts = {"scenes": data.sources[:-1], "validation": data.sources[-1]}
     if begun is not None:
-        facts["start"] = read_manifest(begun).provenance
+        facts["start"] = Bundle.read(begun).provenance
     about = provenance(settings=asdict(settings), **facts)
     scores = write_encoder_bundle(trained, data.concepts, about, out)
     lines = "".join(f"\n  {name:<12} {value:.4f}" for name, value in scores.items())

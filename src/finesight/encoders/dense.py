@@ -9,7 +9,7 @@ the windows beside the pixels (encoders/torch_region_tokens.py).
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 
@@ -35,6 +35,7 @@ class DenseEntry:
 
     stride: int
     kind: str = POOLED
+    origin: ClassVar = "dense"
 
     @property
     def files(self) -> tuple[str, ...]:

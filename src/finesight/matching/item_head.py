@@ -6,7 +6,6 @@ bundle's own encoder, and gives `items` (n, e), both L2-normalised. So what a co
 its regions is all that is needed to look for an item in it.
 """
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,6 @@ from finesight.types import Float32
 ITEM_HEAD = "onnx/item_head.onnx"
 """Where a bundle keeps it."""
 
-_MANIFEST = "finesight.json"
 _AT_ONCE = 2**14  # regions: the largest intermediate array then holds some tens of MiB
 
 
@@ -27,29 +25,6 @@ class ItemHead:
 
     def __init__(self, path: Path) -> None:
         self._graph = Graph(path)
-
-    @staticmethod
-    def open(bundle: Path) -> "ItemHead | None":
-        """Return the item head of a bundle's folder, or None where the bundle has none.
-
-        A bundle has one where its `finesight.json` has the entry `items`. Raises DataError for an
-        entry whose graph is not there.
-        """
-        manifest = bundle / _MANIFEST
-        if not manifest.is_file():
-            return None
-        try:
-            entry = json.loads(manifest.read_text(encoding="utf-8")).get("items")
-            file = None if entry is None else bundle / entry["file"]
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise DataError(
-                f"{manifest} is damaged ({error!r}): download, export or install the model again"
-            ) from error
-        if file is None:
-            return None
-        if not file.is_file():
-            raise DataError(f"{file} is missing: train the item head again or copy the whole model")
-        return ItemHead(file)
 
     def __call__(self, regions: Float32) -> Float32:
         """Return the item embeddings (n, e) of region embeddings (n, d), of length 1.

@@ -22,10 +22,11 @@ _PARTS = 2**14  # regions × words scored in one go: some tens of MiB with the w
 class NetworkMatcher:
     """A matcher of a bundle; its files are read on first use.
 
-    graph, words, tokenizer: the files.
+    graph, words, tokenizer: the files; regions: the proposer whose regions it was trained with.
     """
 
-    def __init__(self, graph: Path, words: Path, tokenizer: Path) -> None:
+    def __init__(self, graph: Path, words: Path, tokenizer: Path, regions: str = "") -> None:
+        self.regions = regions
         self._graph = Graph(graph, threads=0, gpu=True)
         self._words = Graph(words, threads=0, gpu=True)
         self._tokenizer_file = tokenizer

@@ -1,319 +1,314 @@
-"""The model bundle on disk: a folder in the hub's ONNX layout, described by `finesight.json`."""
+"""The model bundle: a folder in the layout of the hub's ONNX models, with `finesight.json`."""
 
 import hashlib
 import json
 import os
+import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from finesight.encoders.dense import DenseEntry
-from finesight.encoders.onnx import tower_files
-from finesight.errors import DataError
-from finesight.matching.item_head import ITEM_HEAD
-from finesight.proposals.finder import OBJECTNESS
+from finesight.encoders.onnx import TOWERS, tower_files
+from finesight.errors import DataError, InputError
+from finesight.files import atomic, write_json
+from finesight.models.parts import FinderEntry, FusionEntry, ItemsEntry, MatcherEntry, Part
 
 MANIFEST = "finesight.json"
 FORMAT_VERSION = 1
 
-# Beside the towers, what an embedding depends on.
-_OTHER_FILES = ("tokenizer.json", "preprocessor_config.json")
 DEFAULT_PROMPT = "a photo of a {}"
-DEFAULT_PROMPTS = (
-    "a photo of a {}",
-    "a photo of the {}",
-    "a close-up photo of a {}",
-    "a picture of a {}",
-    "a photo of one {}",
-    "there is a {} in the photo",
-    "{}",
-)
-"""Of models whose bundle names none: what an ensemble averages over."""
-
 DEFAULT_REGIONS = "normal"
 EFFECTIVE_SCALE = "effective_scale"
 """Among a bundle's scores: the smallest share of its input's side at which it names a thing."""
 
+_PLAIN = ("tokenizer.json", "preprocessor_config.json")  # what an embedding depends on, with towers
+_TEXTS = (".md",)  # files that may be edited: they have no sha256
+
 
 @dataclass(frozen=True)
-class FusionEntry:
-    """The fusion that a bundle uses unless told otherwise.
+class Bundle:
+    """Everything that a model folder holds and says; nothing of it is loaded.
 
-    name: of a training-free fusion, or of a network in `file`; vectors: k; version: tells two
-    networks of one name apart; text_head: the file of its linear layer over text embeddings, where
-    the fused vectors have a space of their own.
+    files: where each file is now, by its name in the bundle; sha256: of those that are known.
+    towers: names of the image and the text tower's graphs, of one precision; width: d, 0 where it
+    is not said; prompt: a template with one {}; prompts: of an ensemble, none for the usual ones;
+    regions: how images are looked at unless told otherwise; fit: how regions become square (see
+    Preprocessing); knows: {"things": [...], "colors": [...]} of a model of few words; dense,
+    finder, fusions, matchers, items: its parts (see models/parts.py), of which `fusion` names the
+    fusion in use; scores: what was measured, the effective scale among them; provenance: how it and
+    its parts were made; directory: where it was read.
     """
 
     name: str
-    vectors: int
-    file: str | None = None
-    version: str = ""
-    text_head: str | None = None
-
-
-@dataclass(frozen=True)
-class MatcherEntry:
-    """A matcher of a bundle: its graph, its word tower and tokenizer, as files of the bundle.
-
-    kind: such as "adapt"; regions: the way of looking that it was trained with.
-    """
-
-    kind: str
-    file: str
-    words: str
-    tokenizer: str
-    regions: str
-
-
-DEFAULT_FUSION = FusionEntry("salient", 8)
-"""Of models without a trained fusion: it needs neither training nor words."""
-
-
-@dataclass(frozen=True)
-class ObjectnessEntry:
-    """The graph with which a bundle finds objects.
-
-    cost: of a pixel of its canvas, in encodings of one crop; version: tells two of them apart.
-    """
-
-    cost: float
-    version: str
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """What `finesight.json` says: how to look and to prompt, and each file's sha256.
-
-    fit: how regions that are not square become so (Preprocessing); fusion: its fusion; dense: how
-    windows are read out of one feature map, where the bundle can; objectness: how it finds
-    objects, where it can; prompts: the templates of its ensemble; knows: the things and colours
-    that it knows, where these are few.
-    """
-
-    name: str
-    prompt: str
-    regions: str
-    fit: str
-    fingerprint: str
-    fusion: "FusionEntry"
-    provenance: Mapping[str, Any]
-    scores: Mapping[str, Any]
-    dense: DenseEntry | None = None
-    objectness: ObjectnessEntry | None = None
-    prompts: tuple[str, ...] = DEFAULT_PROMPTS
-    knows: Mapping[str, Sequence[str]] | None = None
-    matchers: Mapping[str, MatcherEntry] = field(default_factory=dict)
+    files: Mapping[str, Path]
     sha256: Mapping[str, str] = field(default_factory=dict)
+    towers: tuple[str, str] = (f"onnx/{TOWERS[0]}.onnx", f"onnx/{TOWERS[1]}.onnx")
+    width: int = 0
+    prompt: str = DEFAULT_PROMPT
+    prompts: Sequence[str] = ()
+    regions: str = DEFAULT_REGIONS
+    fit: str = "squash"
+    knows: Mapping[str, Sequence[str]] | None = None
+    dense: DenseEntry | None = None
+    finder: FinderEntry | None = None
+    fusions: Mapping[str, FusionEntry] = field(default_factory=dict)
+    fusion: str | None = None
+    matchers: Mapping[str, MatcherEntry] = field(default_factory=dict)
+    items: ItemsEntry | None = None
+    scores: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    directory: Path | None = None
 
-    def version(self, files: Sequence[str]) -> str:
-        """Return what tells the contents of some of the bundle's files from others."""
-        return _fingerprint({file: self.sha256[file] for file in files})[:8]
+    @staticmethod
+    def read(folder: Path, precision: str = "fp32") -> "Bundle":
+        """Read and check a bundle; a folder of the hub's layout without a manifest gets defaults.
 
-
-def write_manifest(
-    directory: Path,
-    *,
-    name: str,
-    width: int,
-    proposer: Mapping[str, Any],
-    prompt: str,
-    provenance: Mapping[str, Any],
-    scores: Mapping[str, Any],
-    fit: str = "squash",
-    dense: DenseEntry | None = None,
-    prompts: Sequence[str] = (),
-    knows: Mapping[str, Sequence[str]] | None = None,
-) -> None:
-    """Write `finesight.json` for the files of a bundle, which must all be there.
-
-    width: d; proposer: {"kind": "crops", "regions": "cc10"}; prompt: a template with one {};
-    provenance and scores: how it was trained and what was measured; fit: see Preprocessing;
-    dense: how windows are read out of the map of onnx/dense_model.onnx, if there is one; prompts:
-    templates of an ensemble; knows: {"things": [...], "colors": [...]} of a model of few words.
-    """
-    files = sorted(
-        path.relative_to(directory).as_posix()
-        for path in directory.rglob("*")
-        if path.is_file() and path.name != MANIFEST and path.suffix in (".json", ".onnx")
-    )
-    content = {
-        "format_version": FORMAT_VERSION,
-        "name": name,
-        "width": width,
-        "looking": dict(proposer),
-        "fit": fit,
-        "prompt": prompt,
-        **({"prompts": list(prompts)} if prompts else {}),
-        **({"knows": {name: list(words) for name, words in knows.items()}} if knows else {}),
-        **({"dense": asdict(dense)} if dense else {}),
-        "sha256": {file: sha256(directory / file) for file in files},
-        "provenance": dict(provenance),
-        "scores": dict(scores),
-    }
-    _write(directory, content)
-
-
-def add_fusion(
-    directory: Path,
-    name: str,
-    file: str,
-    vectors: int,
-    provenance: Mapping[str, Any],
-    text_head: str | None = None,
-) -> None:
-    """Name a network in `file` among the bundle's fusions, as the one that it uses.
-
-    text_head: see FusionEntry. The embeddings and so the fingerprint stay what they are.
-    """
-    content = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
-    entry: dict[str, Any] = {"vectors": vectors, "file": file}
-    content["sha256"][file] = sha256(directory / file)
-    if text_head is not None:
-        entry["text_head"] = text_head
-        content["sha256"][text_head] = sha256(directory / text_head)
-    content["fusions"] = {**content.get("fusions", {}), name: entry}
-    content["fusion"] = name
-    content["provenance"] = {**content["provenance"], "fusion": dict(provenance)}
-    _write(directory, content)
-
-
-def add_matcher(
-    directory: Path, name: str, entry: MatcherEntry, provenance: Mapping[str, Any]
-) -> None:
-    """Name a matcher, whose files stand in the bundle's folder, among the bundle's matchers."""
-    content = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
-    content["matchers"] = {**content.get("matchers", {}), name: asdict(entry)}
-    for file in (entry.file, entry.words, entry.tokenizer):
-        content["sha256"][file] = sha256(directory / file)
-    content["provenance"] = {**content["provenance"], f"matcher {name}": dict(provenance)}
-    _write(directory, content)
-
-
-def add_objectness(directory: Path, cost: float, provenance: Mapping[str, Any]) -> None:
-    """Enter a graph that finds objects, which stands in the bundle's folder.
-
-    cost: of a pixel of its canvas, in encodings of one crop.
-    """
-    content = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
-    content["objectness"] = {"cost": cost}
-    content["sha256"][OBJECTNESS] = sha256(directory / OBJECTNESS)
-    content["provenance"] = {**content["provenance"], "objectness": dict(provenance)}
-    _write(directory, content)
-
-
-def add_items(directory: Path, width: int, provenance: Mapping[str, Any]) -> None:
-    """Enter an item head, which stands in the bundle's folder; width: of an item embedding."""
-    content = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
-    content["items"] = {"file": ITEM_HEAD, "width": width}
-    content["sha256"][ITEM_HEAD] = sha256(directory / ITEM_HEAD)
-    content["provenance"] = {**content["provenance"], "items": dict(provenance)}
-    _write(directory, content)
-
-
-def keep_scale(directory: Path, effective: float) -> bool:
-    """Write a measured effective scale into a bundle; return whether there is one to hold it."""
-    if not (directory / MANIFEST).is_file() or not os.access(directory, os.W_OK):
-        return False
-    content = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
-    content["scores"] = {**content["scores"], EFFECTIVE_SCALE: effective}
-    _write(directory, content)
-    return True
-
-
-def _chosen_fusion(content: Mapping[str, Any]) -> FusionEntry:
-    if "fusion" not in content:
-        return DEFAULT_FUSION
-    name = content["fusion"]
-    entry = content["fusions"][name]
-    version = content["sha256"][entry["file"]][:8]
-    return FusionEntry(name, entry["vectors"], entry["file"], version, entry.get("text_head"))
-
-
-def _objectness(content: Mapping[str, Any]) -> ObjectnessEntry | None:
-    if "objectness" not in content:
-        return None
-    return ObjectnessEntry(content["objectness"]["cost"], content["sha256"][OBJECTNESS][:8])
-
-
-def _write(directory: Path, content: Mapping[str, Any]) -> None:
-    temporary = directory / f"{MANIFEST}.new"
-    temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    temporary.replace(directory / MANIFEST)
-
-
-def read_manifest(directory: Path, precision: str = "fp32") -> Manifest:
-    """Read and check a bundle; a folder of the hub's layout without a manifest gets defaults.
-
-    precision: which of the folder's files are to be used.
-
-    Every file is compared with its sha256, so that a damaged or altered bundle is refused here
-    and not found out by wrong results. Raises DataError.
-    """
-    files = (*tower_files(directory, precision), *_OTHER_FILES)
-    missing = [file for file in files if not (directory / file).is_file()]
-    if missing:
-        raise DataError(
-            f"{directory} is not a complete model: {', '.join(missing)} is missing. "
-            "A model folder has the layout of the hub's ONNX models; download or export it again"
-        )
-    path = directory / MANIFEST
-    if not path.exists():
-        # Large models keep their weights beside the graph, in vision_model.onnx_data.
-        parts = [path for file in files for path in sorted(directory.glob(f"{file}*"))]
-        hashes = {path.relative_to(directory).as_posix(): _content_id(path) for path in parts}
-        fingerprint = _fingerprint(hashes)
-        name = directory.name
-        return Manifest(
-            name, DEFAULT_PROMPT, DEFAULT_REGIONS, "squash", fingerprint, DEFAULT_FUSION, {}, {}
-        )
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        version = content["format_version"]
-        if version > FORMAT_VERSION:
+        precision: which of the folder's towers are meant. Every file is compared with its sha256,
+        so that a damaged or altered bundle is refused here and not found out by wrong results.
+        Raises DataError.
+        """
+        towers = tower_files(folder, precision)
+        missing = [file for file in _PLAIN if not (folder / file).is_file()]
+        if missing:
             raise DataError(
-                f"{path} has format version {version}; this finesight reads up to "
-                f"{FORMAT_VERSION}: update finesight"
+                f"{folder} is not a complete model: {', '.join(missing)} is missing. "
+                "A model folder has the layout of the hub's ONNX models; download or export it "
+                "again"
             )
-        recorded = content["sha256"]
-        for file, expected in recorded.items():
-            if not (directory / file).is_file() or sha256(directory / file) != expected:
-                raise DataError(
-                    f"{directory / file} is damaged or was altered (its sha256 is not the one in "
-                    f"{MANIFEST}): download, export or install the model again"
-                )
-        return Manifest(
-            content["name"],
-            content["prompt"],
-            content["looking"]["regions"],
-            content.get("fit", "squash"),
-            _fingerprint({file: recorded[file] for file in files}),
-            _chosen_fusion(content),
-            content["provenance"],
-            content["scores"],
-            DenseEntry(**content["dense"]) if "dense" in content else None,
-            _objectness(content),
-            tuple(content.get("prompts", DEFAULT_PROMPTS)),
-            content.get("knows"),
-            {name: MatcherEntry(**entry) for name, entry in content.get("matchers", {}).items()},
-            recorded,
-        )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        path = folder / MANIFEST
+        if not path.exists():
+            # Large models keep their weights beside the graph, in vision_model.onnx_data.
+            found = [p for file in (*towers, *_PLAIN) for p in sorted(folder.glob(f"{file}*"))]
+            found += [p for p in [folder / "config.json"] if p.is_file()]
+            return Bundle(folder.name, _named(folder, found), towers=towers, directory=folder)
+        try:
+            return _read(folder, json.loads(path.read_text(encoding="utf-8")), towers)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DataError(
+                f"{path} is damaged ({error!r}): download, export or install the model again"
+            ) from error
+
+    @staticmethod
+    def own(folder: Path | None, called: object = None) -> "Bundle":
+        """Read a bundle that parts can be added to, which has a manifest.
+
+        called: how the user names it. Raises InputError for another folder, or none.
+        """
+        if folder is None or not (folder / MANIFEST).is_file():
+            raise InputError(
+                f"{called or folder} is not a bundle of finesight: make one with `finesight export`"
+            )
+        return Bundle.read(folder)
+
+    @staticmethod
+    def of_files(folder: Path, **said: Any) -> "Bundle":
+        """Return the bundle that all files of a folder make; said: its other fields."""
+        return Bundle(files=_files(folder), directory=folder, **said)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """What names its embeddings: towers with their weights, tokenizer and preprocessing."""
+        known = {*self.sha256, *self.towers, *_PLAIN} if self.sha256 else self.files
+        parts = [n for file in (*self.towers, *_PLAIN) for n in sorted(known) if n.startswith(file)]
+        return fingerprint({name: self._digest(name) for name in parts})
+
+    @property
+    def parts(self) -> list[Part]:
+        """All that it has beside its towers."""
+        parts: list[Part | None] = [self.dense, self.finder]
+        parts += [*self.fusions.values(), *self.matchers.values(), self.items]
+        return [part for part in parts if part is not None]
+
+    @property
+    def in_use(self) -> FusionEntry:
+        """The fusion in use: one of its own, else one without training."""
+        name = self.fusion or "salient"
+        return self.fusions.get(name) or FusionEntry(name, 8)
+
+    def place(self, file: str) -> Path:
+        """Return where a file of it is; raises DataError for one that is not there."""
+        if file not in self.files:
+            raise DataError(
+                f"{(self.directory or Path(self.name)) / file} is missing: download, export or "
+                "install the model again"
+            )
+        return self.files[file]
+
+    def version(self, *files: str) -> str:
+        """Return what tells the contents of some of its files from others."""
+        digests = {file: self._digest(file) for file in files}
+        return (digests[files[0]] if len(files) == 1 else fingerprint(digests))[:8]
+
+    def with_part(
+        self, part: Part, folder: Path, provenance: Mapping[str, Any] | None = None
+    ) -> "Bundle":
+        """Return it with a part added or replaced, and all other parts as they are.
+
+        folder: holds the part's files, by their names in a bundle, until it is written. A fusion
+        becomes the one in use. The embeddings and so the fingerprint stay what they are.
+        """
+        old: Part | None
+        fields: dict[str, Any]
+        match part:
+            case DenseEntry():
+                old, fields = self.dense, {"dense": part}
+            case FinderEntry():
+                old, fields = self.finder, {"finder": part}
+            case ItemsEntry():
+                old, fields = self.items, {"items": part}
+            case FusionEntry():
+                old = self.fusions.get(part.name)
+                fields = {"fusions": {**self.fusions, part.name: part}, "fusion": part.name}
+            case MatcherEntry():
+                old = self.matchers.get(part.name)
+                fields = {"matchers": {**self.matchers, part.name: part}}
+        gone = {*(old.files if old else ()), *part.files}
+        files = {name: path for name, path in self.files.items() if name not in gone}
+        digests = {name: digest for name, digest in self.sha256.items() if name not in gone}
+        if provenance is not None:
+            fields["provenance"] = {**self.provenance, part.origin: dict(provenance)}
+        files |= {name: folder / name for name in part.files}
+        return replace(self, files=files, sha256=digests, **fields)
+
+    def with_scores(self, **scores: float) -> "Bundle":
+        """Return it with measured scores, such as its effective scale, beside those it has."""
+        return replace(self, scores={**self.scores, **scores})
+
+    def keep_scores(self, **scores: float) -> bool:
+        """Write measured scores into its folder; return whether a manifest can hold them there."""
+        folder = self.directory
+        if folder is None or not (folder / MANIFEST).is_file() or not os.access(folder, os.W_OK):
+            return False
+        Bundle.read(folder).with_scores(**scores).write(folder)
+        return True
+
+    def write(self, folder: Path) -> "Bundle":
+        """Write it with all its files to a new folder, or where it was read; return what is there.
+
+        A new folder appears at the end, whole. Raises InputError for another folder that is there.
+        """
+        if self.directory is not None and folder.resolve() == self.directory.resolve():
+            return self._write(folder)
+        if folder.exists() and any(folder.iterdir() if folder.is_dir() else [folder]):
+            raise InputError(f"{folder} is there already: name a new folder")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as place:
+            written = self._write(Path(place) / "bundle")
+            if folder.exists():
+                folder.rmdir()
+            (Path(place) / "bundle").rename(folder)
+        return replace(written, files=_files(folder), directory=folder)
+
+    def _write(self, folder: Path) -> "Bundle":
+        """Bring a folder to what this is: its files, the manifest, and away with replaced files."""
+        before = {*_files(folder)} & {*_recorded(folder)}
+        for name, path in self.files.items():
+            if path != folder / name:
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                with atomic(folder / name) as unfinished:
+                    shutil.copyfile(path, unfinished)
+        hashed = sorted(name for name in self.files if not name.endswith(_TEXTS))
+        digests = {name: self._digest(name) for name in hashed}
+        write_json(folder / MANIFEST, self._content(digests))
+        for name in before - {*self.files}:
+            (folder / name).unlink()
+        return replace(self, files=_files(folder), sha256=digests, directory=folder)
+
+    def _content(self, sha256: Mapping[str, str]) -> dict[str, Any]:
+        """Return what `finesight.json` says, in which absent parts are left out."""
+        parts = {
+            "prompts": list(self.prompts),
+            "knows": {n: list(words) for n, words in self.knows.items()} if self.knows else None,
+            "dense": _entry(self.dense),
+            "objectness": _entry(self.finder),
+            "fusions": {name: _entry(part) for name, part in self.fusions.items()},
+            "fusion": self.fusion,
+            "matchers": {name: _entry(part) for name, part in self.matchers.items()},
+            "items": _entry(self.items),
+        }
+        return {
+            "format_version": FORMAT_VERSION,
+            "name": self.name,
+            "width": self.width,
+            "looking": {"kind": "effort", "regions": self.regions},
+            "fit": self.fit,
+            "prompt": self.prompt,
+            **{name: value for name, value in parts.items() if value},
+            "sha256": dict(sha256),
+            "provenance": dict(self.provenance),
+            "scores": dict(self.scores),
+        }
+
+    def _digest(self, name: str) -> str:
+        return self.sha256.get(name) or _content_id(self.place(name))
+
+
+def _read(folder: Path, content: Mapping[str, Any], towers: tuple[str, str]) -> Bundle:
+    if content["format_version"] > FORMAT_VERSION:
         raise DataError(
-            f"{path} is damaged ({error!r}): download, export or install the model again"
-        ) from error
+            f"{folder / MANIFEST} has format version {content['format_version']}; this finesight "
+            f"reads up to {FORMAT_VERSION}: update finesight"
+        )
+    recorded = content["sha256"]
+    for file in {**recorded, **dict.fromkeys((*towers, *_PLAIN))}:
+        if not (folder / file).is_file() or sha256(folder / file) != recorded.get(file):
+            raise DataError(
+                f"{folder / file} is damaged or was altered (its sha256 is not the one in "
+                f"{MANIFEST}): download, export or install the model again"
+            )
+    fusions = {
+        name: FusionEntry(name, **entry) for name, entry in content.get("fusions", {}).items()
+    }
+    matchers = {n: MatcherEntry(n, **entry) for n, entry in content.get("matchers", {}).items()}
+    return Bundle.of_files(
+        folder,
+        name=content["name"],
+        sha256=recorded,
+        towers=towers,
+        width=content.get("width", 0),
+        prompt=content["prompt"],
+        prompts=tuple(content.get("prompts", ())),
+        regions=content["looking"]["regions"],
+        fit=content.get("fit", "squash"),
+        knows=content.get("knows"),
+        dense=DenseEntry(**content["dense"]) if "dense" in content else None,
+        finder=FinderEntry(**content["objectness"]) if "objectness" in content else None,
+        fusions=fusions,
+        fusion=content.get("fusion"),
+        matchers=matchers,
+        items=ItemsEntry(**content["items"]) if "items" in content else None,
+        scores=content["scores"],
+        provenance=content["provenance"],
+    )
 
 
-def checkpoint_fingerprint(directory: Path) -> str:
-    """Return what identifies the embeddings of a PyTorch checkpoint: its files' contents."""
-    files = sorted(p for kind in ("json", "safetensors") for p in directory.glob(f"*.{kind}"))
-    return _fingerprint({path.name: _content_id(path) for path in files})
+def _recorded(folder: Path) -> dict[str, str]:
+    """Return the sha256 of files that the manifest of a folder has, none where there is none."""
+    path = folder / MANIFEST
+    known: dict[str, str] = json.loads(path.read_text())["sha256"] if path.is_file() else {}
+    return known
 
 
 def sha256(path: Path) -> str:
     """Return the hex digest of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def fingerprint(digests: Mapping[str, str]) -> str:
+    """Return what stands for files of these names and digests, in this order."""
+    lines = "\n".join(f"{file} {digest}" for file, digest in digests.items())
+    return hashlib.sha256(lines.encode()).hexdigest()[:16]
+
+
+def checkpoint_fingerprint(directory: Path) -> str:
+    """Return what identifies the embeddings of a PyTorch checkpoint: its files' contents."""
+    files = sorted(p for kind in ("json", "safetensors") for p in directory.glob(f"*.{kind}"))
+    return fingerprint({path.name: _content_id(path) for path in files})
 
 
 def _content_id(path: Path) -> str:
@@ -323,6 +318,18 @@ def _content_id(path: Path) -> str:
     return target if is_digest else sha256(path)
 
 
-def _fingerprint(hashes: Mapping[str, str]) -> str:
-    lines = "\n".join(f"{file} {digest}" for file, digest in hashes.items())
-    return hashlib.sha256(lines.encode()).hexdigest()[:16]
+def _files(folder: Path) -> dict[str, Path]:
+    """Return all files of a folder but its manifest, by name; unfinished and hidden ones apart."""
+    found = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    named = _named(folder, [p for p in found if p.suffix != ".new"])
+    return {n: p for n, p in named.items() if n != MANIFEST and not f"/{n}".count("/.")}
+
+
+def _named(folder: Path, paths: Sequence[Path]) -> dict[str, Path]:
+    return {path.relative_to(folder).as_posix(): path for path in paths}
+
+
+def _entry(part: Part | None) -> dict[str, Any] | None:
+    """Return what the manifest says of a part: its name stands before it."""
+    said = {} if part is None else asdict(part)
+    return {name: value for name, value in said.items() if name != "name" and value is not None}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from finesight.encoders.preprocessing import Preprocessing
 from finesight.errors import DataError
-from finesight.models import BUNDLED
+from finesight.models.hub import BUNDLED
 
 _SPEEDS = ((64, "instant"), (180, "fast"), (400, "medium"))  # largest image tower in MB, fp32
 

@@ -68,7 +68,7 @@ def test_what_is_not_detected_is_a_miss(folder, color_model):
 
 
 def test_a_head_is_measured_beside_the_encoder(folder, color_model, tmp_path):
-    model = replace(color_model, directory=color_items(tmp_path / "bundle"))
+    model = replace(color_model, item_head=color_items(tmp_path / "bundle"))
     rows = evaluate_items(read_items(folder), model, "cc5")
     assert {row.embedding for row in rows} == {"encoder", "items"}
     assert by_method(rows, embedding="items")["boxes"].metrics["top-1"] == 1

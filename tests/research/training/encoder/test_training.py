@@ -14,13 +14,13 @@ from tokenizers import Tokenizer  # noqa: E402
 from finesight.errors import DataError, InputError  # noqa: E402
 from finesight.research.training.checkpoints import load_checkpoint, save_checkpoint  # noqa: E402
 from finesight.research.training.encoder.concepts import SHOWN  # noqa: E402
+from finesight.research.training.encoder.export import export_small_clip  # noqa: E402
 from finesight.research.training.encoder.rendered import load_rendered  # noqa: E402
 from finesight.research.training.encoder.training import (  # noqa: E402
     TrainingSettings,
     spoken_concepts,
     train_encoder,
 )
-from finesight.research.training.export import export_small_clip  # noqa: E402
 from finesight.research.training.run import Run, warm_cosine  # noqa: E402
 
 SETTINGS = TrainingSettings(steps=40, batch=48, texts=16, warm_up=4)

@@ -1,7 +1,6 @@
 """A head on a small encoder's map learns where something is; the map's windows are its crops."""
 
 import json
-import shutil
 
 import numpy as np
 import pytest
@@ -16,15 +15,16 @@ from finesight.cli.app import app  # noqa: E402
 from finesight.encoders.dense import HEAD, MAP, DenseEntry, PooledTower  # noqa: E402
 from finesight.errors import DataError, InputError  # noqa: E402
 from finesight.images.open import Picture  # noqa: E402
-from finesight.models.bundle import add_objectness, write_manifest  # noqa: E402
+from finesight.models.bundle import Bundle  # noqa: E402
+from finesight.models.parts import FinderEntry  # noqa: E402
 from finesight.proposals import encode_proposals, parse_proposer  # noqa: E402
 from finesight.proposals.capabilities import Capabilities  # noqa: E402
-from finesight.proposals.finder import Finder, ScoredBoxes  # noqa: E402
+from finesight.proposals.finder import OBJECTNESS, Finder, ScoredBoxes  # noqa: E402
 from finesight.proposals.finder_proposer import FinderProposer  # noqa: E402
 from finesight.research.datasets import LabelledImage, LabelledObject  # noqa: E402
 from finesight.research.networks.finder import finder_loss, targets  # noqa: E402
 from finesight.research.networks.small_clip import SmallClip, SmallClipSettings  # noqa: E402
-from finesight.research.training.export import export_small_clip  # noqa: E402
+from finesight.research.training.encoder.export import export_small_clip  # noqa: E402
 from finesight.research.training.finder.export import export_finder  # noqa: E402
 from finesight.research.training.finder.training import (  # noqa: E402
     FinderTraining,
@@ -47,10 +47,8 @@ def bundle(tmp_path_factory):
     tokenizer = build_tokenizer(["mug"], 24)
     network = SmallClip(SmallClipSettings(tokenizer.get_vocab_size()))
     export_small_clip(network, tokenizer, directory)
-    write_manifest(
-        directory, name="random", width=128, proposer={"kind": "crops", "regions": "cc10"},
-        prompt="a photo of a {}", provenance={}, scores={}, dense=DenseEntry(8),
-    )  # fmt: skip
+    said = Bundle.of_files(directory, name="random", width=128, regions="cc10", dense=DenseEntry(8))
+    said.write(directory)
     return directory
 
 
@@ -83,9 +81,10 @@ def taught(bundle, tmp_path_factory):
     run = Run(report=lambda step: losses.append(step.loss))
     network, _ = train_finder(annotated(images), preprocessing, settings, run)
     out = tmp_path_factory.mktemp("taught") / "bundle"
-    shutil.copytree(bundle, out)
-    export_finder(network, out)
-    add_objectness(out, COST, {})
+    folder = tmp_path_factory.mktemp("graph")
+    (folder / "onnx").mkdir()
+    export_finder(network, folder / OBJECTNESS)
+    Bundle.read(bundle).with_part(FinderEntry(COST), folder, {}).write(out)
     return load_model(str(out)), losses
 
 

@@ -13,7 +13,6 @@ torch = pytest.importorskip("torch")
 
 from finesight.cli.train import app  # noqa: E402
 from finesight.errors import DataError, InputError  # noqa: E402
-from finesight.matching.item_head import ItemHead  # noqa: E402
 from finesight.models import BUNDLED, load_model  # noqa: E402
 from finesight.research.datasets import clevr_ds, read_items  # noqa: E402
 from finesight.research.datasets.records import CaptionSet  # noqa: E402
@@ -242,7 +241,7 @@ def test_what_is_said_stays_where_it_validates_better(helps, found, items, mini,
     assert put_items_into_bundle(network, BUNDLED["mini"], {}, out) > 0.9999
     manifest = json.loads((out / "finesight.json").read_text())
     embeddings = mini.encoder.encode_images(validation.crops[:3])
-    items_ = ItemHead.open(out)(embeddings)
+    items_ = load_model(str(out)).item_head(embeddings)
     assert items_.shape == (3, network.head.width) == (3, manifest["items"]["width"])
     with torch.inference_mode():
         ours = network.head(torch.from_numpy(embeddings)).numpy()
@@ -257,11 +256,10 @@ def test_a_frozen_head_goes_into_a_copy_of_the_bundle(found, items, mini, tmp_pa
     put_items_into_bundle(network, BUNDLED["mini"], {"how": "in a test"}, out)
     model = load_model(str(out))
     assert model.fingerprint == mini.fingerprint
-    head = ItemHead.open(out)
     regions = model.encoder.encode_images(held(items, mini).crops)
     with torch.inference_mode():
         ours = network.head(torch.from_numpy(regions)).numpy()
-    np.testing.assert_allclose(head(regions), ours, atol=1e-5)
+    np.testing.assert_allclose(model.item_head(regions), ours, atol=1e-5)
     with pytest.raises(InputError, match="is there already"):
         put_items_into_bundle(network, BUNDLED["mini"], {}, out)
 
@@ -276,7 +274,7 @@ def test_a_learning_tower_becomes_a_bundle_of_its_own(found, items, mini, tmp_pa
     assert write_tuned_bundle(tower.tower, network, tokenizer, mini.directory, {}, out) > 0.999
     model = load_model(str(out))
     assert model.fingerprint != mini.fingerprint
-    assert model.objects is not None and ItemHead.open(out) is not None
+    assert model.objects is not None and model.item_head is not None
     crops = held(items, mini).crops
     ours = tower.regions(crops).numpy()
     np.testing.assert_allclose(model.encoder.encode_images(crops), ours, atol=2e-3)

@@ -1,16 +1,74 @@
-"""Writes a trained small model as a bundle."""
+"""Writes a trained small model as a bundle, which runs without PyTorch."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from finesight.encoders.dense import DenseEntry
-from finesight.models.bundle import DEFAULT_REGIONS, write_manifest
+import torch
+from tokenizers import Tokenizer
+from torch import nn
+
+from finesight.encoders.dense import HEAD, MAP, DenseEntry
+from finesight.files import write_json
+from finesight.graphs import Graph
+from finesight.models.bundle import Bundle
+from finesight.research.networks.small_clip import SmallClip
+from finesight.research.training.encoder.augmentation import MEAN, STD
 from finesight.research.training.encoder.concepts import Concepts
 from finesight.research.training.encoder.training import TrainedEncoder
-from finesight.research.training.export import export_small_clip
+from finesight.research.training.encoder.weights import save_weights
+from finesight.research.training.export import export_graph, need_cosine
+
+BICUBIC = 3  # Pillow's number, which preprocessor configurations use
+
+
+def export_small_clip(network: SmallClip, tokenizer: Tokenizer, directory: Path) -> float:
+    """Write network and tokenizer in the layout of the hub's ONNX models.
+
+    Returns the lowest cosine between the two runtimes' embeddings of the same random inputs; raises
+    FinesightError when it is too low.
+    """
+    (directory / "onnx").mkdir(parents=True, exist_ok=True)
+    save_weights(network, directory)
+    settings = network.settings
+    network = copy.deepcopy(network).float().eval()
+    network.image.fold()
+    pixels = torch.randn(3, 3, settings.image_size, settings.image_size)
+    tokens = torch.randint(settings.vocabulary, (3, 7))
+    mask = (torch.arange(7) < torch.tensor([[7], [5], [2]])).long()
+    image = directory / "onnx" / "vision_model.onnx"
+    text = directory / "onnx" / "text_model.onnx"
+    features = network.image.features
+    pooled = torch.randn(3, network.image.project.in_features)
+    export_graph(
+        network.image,
+        {"pixel_values": pixels},
+        {0: "b"},
+        ["image_embeds", "last_hidden_state"],
+        image,
+        lambda pixels: (network.image.pool(found := features(pixels)), found),
+    )
+    inputs = {"input_ids": tokens, "attention_mask": mask}
+    export_graph(network.text, inputs, {0: "t", 1: "w"}, ["text_embeds"], text)
+    # What reads many windows out of the map of a larger canvas (encoders/dense.py).
+    canvas = {"pixel_values": torch.randn(2, 3, 2 * settings.image_size, 3 * settings.image_size)}
+    axes = {0: "b", 2: "height", 3: "width"}
+    export_graph(network.image, canvas, axes, ["features"], directory / MAP, features)
+    project, axes = network.image.project, {0: "n"}
+    export_graph(project, {"pooled": pooled}, axes, ["region_embeds"], directory / HEAD)
+    shorter = {name: value[:1, :5] for name, value in inputs.items()}
+    lowest = min(
+        _agreement(network.image, {"pixel_values": pixels}, image),
+        _agreement(network.text, inputs, text),
+        _agreement(network.text, shorter, text),
+    )
+    tokenizer.save(str(directory / "tokenizer.json"))
+    write_json(directory / "config.json", _config(network))
+    write_json(directory / "preprocessor_config.json", _preprocessor(settings.image_size))
+    return lowest
 
 
 def write_encoder_bundle(
@@ -24,15 +82,59 @@ def write_encoder_bundle(
     scores = {name: round(value, 4) for name, value in trained.scores.items()}
     scores["onnx_cosine"] = round(agreement, 6)
     settings = trained.network.settings
-    write_manifest(
+    Bundle.of_files(
         out,
         name=out.name,
         width=settings.width,
-        proposer={"kind": "effort", "regions": DEFAULT_REGIONS},
-        prompt="a photo of a {}",
         provenance=dict(provenance),
         scores=scores,
         dense=DenseEntry(settings.stride),
         knows={"things": concepts.classes, "colors": concepts.colors},
-    )
+    ).write(out)
     return scores
+
+
+def _agreement(module: nn.Module, inputs: dict[str, torch.Tensor], path: Path) -> float:
+    with torch.inference_mode():
+        ours = module(*inputs.values()).numpy()
+    theirs = Graph(path).run({name: value.numpy() for name, value in inputs.items()})[0]
+    return need_cosine(f"model {path}", ours, theirs)
+
+
+def _config(network: SmallClip) -> dict[str, Any]:
+    settings = network.settings
+    return {
+        "model_type": "finesight-small-clip",
+        "projection_dim": settings.width,
+        "logit_scale_init_value": round(network.log_scale.item(), 4),
+        "vision_config": {
+            "image_size": settings.image_size,
+            "stem": settings.stem,
+            "stages": list(settings.stages),
+            "blocks": list(settings.blocks),
+            "strides": list(settings.strides),
+        },
+        "text_config": {
+            "vocab_size": settings.vocabulary,
+            "max_position_embeddings": settings.longest_text,
+            "hidden_size": settings.text_width,
+            "num_hidden_layers": settings.text_layers,
+            "num_attention_heads": settings.text_heads,
+        },
+    }
+
+
+def _preprocessor(side: int) -> dict[str, Any]:
+    return {
+        "image_processor_type": "CLIPImageProcessor",
+        "do_convert_rgb": True,
+        "do_resize": True,
+        "size": {"height": side, "width": side},
+        "resample": BICUBIC,
+        "do_center_crop": False,
+        "do_rescale": True,
+        "rescale_factor": 1 / 255,
+        "do_normalize": True,
+        "image_mean": [MEAN] * 3,
+        "image_std": [STD] * 3,
+    }

@@ -10,22 +10,24 @@ from typing import Any
 import numpy as np
 import torch
 
-from finesight.encoders.onnx import OnnxEncoder, tower_files
-from finesight.errors import FinesightError
+from finesight.encoders import Preprocessing
+from finesight.encoders.onnx import tower_files
 from finesight.graphs import Graph
-from finesight.models.bundle import add_objectness
+from finesight.models.parts import FinderEntry
 from finesight.proposals.finder import OBJECTNESS
 from finesight.research.networks.finder import FinderNetwork
-from finesight.research.training.export import ANY, export_graph
+from finesight.research.training.export import ANY, export_graph, need_agreement, put_part
 from finesight.research.training.flops import multiplications
-from finesight.research.training.fusion.export import bundle_to_change
 
 LARGEST_DIFFERENCE = 1e-3  # between what PyTorch and ONNX Runtime compute, in logits and cells
 
 
-def export_finder(network: FinderNetwork, directory: Path) -> None:
-    """Write a trained network into a bundle; raises FinesightError where the runtimes disagree."""
-    path = directory / OBJECTNESS
+def export_finder(network: FinderNetwork, path: Path) -> float:
+    """Write a trained network as one ONNX file for canvases of any size.
+
+    Returns the largest difference between the two runtimes; raises FinesightError where that is
+    too much.
+    """
     network = copy.deepcopy(network).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     pixels = torch.rand(2, 3, 96, 96, generator=torch.Generator().manual_seed(0))
     axes = {0: ANY, 2: ANY, 3: ANY}
@@ -34,31 +36,35 @@ def export_finder(network: FinderNetwork, directory: Path) -> None:
     theirs = Graph(path).run({"pixel_values": other.numpy()})[0]
     with torch.inference_mode():
         apart = float(np.abs(network(other).numpy() - theirs).max())
-    if apart > LARGEST_DIFFERENCE:
-        raise FinesightError(
-            f"the exported graph {path} disagrees with PyTorch (by {apart:.5f}): do not use it, "
-            "and report this with the versions of torch and onnxruntime"
-        )
+    need_agreement(f"graph {path}", apart <= LARGEST_DIFFERENCE, f"by {apart:.5f}")
+    return apart
 
 
-def canvas_cost(directory: Path, canvas: int) -> float:
-    """Return what a pixel of a canvas costs in a bundle, in encodings of one crop: Manifest's.
+def canvas_cost(graph: Path, bundle: Path, canvas: int) -> float:
+    """Return what a pixel of a canvas costs a finder, in encodings of one crop by a bundle.
 
     canvas: a side in pixels at which it is counted.
     """
-    side = OnnxEncoder(directory).preprocessing.side
-    crop = multiplications(directory / tower_files(directory)[0], (1, 3, side, side))
-    return multiplications(directory / OBJECTNESS, (1, 3, canvas, canvas)) / crop / canvas**2
+    side = Preprocessing.read(bundle / "preprocessor_config.json").side
+    crop = multiplications(bundle / tower_files(bundle)[0], (1, 3, side, side))
+    return multiplications(graph, (1, 3, canvas, canvas)) / crop / canvas**2
 
 
 def put_finder_into_bundle(
-    network: FinderNetwork, bundle: Path, canvas: int, provenance: Mapping[str, Any], out: Path
-) -> None:
-    """Write a copy of a bundle that finds objects with a trained network.
+    network: FinderNetwork,
+    bundle: Path,
+    canvas: int,
+    provenance: Mapping[str, Any],
+    out: Path | None = None,
+) -> float:
+    """Add a finder to a bundle, or to a copy of it; returns how far the runtimes are apart.
 
-    canvas: a side in pixels at which its cost is counted. Raises InputError where `bundle` is none
-    of ours or `out` is there already.
+    canvas: the side in pixels at which its cost is counted. Raises InputError: see put_part.
     """
-    changed = bundle_to_change(bundle, out)
-    export_finder(network, changed)
-    add_objectness(changed, canvas_cost(changed, canvas), dict(provenance))
+
+    def export(folder: Path) -> tuple[FinderEntry, float]:
+        graph = folder / OBJECTNESS
+        apart = export_finder(network, graph)
+        return FinderEntry(canvas_cost(graph, bundle, canvas)), apart
+
+    return put_part(bundle, out, provenance, export)

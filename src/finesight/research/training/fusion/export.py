@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,27 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from finesight.errors import FinesightError, InputError
 from finesight.fusion import NetworkFusion
-from finesight.models.bundle import MANIFEST, add_fusion
+from finesight.models.parts import FusionEntry
 from finesight.research.networks.fusion import FusionNetwork, SalientClusters
-from finesight.research.training.export import export_graph
+from finesight.research.training.export import export_graph, need_cosine, put_part
 from finesight.types import ImageVectors
-
-LEAST_COSINE = 0.9999  # between what PyTorch and ONNX Runtime compute
-
-
-class _Weights(nn.Module):
-    """The part of the clusters that is learned: a weight for every region."""
-
-    def __init__(self, network: SalientClusters) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, regions: Tensor, there: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
-        """Regions (b, p, d), there (b, p), boxes (b, p, 4) → weights (b, p), temperature ()."""
-        weights = self.network.weights(regions, there, boxes)
-        return weights, self.network.log_temperature.exp()
 
 
 def export_fusion(network: FusionNetwork, path: Path) -> float:
@@ -52,16 +35,15 @@ def export_fusion(network: FusionNetwork, path: Path) -> float:
     inputs = {"regions": regions, "there": there, "boxes": boxes}
     axes = {0: "b", 1: "p"}
     if isinstance(network, SalientClusters):
-        export_graph(_Weights(network), inputs, axes, ["weights", "temperature"], path)
+
+        def weights(regions: Tensor, there: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
+            """The part of the clusters that is learned: a weight for every region (b, p)."""
+            return network.weights(regions, there, boxes), network.log_temperature.exp()
+
+        export_graph(network, inputs, axes, ["weights", "temperature"], path, weights)
     else:
         export_graph(network, inputs, axes, ["vectors"], path)
-    lowest = min(_agreement(network, path, count, width) for count in (1, 5, 40))
-    if lowest < LEAST_COSINE:
-        raise FinesightError(
-            f"the exported fusion {path} disagrees with PyTorch (cosine {lowest:.5f}): do not use "
-            "it, and report this with the versions of torch and onnxruntime"
-        )
-    return lowest
+    return min(_agreement(network, path, count, width) for count in (1, 5, 40))
 
 
 def _agreement(network: FusionNetwork, path: Path, regions: int, width: int) -> float:
@@ -78,7 +60,21 @@ def _agreement(network: FusionNetwork, path: Path, regions: int, width: int) -> 
             torch.ones(1, regions, dtype=torch.bool),
             torch.from_numpy(seen.boxes)[None],
         )[0].numpy()[: len(theirs)]
-    return float((ours * theirs).sum(axis=1).min())
+    return need_cosine(f"fusion {path}", ours, theirs)
+
+
+def export_text_head(head: nn.Linear, path: Path) -> None:
+    """Write the linear layer over text embeddings of a fusion as one ONNX file."""
+    layer = copy.deepcopy(head).float().cpu()
+    inputs = {"text_embeds": torch.randn(3, head.in_features)}
+    export_graph(
+        layer,
+        inputs,
+        {0: "t"},
+        ["queries"],
+        path,
+        lambda embeddings: nn.functional.normalize(layer(embeddings), dim=-1),
+    )
 
 
 def put_into_bundle(
@@ -93,49 +89,14 @@ def put_into_bundle(
     """Add a fusion to a bundle, or to a copy of it, and make it the bundle's default.
 
     vectors: k, kept per image unless told otherwise; head: its linear layer over text embeddings,
-    where it has one. Returns the agreement of the two runtimes.
-    Raises InputError where `bundle` is none of ours or `out` is there already.
+    where it has one. Returns the agreement of the two runtimes. Raises InputError: see put_part.
     """
-    bundle = bundle_to_change(bundle, out)
-    file = f"onnx/fusion-{name}.onnx"
-    agreement = export_fusion(network, bundle / file)
-    text_head = None
-    if head is not None:
-        text_head = f"onnx/fusion-{name}-text.onnx"
-        export_text_head(head, bundle / text_head)
-    add_fusion(bundle, name, file, vectors, provenance, text_head)
-    return agreement
+    file, text_head = f"onnx/fusion-{name}.onnx", f"onnx/fusion-{name}-text.onnx"
+    part = FusionEntry(name, vectors, file, None if head is None else text_head)
 
+    def export(folder: Path) -> tuple[FusionEntry, float]:
+        if head is not None:
+            export_text_head(head, folder / text_head)
+        return part, export_fusion(network, folder / file)
 
-def bundle_to_change(bundle: Path, out: Path | None) -> Path:
-    """Return a bundle, or the copy of it that is made in `out`.
-
-    Raises InputError where `bundle` is none of ours or `out` is there already.
-    """
-    if not (bundle / MANIFEST).is_file():
-        raise InputError(f"{bundle} is not a bundle of finesight: make one with `finesight export`")
-    if out is None:
-        return bundle
-    if out.exists():
-        raise InputError(f"{out} is there already: name a new folder")
-    shutil.copytree(bundle, out)
-    return out
-
-
-class _Unit(nn.Module):
-    """A linear layer whose answers are of length 1."""
-
-    def __init__(self, head: nn.Linear) -> None:
-        super().__init__()
-        self.head = head
-
-    def forward(self, embeddings: Tensor) -> Tensor:
-        """Embeddings (t, d) → (t, d)."""
-        return nn.functional.normalize(self.head(embeddings), dim=-1)
-
-
-def export_text_head(head: nn.Linear, path: Path) -> None:
-    """Write the linear layer over text embeddings of a fusion as one ONNX file."""
-    embeddings = torch.randn(3, head.in_features)
-    unit = _Unit(copy.deepcopy(head).float().cpu()).eval()
-    export_graph(unit, {"text_embeds": embeddings}, {0: "t"}, ["queries"], path)
+    return put_part(bundle, out, provenance, export)

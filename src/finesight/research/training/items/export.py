@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-import shutil
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,17 +12,15 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
-from finesight.errors import FinesightError, InputError
-from finesight.matching.item_head import ITEM_HEAD, ItemHead
-from finesight.models.bundle import add_items, add_objectness, read_manifest, write_manifest
-from finesight.proposals.finder import OBJECTNESS
+from finesight.errors import InputError
+from finesight.matching import ItemHead
+from finesight.models.bundle import Bundle
+from finesight.models.parts import ItemsEntry
 from finesight.research.networks.items import ItemHeadNetwork, ItemNetwork
 from finesight.research.networks.small_clip import ImageTower
-from finesight.research.training.export import export_graph, export_small_clip
-from finesight.research.training.fusion.export import bundle_to_change
+from finesight.research.training.encoder.export import export_small_clip
+from finesight.research.training.export import export_graph, need_cosine, put_part
 from finesight.research.training.items.start import as_small_clip
-
-LEAST_COSINE = 0.9999  # between what PyTorch and ONNX Runtime compute
 
 
 def export_item_head(head: ItemHeadNetwork, path: Path) -> float:
@@ -40,13 +38,7 @@ def export_item_head(head: ItemHeadNetwork, path: Path) -> float:
     regions /= np.linalg.norm(regions, axis=1, keepdims=True)
     with torch.inference_mode():
         ours = head(torch.from_numpy(regions)).numpy()
-    lowest = float((ours * ItemHead(path)(regions)).sum(axis=1).min())
-    if lowest < LEAST_COSINE:
-        raise FinesightError(
-            f"the exported item head {path} disagrees with PyTorch (cosine {lowest:.5f}): do not "
-            "use it, and report this with the versions of torch and onnxruntime"
-        )
-    return lowest
+    return need_cosine(f"item head {path}", ours, ItemHead(path)(regions))
 
 
 def put_items_into_bundle(
@@ -55,13 +47,15 @@ def put_items_into_bundle(
     """Write a copy of a bundle with an item head over its own embeddings.
 
     The embeddings and so the fingerprint stay what they are: a collection of the bundle can be
-    searched for items as it is. Returns the agreement of the two runtimes. Raises InputError where
-    `bundle` is none of ours or `out` is there already.
+    searched for items as it is. Returns the agreement of the two runtimes. Raises InputError: see
+    put_part.
     """
-    changed = bundle_to_change(bundle, out)
-    agreement = export_item_head(network.head, changed / ITEM_HEAD)
-    add_items(changed, network.head.width, provenance)
-    return agreement
+
+    def export(folder: Path) -> tuple[ItemsEntry, float]:
+        part = ItemsEntry(network.head.width)
+        return part, export_item_head(network.head, folder / part.file)
+
+    return put_part(bundle, out, provenance, export)
 
 
 def write_tuned_bundle(
@@ -74,30 +68,31 @@ def write_tuned_bundle(
 ) -> float:
     """Write a bundle whose towers were trained for items, with its item head.
 
-    Its embeddings are new: collections are indexed anew with it. It finds objects as `bundle` does
-    and has neither its fusion nor its matchers, which were trained on other embeddings. Returns the
-    agreement of the two runtimes; raises InputError where `out` is there already.
+    Its embeddings are new: collections have to be indexed again with it. It has the finder of
+    `bundle` and neither its fusion nor its matchers, which were trained on other embeddings.
+    Returns the agreement of the two runtimes; raises InputError where `out` is there already.
     """
     if out.exists():
         raise InputError(f"{out} is there already: name a new folder")
-    old = read_manifest(bundle)
-    agreement = export_small_clip(as_small_clip(bundle, tower, network, tokenizer), tokenizer, out)
-    write_manifest(
-        out,
-        name=out.name,
-        width=network.settings.width,
-        proposer={"kind": "effort", "regions": old.regions},
-        prompt=old.prompt,
-        prompts=old.prompts,
-        fit=old.fit,
-        provenance={**provenance, "start": dict(old.provenance)},
-        scores={},
-        dense=old.dense,
-        knows=old.knows,
-    )
-    if old.objectness is not None:
-        shutil.copy(bundle / OBJECTNESS, out / OBJECTNESS)
-        add_objectness(out, old.objectness.cost, old.provenance["objectness"])
-    agreement = min(agreement, export_item_head(network.head, out / ITEM_HEAD))
-    add_items(out, network.head.width, provenance)
+    old = Bundle.read(bundle)
+    with tempfile.TemporaryDirectory() as place:
+        folder, items = Path(place), ItemsEntry(network.head.width)
+        clip = as_small_clip(bundle, tower, network, tokenizer)
+        agreement = export_small_clip(clip, tokenizer, folder)
+        new = Bundle.of_files(
+            folder,
+            name=out.name,
+            width=network.settings.width,
+            regions=old.regions,
+            prompt=old.prompt,
+            prompts=old.prompts,
+            fit=old.fit,
+            provenance={**provenance, "start": dict(old.provenance)},
+            dense=old.dense,
+            knows=old.knows,
+        )
+        if old.finder is not None:
+            new = new.with_part(old.finder, bundle, old.provenance[old.finder.origin])
+        agreement = min(agreement, export_item_head(network.head, folder / items.file))
+        new.with_part(items, folder, provenance).write(out)
     return agreement

@@ -13,39 +13,13 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from finesight.errors import FinesightError
 from finesight.files import write_json
 from finesight.matching import NetworkMatcher
-from finesight.models.bundle import MatcherEntry, add_matcher
+from finesight.models.parts import MatcherEntry
 from finesight.research.networks.matcher import Matcher
-from finesight.research.training.export import export_graph
-from finesight.research.training.fusion.export import bundle_to_change
+from finesight.research.training.export import export_graph, need_agreement, put_part
 
 MOST_APART = 1e-3  # between the scores of PyTorch and of ONNX Runtime
-
-
-class _Words(nn.Module):
-    """The word tower of a matcher."""
-
-    def __init__(self, matcher: Matcher) -> None:
-        super().__init__()
-        self.matcher = matcher
-
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Token ids and mask (t, w) → parts (t, w, h)."""
-        return self.matcher.words(input_ids, attention_mask)
-
-
-class _Scores(nn.Module):
-    """The region tower of a matcher, and how parts meet."""
-
-    def __init__(self, matcher: Matcher) -> None:
-        super().__init__()
-        self.matcher = matcher
-
-    def forward(self, regions: Tensor, there: Tensor, words: Tensor, mask: Tensor) -> Tensor:
-        """Regions (b, p, d), there (b, p), words (t, w, h), mask (t, w) → scores (b, t)."""
-        return self.matcher.scores(self.matcher.images(regions, there), there, words, mask)
 
 
 def export_matcher(
@@ -63,20 +37,21 @@ def export_matcher(
     mask = (torch.arange(4) < torch.tensor([[4], [2], [3]])).long()
     axes = {0: "t", 1: "w"}
     given = {"input_ids": ids, "attention_mask": mask}
-    export_graph(_Words(matcher), given, axes, ["words"], words)
+    export_graph(matcher, given, axes, ["words"], words, matcher.words)
     _any_length(words)
     with torch.inference_mode():
         parts = matcher.words(ids, mask).clone()
     inputs = {"regions": regions, "there": there, "words": parts, "mask": mask.bool()}
     images = {0: "b", 1: "p"}
-    export_graph(_Scores(matcher), inputs, [images, images, axes, axes], ["scores"], graph)
+
+    def scores(regions: Tensor, there: Tensor, words: Tensor, mask: Tensor) -> Tensor:
+        """The region tower, and how its parts meet the words: (b, t)."""
+        return matcher.scores(matcher.images(regions, there), there, words, mask)
+
+    export_graph(matcher, inputs, [images, images, axes, axes], ["scores"], graph, scores)
     tokenizer.save(str(vocabulary))
     apart = _apart(matcher, tokenizer, NetworkMatcher(graph, words, vocabulary))
-    if not apart < MOST_APART:
-        raise FinesightError(
-            f"the exported matcher {graph} disagrees with PyTorch (scores {apart:.5f} apart): do "
-            "not use it, and report this with the versions of torch and onnxruntime"
-        )
+    need_agreement(f"matcher {graph}", apart < MOST_APART, f"scores {apart:.5f} apart")
     return apart
 
 
@@ -122,19 +97,16 @@ def put_matcher_into_bundle(
 ) -> float:
     """Add a matcher to a bundle, or to a copy of it; returns how far the runtimes are apart.
 
-    regions: the way of looking that it was trained with. Raises InputError where `bundle` is none
-    of ours or `out` is there already.
+    regions: the proposer whose regions it was trained with. Raises InputError: see put_part.
     """
-    bundle = bundle_to_change(bundle, out)
-    files = (
-        f"onnx/matcher-{name}.onnx",
-        f"onnx/matcher-{name}-words.onnx",
-        f"onnx/matcher-{name}-tokenizer.json",
-    )
-    apart = export_matcher(matcher, tokenizer, *(bundle / file for file in files))
-    entry = MatcherEntry(matcher.settings.kind, *files, regions)
-    add_matcher(bundle, name, entry, provenance)
-    return apart
+    stem = f"onnx/matcher-{name}"
+    files = (f"{stem}.onnx", f"{stem}-words.onnx", f"{stem}-tokenizer.json")
+    part = MatcherEntry(name, matcher.settings.kind, *files, regions)
+
+    def export(folder: Path) -> tuple[MatcherEntry, float]:
+        return part, export_matcher(matcher, tokenizer, *(folder / file for file in files))
+
+    return put_part(bundle, out, provenance, export)
 
 
 def write_matcher_alone(
