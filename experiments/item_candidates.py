@@ -17,6 +17,7 @@ from protocol import TestSet, arguments, features
 
 from finesight.encoders.crops import encode_boxes
 from finesight.images.open import read_image
+from finesight.models import load_model
 from finesight.research.datasets import read_items
 from finesight.research.evaluation.items import rank_items
 from finesight.scoring.similarity import ITEM_SHARPNESS, max_over_regions, soft_max_over_regions
