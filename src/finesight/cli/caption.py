@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from finesight.cli.evaluate_items import report_problems
 from finesight.cli.output import progress_bar, say, say_some
 
 Limit = Annotated[int | None, typer.Option(help="Of this run, at most.")]
@@ -107,7 +106,7 @@ def caption(
     )
     dialogue = Dialogue(asks, sees, questions, side)
     jobs, problems = find_jobs(dataset, images, items)
-    report_problems(problems)
+    say_some("left out", problems, "photos or items")
     made_by = {
         "asker": asker_model,
         "answerer": answerer_model,
@@ -148,7 +147,7 @@ def _write_template(dataset: Path, out: Path) -> None:
     from finesight.research.datasets.item_captions import TEMPLATE, template_captions
 
     items = read_items(dataset)
-    report_problems(items.problems)
+    say_some("left out", items.problems, "photos or items")
     found = template_captions(items)
     captions: dict[str, list[str]] = {name: [] for name in found.images}
     for text, owner in zip(found.captions, found.owner, strict=True):

@@ -31,7 +31,7 @@ def demo(
     from finesight.models import load_model
     from finesight.research.datasets.clevr_ds import load
     from finesight.research.evaluation.class_prompts import evaluate_class_prompts
-    from finesight.research.evaluation.paper import format_table
+    from finesight.research.evaluation.paper import format_class_prompts
     from finesight.research.evaluation.showcase import Answer, render_page
 
     dataset = load(scenes)
@@ -62,7 +62,7 @@ def demo(
 
     with progress_bar("evaluating", "images", len(dataset.images)) as advance:
         rows = evaluate_class_prompts(dataset, collection.model, advance)
-    table = format_table(rows)
+    table = format_class_prompts(rows)
     typer.echo("\n" + table)
     page = out / "index.html"
     page.write_text(

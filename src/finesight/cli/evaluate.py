@@ -1,19 +1,12 @@
-"""`finesight evaluate`: how well a model finds what is in annotated scenes, or what is said."""
+"""`finesight evaluate`: how well a model finds classes, captioned images, and items."""
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from finesight.cli.evaluate_captions import evaluate_captions
-from finesight.cli.evaluate_items import evaluate_items
 from finesight.cli.options import JsonOption, ModelOption
-from finesight.cli.output import progress_bar
-
-if TYPE_CHECKING:
-    from finesight.models import Model
-    from finesight.research.datasets import LabelledSet
+from finesight.cli.protocols import PROTOCOLS
 
 
 def evaluate(
@@ -90,53 +83,24 @@ def evaluate(
       finesight evaluate deepfashion2/validation --protocol items --model items-model
     """
     from finesight.errors import InputError
+    from finesight.research.evaluation.table import to_json
 
     if matched_only and protocol != "items":
         raise InputError("--matched-only needs --protocol items")
-    if protocol == "items":
-        if scale or verified or any(o is not None for o in (images, split, pool, judgements)):
-            raise InputError("items are evaluated with --model, --regions and --matched-only alone")
-        evaluate_items(dataset, model, regions, matched_only, as_json)
-        return
-    if protocol == "captions":
-        if scale or verified:
-            raise InputError("--scale and --verified are about classes, not captions")
-        evaluate_captions(dataset, model, images, split, regions, pool, judgements, as_json)
-        return
-    if protocol != "classes":
+    if protocol not in PROTOCOLS:
         raise InputError(f"unknown protocol {protocol!r}: use classes, captions or items")
-    if any(option is not None for option in (split, regions, pool, judgements)):
-        raise InputError("--split, --regions, --pool and --judgements need --protocol captions")
-    from finesight.models import DEFAULT, load_model
-    from finesight.research.datasets import read_dataset
-    from finesight.research.evaluation.class_prompts import evaluate_class_prompts
-    from finesight.research.evaluation.paper import format_table
-
-    scenes = read_dataset(dataset, images)
-    loaded = load_model(model or DEFAULT)
-    if scale:
-        _print_scale(scenes, loaded, as_json)
-        return
-    with progress_bar("evaluating", "images", len(scenes.images)) as advance:
-        rows = evaluate_class_prompts(scenes, loaded, advance, verified)
-    typer.echo(json.dumps([row.plain() for row in rows]) if as_json else format_table(rows))
-
-
-def _print_scale(scenes: "LabelledSet", model: "Model", as_json: bool) -> None:
-    """Print the share of objects named at every size, keep the effective scale in the bundle."""
-    from finesight.cli.output import say
-    from finesight.research.evaluation.scale import FILLS, effective_scale
-
-    with progress_bar("evaluating", "images", len(scenes.images)) as advance:
-        found = effective_scale(scenes, model, advance)
-    kept = model.bundle is not None and model.bundle.keep_scores(effective_scale=found.effective)
-    if as_json:
-        shares = dict(zip(map(str, FILLS), found.named, strict=True))
-        typer.echo(json.dumps({"effective_scale": found.effective, "named": shares}))
-    else:
-        typer.echo("side of the object over the crop's: named right (objects)")
-        for fill, share, count in zip(FILLS, found.named, found.objects, strict=True):
-            typer.echo(f"  {fill:<5} {100 * share:5.1f} %  ({count})" if count else f"  {fill:<5}")
-        typer.echo(f"effective scale {found.effective}: half of what fills a crop is still named")
-    if not kept:
-        say("not kept: only a bundle's finesight.json can hold it (see `finesight export`)")
+    chosen = PROTOCOLS[protocol]
+    options = {
+        "images": images,
+        "verified": verified,
+        "scale": scale,
+        "split": split,
+        "regions": regions,
+        "pool": pool,
+        "judgements": judgements,
+        "matched_only": matched_only,
+    }
+    if any(options[name] not in (None, False) for name in options if name not in chosen.options):
+        raise InputError(chosen.refusal)
+    figures, table = chosen.run(dataset, model, **{name: options[name] for name in chosen.options})
+    typer.echo(to_json(figures) if as_json else table)

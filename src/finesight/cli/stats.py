@@ -1,6 +1,5 @@
 """`finesight stats`: what is in scene sets."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +22,7 @@ def stats(
     """
     from finesight.errors import InputError
     from finesight.research.datasets.clevr_ds import load
+    from finesight.research.evaluation.table import to_json
     from finesight.research.scenes import statistics
 
     if plot is not None and plot.suffix not in (".png", ".svg", ".pdf"):
@@ -35,7 +35,7 @@ def stats(
     if len(found) > 1:
         found.append(statistics.count("all", loaded))
     if as_json:
-        typer.echo(json.dumps([each.plain() for each in found]))
+        typer.echo(to_json([each.plain() for each in found]))
     else:
         typer.echo(statistics.format_statistics(found))
     if plot is not None:

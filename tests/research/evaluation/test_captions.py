@@ -18,6 +18,7 @@ from finesight.research.evaluation.captions import (
     plain,
     score_captions,
 )
+from finesight.research.evaluation.table import to_json
 from finesight.research.metrics import caption_recalls
 from finesight.scoring.similarity import normalise
 from finesight.types import ImageVectors
@@ -86,7 +87,7 @@ def test_what_else_is_true_counts(spots, color_model):
         "eccv", np.array([2]), np.eye(4, dtype=bool)[[3]], np.array([], int), found[:0]
     )
     (row,) = evaluate_captions(more, {"m": CaptionScores(found)}, [asked])
-    true, eccv = row.calibrated
+    true, eccv = row.judged
     assert row.recalls.i2t[0] == pytest.approx(100 / 3)
     assert true.name == "all true"
     assert true.recalls.i2t[0] == pytest.approx(200 / 3)
@@ -95,7 +96,7 @@ def test_what_else_is_true_counts(spots, color_model):
     assert eccv.recalls.i2t == (0.0, 100.0, 100.0)
     text = format_captions(more, [row])
     assert "m, all true" in text
-    assert json.loads(json.dumps(plain(row)))["calibrated"]["eccv"]["i2t"]["r5"] == 100
+    assert json.loads(to_json(plain(row)))["judged"]["eccv"]["i2t"]["r5"] == 100
 
 
 @pytest.fixture
@@ -128,7 +129,7 @@ def test_the_command_prints_what_it_measured(scenes):
     assert result.exit_code == 0, result.output
     rows = json.loads(result.stdout.splitlines()[-1])
     assert [row["method"] for row in rows] == ["whole", "fused-8", "regions"]
-    assert rows[0]["calibrated"]["all true"]["t2i"]["r10"] == 100  # of ten images
+    assert rows[0]["judged"]["all true"]["t2i"]["r10"] == 100  # of ten images
     assert {"attribute", "order"} <= set(rows[0]["hard_negatives"])
 
 

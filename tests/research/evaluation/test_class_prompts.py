@@ -14,7 +14,8 @@ from finesight.research.evaluation.class_prompts import (
     largest_shares,
     square_around,
 )
-from finesight.research.evaluation.paper import format_table
+from finesight.research.evaluation.paper import format_class_prompts
+from finesight.research.evaluation.table import to_json
 
 
 @pytest.fixture
@@ -37,8 +38,8 @@ def test_the_table_is_complete_and_the_true_boxes_find_all(scenes, color_model):
     assert found["boxes-max", "all", 1] == 1
     assert found["cc10-max", "<1%", 1] == 1
     assert np.isnan(found["full", ">5%", 1])
-    assert json.loads(json.dumps([r.plain() for r in rows], allow_nan=False))
-    assert "20.35" in format_table(rows)
+    assert json.loads(to_json([row.plain() for row in rows]))
+    assert "20.35" in format_class_prompts(rows)
 
 
 def test_shares_take_the_largest_instance(scenes):

@@ -7,13 +7,21 @@ from conftest import COLORS
 from item_heads import color_items
 from item_photos import item, write_photo
 from PIL import Image
+from typer.testing import CliRunner
 
-from finesight.cli.evaluate_items import evaluate_items as print_items
+from finesight.cli.app import app
 from finesight.errors import DataError, InputError
 from finesight.research.datasets import read_items
 from finesight.research.evaluation.item_retrieval import METHODS, evaluate_items, format_items
+from finesight.research.evaluation.table import to_json
 
 SIZE = (160, 160)
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, ["evaluate", *map(str, arguments), "--protocol", "items"])
+
+
 LEFT, RIGHT = (0, 0, 80, 80), (80, 80, 160, 160)
 
 
@@ -54,7 +62,7 @@ def test_boxes_and_regions_find_what_whole_photos_do_not(folder, color_model):
     heavy = by_method(rows, "occlusion heavy")
     assert heavy["boxes"].queries == 1
     assert by_method(rows, "occlusion medium") == {}
-    assert json.loads(json.dumps([row.plain() for row in rows], allow_nan=False))
+    assert json.loads(to_json([row.plain() for row in rows]))
     assert "3 items in users' photos, 3 in the shop's" in format_items(items, rows)
 
 
@@ -74,23 +82,23 @@ def test_a_head_is_measured_beside_the_encoder(folder, color_model, tmp_path):
     assert by_method(rows, embedding="items")["boxes"].metrics["top-1"] == 1
 
 
-def test_queries_without_a_shop_photo_are_refused_or_left_out(folder, color_model, capsys):
+def test_queries_without_a_shop_photo_are_refused_or_left_out(folder, color_model):
     spots(folder, "user-3", "user", 7, [(1, "red", LEFT)])
     with pytest.raises(InputError, match=r"1 items .* \(7, 1\) in image/user-3.jpg.*matched-only"):
         evaluate_items(read_items(folder), color_model, "cc5")
     assert by_method(evaluate_items(read_items(folder).matched(), color_model, "cc5"))
-    with pytest.raises(InputError, match="no shop photo"):  # before a model is loaded
-        print_items(folder, "none", None, False, False)
+    result = run(folder, "--model", "none")  # refused before a model is loaded
+    with pytest.raises(InputError, match="no shop photo"):
+        raise result.exception
 
 
-def test_problems_of_a_set_are_printed(folder, capsys):
+def test_problems_of_a_set_are_printed(folder):
     for number in range(7):
         (folder / "annos" / f"broken-{number}.json").write_text("{")
-    print_items(folder, "mini", "full", False, True)
-    printed = capsys.readouterr()
-    assert "broken-0.json" in printed.err and "left out: 2 more" in printed.err
-    assert "no item head" in printed.err
-    rows = json.loads(printed.out)
+    result = run(folder, "--model", "mini", "--regions", "full", "--json")
+    assert "broken-0.json" in result.stderr and "left out: 2 more photos or items" in result.stderr
+    assert "no item head" in result.stderr
+    rows = json.loads(result.stdout)
     assert {row["method"] for row in rows} == set(METHODS)
     assert all(0 <= row["mAP"] <= 1 for row in rows)
 

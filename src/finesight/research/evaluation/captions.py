@@ -13,7 +13,9 @@ from finesight.models import Model
 from finesight.research.datasets import CaptionSet, Judgements
 from finesight.research.datasets.hard_negatives import HardNegatives
 from finesight.research.evaluation.hard_negatives import KindResult, hard_negative_accuracy
+from finesight.research.evaluation.table import Cell, format_table
 from finesight.research.metrics import (
+    KS,
     CaptionRecalls,
     caption_folds,
     caption_recalls,
@@ -26,6 +28,7 @@ from finesight.types import Float32, ImageVectors
 FOLD = 1000
 """Images of a slice of COCO's 5 x 1K."""
 
+_DIRECTIONS = ("i2t", "t2i")
 _TEXTS = 1024  # texts that are encoded at a time
 
 
@@ -50,7 +53,7 @@ class CaptionResult:
     method: str
     recalls: CaptionRecalls
     folds: CaptionRecalls | None = None
-    calibrated: tuple[Judged, ...] = ()
+    judged: tuple[Judged, ...] = ()
     negatives: tuple[KindResult, ...] = ()
 
 
@@ -118,7 +121,7 @@ def evaluate_captions(
 ) -> list[CaptionResult]:
     """Return every method's row.
 
-    judgements: what else was calibrated true; what the set itself says is added as "all true".
+    judgements: what else was judged true; what the set itself says is added as "all true".
     """
     known = list(judgements)
     if len(captions.more):
@@ -128,14 +131,14 @@ def evaluate_captions(
     folds = len(captions.images) == 5 * FOLD
     results = []
     for method, found in scores.items():
-        said = hard_negative_accuracy(negatives, found.negatives) if negatives else []
+        kinds = hard_negative_accuracy(negatives, found.negatives) if negatives else []
         results.append(
             CaptionResult(
                 method,
                 caption_recalls(found.captions, captions.owner),
                 caption_folds(found.captions, captions.owner, FOLD) if folds else None,
                 tuple(_judged(found.captions, each) for each in known),
-                tuple(said),
+                tuple(kinds),
             )
         )
     return results
@@ -152,18 +155,18 @@ def _judged(scores: np.ndarray, known: Judgements) -> Judged:
 
 
 def plain(result: CaptionResult) -> dict[str, object]:
-    """Return a row for JSON."""
+    """Return a row as plain data."""
     row: dict[str, object] = {"method": result.method, **_plain_recalls(result.recalls)}
     if result.folds is not None:
         row["folds_5x1k"] = _plain_recalls(result.folds)
-    if result.calibrated:
-        row["calibrated"] = {
+    if result.judged:
+        row["judged"] = {
             each.name: {
-                "map_at_r": dict(zip(("i2t", "t2i"), each.map_at_r, strict=True)),
-                "r_precision": dict(zip(("i2t", "t2i"), each.r_precision, strict=True)),
+                "map_at_r": dict(zip(_DIRECTIONS, each.map_at_r, strict=True)),
+                "r_precision": dict(zip(_DIRECTIONS, each.r_precision, strict=True)),
                 **_plain_recalls(each.recalls),
             }
-            for each in result.calibrated
+            for each in result.judged
         }
     if result.negatives:
         row["hard_negatives"] = {
@@ -174,42 +177,43 @@ def plain(result: CaptionResult) -> dict[str, object]:
 
 
 def _plain_recalls(recalls: CaptionRecalls) -> dict[str, object]:
-    names = ("r1", "r5", "r10")
-    return {
-        "i2t": dict(zip(names, recalls.i2t, strict=True)),
-        "t2i": dict(zip(names, recalls.t2i, strict=True)),
-        "rsum": recalls.rsum,
-    }
+    names = [f"r{k}" for k in KS]
+    both = [dict(zip(names, each, strict=True)) for each in (recalls.i2t, recalls.t2i)]
+    return {**dict(zip(_DIRECTIONS, both, strict=True)), "rsum": recalls.rsum}
 
 
 def format_captions(captions: CaptionSet, results: Sequence[CaptionResult]) -> str:
     """Return the tables for people, in percent."""
+    rows: list[Sequence[Cell]] = []
+    judged = [(f"{each.method}, {of.name}", of) for each in results for of in each.judged]
+    for result in results:
+        rows.append(_recall_row(result.method, result.recalls))
+        if result.folds is not None:
+            rows.append(_recall_row(f"{result.method}, 5 x 1K", result.folds))
+        rows += [_recall_row(f"{result.method}, {of.name}", of.recalls) for of in result.judged]
+    directions = f"{'image to text':^24}{'text to image':^24}"
+    ks = [f"R@{k}" for k in KS]
     lines = [
         f"{captions.name}: {len(captions.images)} images, {len(captions.captions)} captions",
-        f"{'recall, %':<28}{'image to text':^24}{'text to image':^24}{'rsum':>8}",
-        f"{'':<28}{'R@1':>8}{'R@5':>8}{'R@10':>8}{'R@1':>8}{'R@5':>8}{'R@10':>8}",
+        f"{'recall, %':<28}{directions}{'rsum':>8}",
+        format_table(("", *ks, *ks), rows, (28, 8), gap=1),
     ]
-    for result in results:
-        lines.append(_recall_line(result.method, result.recalls))
-        if result.folds is not None:
-            lines.append(_recall_line(f"{result.method}, 5 x 1K", result.folds))
-        lines += [_recall_line(f"{result.method}, {j.name}", j.recalls) for j in result.calibrated]
-    if results[0].calibrated:
-        lines += ["", f"{'%':<28}{'mAP@R':>8}{'R-Prec.':>8}{'':8}{'mAP@R':>8}{'R-Prec.':>8}"]
-        for result in results:
-            for calibrated in result.calibrated:
-                pairs = zip(calibrated.map_at_r, calibrated.r_precision, strict=True)
-                i2t, t2i = (f"{first:>8.1f}{second:>8.1f}" for first, second in pairs)
-                lines.append(f"{f'{result.method}, {calibrated.name}':<28}{i2t}{'':8}{t2i}")
+    if judged:
+        pairs = [
+            (name, of.map_at_r[0], of.r_precision[0], "", of.map_at_r[1], of.r_precision[1])
+            for name, of in judged
+        ]
+        names = ("mAP@R", "R-Prec.")
+        lines += ["", format_table(("%", *names, "", *names), pairs, (28, 8), gap=1)]
     if results[0].negatives:
+        head = ("", *(each.kind for each in results[0].negatives))
+        right: list[Sequence[Cell]] = [
+            (result.method, *(100 * each.right for each in result.negatives)) for result in results
+        ]
         lines += ["", "true captions above nearly true ones, % (chance, and counting words: 50)"]
-        lines.append(f"{'':<28}" + "".join(f"{each.kind:>16}" for each in results[0].negatives))
-        for result in results:
-            cells = "".join(f"{100 * each.right:>16.1f}" for each in result.negatives)
-            lines.append(f"{result.method:<28}{cells}")
+        lines.append(format_table(head, right, (28, 16)))
     return "\n".join(lines)
 
 
-def _recall_line(name: str, recalls: CaptionRecalls) -> str:
-    cells = "".join(f"{value:>8.1f}" for value in (*recalls.i2t, *recalls.t2i))
-    return f"{name:<28}{cells}{recalls.rsum:>8.1f}"
+def _recall_row(name: str, recalls: CaptionRecalls) -> Sequence[Cell]:
+    return name, *recalls.i2t, *recalls.t2i, recalls.rsum

@@ -1,13 +1,13 @@
 """Class-prompt retrieval, DetailCLIP's benchmark: name a class, get the images that hold it.
 
 Recall by object size of the whole image, Complete Cover, a grid, the true boxes, and of a few fused
-vectors an image.
+vectors per image.
 """
 
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -60,7 +60,7 @@ METHODS = (
 class Row:
     """One number of the table; recall in 0..1, nan where a subset has no query.
 
-    forward_passes: what looking costs per image in the mean, in encodings of one crop.
+    forward_passes: of the encoder, per image in the mean.
     """
 
     method: str
@@ -69,10 +69,10 @@ class Row:
     recall: float
     forward_passes: float
 
-    def plain(self) -> dict[str, str | int | float | None]:
-        """Return the row for JSON, which has no nan."""
-        recall = None if np.isnan(self.recall) else self.recall
-        return {**asdict(self), "recall": recall, "passes": round(self.forward_passes, 2)}
+    def plain(self) -> dict[str, object]:
+        """Return the row as plain data."""
+        about = {"method": self.method, "subset": self.subset, "k": self.k}
+        return {**about, "recall": self.recall, "passes": round(self.forward_passes, 2)}
 
 
 def evaluate_class_prompts(
@@ -83,8 +83,8 @@ def evaluate_class_prompts(
 ) -> list[Row]:
     """Return class-prompt Recall@k for every method, subset and k.
 
-    verified: rank only images in which a class was looked for (LVIS looks for a few an image); the
-    paper ranks all. progress: called with the number of finished images. Raises DataError for a
+    verified: rank only images in which a class was looked for (LVIS looks for a few per image);
+    the paper ranks all. progress: called with the number of finished images. Raises DataError for a
     broken image.
     """
     texts = model.encoder.encode_texts([model.prompt.format(name) for name in scenes.classes])
@@ -134,7 +134,8 @@ def score_images(
     named: np.ndarray,
     progress: Callable[[int], None] = lambda done: None,
 ) -> tuple[dict[str, np.ndarray], dict[str, float]]:
-    """Return each method's scores (t, n) of n images for text embeddings (t, d), and its passes.
+    """Return each method's scores (t, n) of n images for text embeddings (t, d), and its forward
+    passes per image.
 
     named: (t,) bool, the texts that a fusion may know beforehand.
     """

@@ -23,6 +23,7 @@ from finesight.research.datasets import ItemSet, Photo, View
 from finesight.research.datasets.image_files import read_annotated
 from finesight.research.datasets.item_records import LEVELS
 from finesight.research.evaluation.items import KS, ItemRanks, choose_detected, rank_photos
+from finesight.research.evaluation.table import Cell, format_table
 from finesight.scoring.similarity import ITEM_SHARPNESS, soft_max_over_regions
 from finesight.types import WHOLE, Float32, UInt8
 
@@ -67,11 +68,10 @@ class ItemRow:
     metrics: dict[str, float]
 
     def plain(self) -> dict[str, object]:
-        """Return the row for JSON, which has no nan."""
-        known = {k: None if np.isnan(v) else round(v, 6) for k, v in self.metrics.items()}
-        detected = None if np.isnan(self.detected) else round(self.detected, 6)
-        about = {"method": self.method, "embedding": self.embedding, "subset": self.subset}
-        return {**about, "queries": self.queries, "detected": detected, **known}
+        """Return the row as plain data."""
+        about = {name: getattr(self, name) for name in ("method", "embedding", "subset", "queries")}
+        figures = {"detected": self.detected, **self.metrics}
+        return {**about, **{name: round(value, 6) for name, value in figures.items()}}
 
 
 def evaluate_items(
@@ -82,8 +82,8 @@ def evaluate_items(
 ) -> list[ItemRow]:
     """Return the figures of every method, with the encoder's embeddings and with the item head's.
 
-    regions: how the photos are looked at, the model's own way if not given; progress: called with
-    the number of finished photos. Raises InputError where a user's item has no shop photo, or
+    regions: the proposals of the photos, the model's own if not given; progress: called with the
+    number of finished photos. Raises InputError where a user's item has no shop photo, or
     there are no queries; DataError for a photo that cannot be read.
     """
     users, shop = items.views("user"), items.views("shop")
@@ -94,7 +94,7 @@ def evaluate_items(
     wanted = [photo for photo in items.photos if photo.path in set(photos)]
     proposer = parse_proposer(regions or model.regions, model.capabilities)
     seen: dict[object, SeenPhoto] = {}
-    for done, (photo, one) in enumerate(_look(wanted, model, proposer), 1):
+    for done, (photo, one) in enumerate(_encode(wanted, model, proposer), 1):
         seen[photo.path] = one
         progress(done)
     embed: dict[str, Callable[[Float32], Float32]] = {"encoder": lambda vectors: vectors}
@@ -120,7 +120,7 @@ def refuse_unmatched(items: ItemSet) -> None:
         )
 
 
-def _look(
+def _encode(
     photos: Sequence[Photo], model: Model, proposer: Proposer
 ) -> Iterator[tuple[Photo, SeenPhoto]]:
     """Yield what is seen in every photo, in order."""
@@ -134,8 +134,8 @@ def _look(
         found = _found(image, proposer, proposals.boxes)
         return (proposals, found), np.concatenate([given, crops])
 
-    looked = encode_ahead(photos, cut, model.encoder)
-    for photo, ((proposals, found), embeddings) in zip(photos, looked, strict=True):
+    encoded = encode_ahead(photos, cut, model.encoder)
+    for photo, ((proposals, found), embeddings) in zip(photos, encoded, strict=True):
         assert embeddings is not None
         given, rest = np.split(embeddings, [len(photo.things)])
         yield photo, SeenPhoto(proposals.complete(rest).embeddings, found, given)
@@ -178,13 +178,13 @@ def _ranks(
             return np.where(there, queries[block] @ gallery.T, np.float32(-np.inf))
 
     blocks = [slice(a, b) for a, b in pairwise([*range(0, len(users), _AT_ONCE), len(users)])]
-    parts_ranked = [rank_photos(score(b), asked[b], shown, detected[b]) for b in blocks]
-    return _joined(parts_ranked), detected
+    ranked = [rank_photos(score(block), asked[block], shown, detected[block]) for block in blocks]
+    return ItemRanks.joined(ranked), detected
 
 
 def _embeddings(kind: str, views: Sequence[View], seen: _Seen) -> tuple[Float32, np.ndarray]:
     """Return embeddings (n, d) of items, and which of them there are (n,); others are zero."""
-    rows, there = [], []
+    rows: list[Float32 | None] = []
     for view in views:
         one, place = seen[view.photo.path], view.photo.things.index(view.thing)
         if kind == "photos":
@@ -194,20 +194,14 @@ def _embeddings(kind: str, views: Sequence[View], seen: _Seen) -> tuple[Float32,
         else:
             true = np.array([thing.box for thing in view.photo.things], np.float32)
             chosen = int(choose_detected(one.found, true)[place])
-            rows.append(one.regions[chosen] if chosen >= 0 else np.zeros_like(one.regions[0]))
-            there.append(chosen >= 0)
-            continue
-        there.append(True)
-    return np.stack(rows), np.array(there, bool)
+            rows.append(one.regions[chosen] if chosen >= 0 else None)
+    there = np.array([row is not None for row in rows], bool)
+    none = np.zeros_like(next(iter(seen.values())).regions[0])
+    return np.stack([none if row is None else row for row in rows]), there
 
 
 def _identities(photo: Photo) -> tuple[Hashable, ...]:
     return tuple(thing.identity for thing in photo.things if thing.identity is not None)
-
-
-def _joined(parts: Sequence[ItemRanks]) -> ItemRanks:
-    precision = np.concatenate([part.average_precision for part in parts])
-    return ItemRanks(precision, np.concatenate([part.first for part in parts]))
 
 
 def by_level(users: Sequence[View]) -> dict[str, np.ndarray]:
@@ -241,23 +235,31 @@ def _rows(
 def format_items(items: ItemSet, rows: Sequence[ItemRow]) -> str:
     """Return the tables for people, in percent: all queries, then mAP by what makes them hard."""
     users, shop = (len(items.views(source)) for source in ("user", "shop"))
-    lines = [
-        f"{items.name}: {users} items in users' photos, {shop} in the shop's",
-        f"{'%':<38}{'embedding':>10}{'mAP':>8}"
-        + "".join(f"{f'top-{k}':>8}" for k in KS)
-        + f"{'detected':>10}",
-    ]
-    for row in rows:
-        if row.subset == "all":
-            cells = "".join(f"{100 * value:>8.1f}" for value in row.metrics.values())
-            name = METHODS[row.method]
-            lines.append(f"{name:<38}{row.embedding:>10}{cells}{100 * row.detected:>10.1f}")
     best = rows[-1].embedding
-    lines += ["", f"mAP, % ({best})" + " " * (20 - len(best)) + f"{'queries':>8}"]
-    lines[-1] += "".join(f"{method:>18}" for method in METHODS)
-    found = {(r.method, r.subset): r for r in rows if r.embedding == best}
-    for subset in dict.fromkeys(row.subset for row in rows):
-        counted = found[next(iter(METHODS)), subset].queries
-        cells = "".join(f"{100 * found[m, subset].metrics['mAP']:>18.1f}" for m in METHODS)
-        lines.append(f"{subset:<29}{counted:>8}{cells}")
-    return "\n".join(lines)
+    found = {(row.method, row.subset): row for row in rows if row.embedding == best}
+    figures: list[Sequence[Cell]] = [
+        (
+            METHODS[row.method],
+            row.embedding,
+            *(100 * value for value in (*row.metrics.values(), row.detected)),
+        )
+        for row in rows
+        if row.subset == "all"
+    ]
+    levels: list[Sequence[Cell]] = [
+        (
+            subset,
+            found["photos", subset].queries,
+            *(100 * found[method, subset].metrics["mAP"] for method in METHODS),
+        )
+        for subset in dict.fromkeys(row.subset for row in rows)
+    ]
+    head = ("%", "embedding", "mAP", *(f"top-{k}" for k in KS), "detected")
+    return "\n".join(
+        [
+            f"{items.name}: {users} items in users' photos, {shop} in the shop's",
+            format_table(head, figures, (38, 10, *[8] * (len(KS) + 1), 10), gap=1),
+            "",
+            format_table((f"mAP, % ({best})", "queries", *METHODS), levels, (29, 8, 18), gap=1),
+        ]
+    )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from finesight.boxes import intersection_over_union
 from finesight.errors import InputError
 from finesight.types import Float32
 
@@ -36,6 +37,12 @@ class ItemRanks:
         for k in ks:
             found[f"top-{k}"] = float(((self.first > 0) & (self.first <= k)).mean())
         return found
+
+    @staticmethod
+    def joined(parts: Sequence["ItemRanks"]) -> "ItemRanks":
+        """Return the ranks of several lots of queries as one."""
+        precision = np.concatenate([part.average_precision for part in parts])
+        return ItemRanks(precision, np.concatenate([part.first for part in parts]))
 
     def only(self, chosen: np.ndarray) -> "ItemRanks":
         """Return those of some queries, chosen by a mask (q,) or by their numbers."""
@@ -132,7 +139,9 @@ def choose_detected(
     chosen = np.full(len(true), -1, np.int64)
     if len(found) == 0 or len(true) == 0:
         return chosen
-    overlap = iou(found, true)
+    one, other = np.asarray(found, np.float64)[:, None], np.asarray(true, np.float64)[None]
+    # In single precision, so that an overlap of a half is one, whatever the boxes are divided by.
+    overlap = intersection_over_union(one, other).astype(np.float32)
     meant = overlap.argmax(axis=1)
     for place in range(len(true)):
         may = (meant == place) & (overlap[:, place] >= least)
@@ -143,20 +152,6 @@ def choose_detected(
             worth = overlap[:, place] if confidence is None else confidence
             chosen[place] = np.where(may, worth, -np.inf).argmax()
     return chosen
-
-
-def iou(boxes: Float32, others: Float32) -> Float32:
-    """Return the intersection over union (n, m) of boxes (n, 4) and others (m, 4), xyxy.
-
-    >>> iou(np.array([[0, 0, 2, 2]]), np.array([[0, 0, 2, 1], [5, 5, 6, 6]])).tolist()
-    [[0.5, 0.0]]
-    """
-    one, two = np.asarray(boxes, np.float64)[:, None], np.asarray(others, np.float64)[None]
-    sides = np.minimum(one[..., 2:], two[..., 2:]) - np.maximum(one[..., :2], two[..., :2])
-    shared = np.maximum(sides, 0).prod(axis=-1)
-    areas = [(each[..., 2:] - each[..., :2]).prod(axis=-1) for each in (one, two)]
-    union = areas[0] + areas[1] - shared
-    return (shared / np.where(union > 0, union, 1)).astype(np.float32)
 
 
 def _ranks(score: np.ndarray, own: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from finesight.research.evaluation.class_prompts import KS, METHODS, SUBSETS, Row
+from finesight.research.evaluation.table import Cell, beside, format_table
 
 # CLIP ViT-B/32 on CLEVR-DS: method, subset -> Recall@1, in percent. "Small" is the paper's
 # CLEVR-DS-S (objects below 1 %), "large" its CLEVR-DS-L (above 5 %).
@@ -29,24 +30,21 @@ DIFFERENCES = (
 )
 
 
-def format_table(rows: Sequence[Row]) -> str:
+def format_class_prompts(rows: Sequence[Row]) -> str:
     """Return the table for people: Recall@k in percent, the paper's Recall@1 in brackets.
 
-    forward_passes: what looking at an image costs, in encodings of one crop.
+    The second column is what the proposals cost per image, in forward passes of the encoder.
     """
     found = {(row.method, row.subset, row.k): 100 * row.recall for row in rows}
-    forward_passes = {row.method: f"{row.forward_passes:.1f}" for row in rows}
-    head = f"{'class-prompt recall, %':<22}{'passes':>8}"
-    head += "".join(f"{subset:>18}" for subset in SUBSETS)
-    lines = [head]
+    forward_passes = {row.method: row.forward_passes for row in rows}
+    table: list[Sequence[Cell]] = []
     for k in KS:
         for method in METHODS:
-            cells = ""
-            for subset in SUBSETS:
-                paper = RECALL_AT_1.get((method, subset)) if k == 1 else None
-                beside = f" [{paper:5.2f}]" if paper else " " * 8
-                cells += f"{found[method, subset, k]:>10.1f}{beside}"
-            lines.append(f"R@{k} {method:<18}{forward_passes[method]:>8}{cells}")
-        lines.append("")
-    lines.append("[in brackets: DetailCLIP's paper, Tables 7 and 10, Figure 7, CLIP ViT-B/32]")
-    return "\n".join([*lines, DIFFERENCES])
+            paper = [RECALL_AT_1.get((method, subset)) if k == 1 else None for subset in SUBSETS]
+            ours = [found[method, subset, k] for subset in SUBSETS]
+            cells = map(beside, ours, paper)
+            table.append((f"R@{k} {method}", forward_passes[method], *cells))
+        table.append(())
+    head = ("class-prompt recall, %", "passes", *(subset for subset in SUBSETS))
+    brackets = "[in brackets: DetailCLIP's paper, Tables 7 and 10, Figure 7, CLIP ViT-B/32]"
+    return "\n".join([format_table(head, table, (22, 8, 18)), brackets, DIFFERENCES])

@@ -15,6 +15,7 @@ from finesight.errors import InputError
 from finesight.images.open import decode_image
 from finesight.models import Model
 from finesight.research.datasets import LabelledSet
+from finesight.research.evaluation.table import Cell, format_table
 from finesight.types import Float32
 
 FILLS = (0.9, 0.7, 0.5, 0.4, 0.3, 0.25, 0.2, 0.15, 0.1)
@@ -112,3 +113,19 @@ def _name(image: Image.Image, windows: Float32, model: Model, texts: Float32) ->
     crops = model.encoder.preprocessing.cut(image, windows)
     found: np.ndarray = (model.encoder.encode_images(crops) @ texts.T).argmax(axis=1)
     return found
+
+
+def format_scale(found: Scale) -> str:
+    """Return the shares for people, a line per fill."""
+    rows: list[Sequence[Cell]] = [
+        (f"  {fill}", f"{100 * share:.1f} %", f"({count})") if count else (f"  {fill}",)
+        for fill, share, count in zip(FILLS, found.named, found.objects, strict=True)
+    ]
+    head = "side of the object over the crop's: named right (objects)"
+    return "\n".join(
+        [
+            head,
+            format_table(rows[0], rows[1:], (7, 8, 0)),
+            f"effective scale {found.effective}: half of what fills a crop is still named",
+        ]
+    )

@@ -13,7 +13,7 @@ from finesight.research.scenes.visibility import depth_image, rasterise
 VISIBLE = 0.55
 """Share of an object's own pixels that others must leave: half, and a margin for coarse pixels."""
 
-_COARSE = 160  # side of the images in which overlaps are calibrated
+_COARSE = 160  # side of the images in which overlaps are judged
 _SILHOUETTE = 48  # side of the image in which one outline is measured
 _ROUNDS = 5
 

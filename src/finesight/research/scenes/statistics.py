@@ -11,8 +11,9 @@ import numpy as np
 
 from finesight.errors import DataError, MissingDependencyError
 from finesight.research.datasets.clevr_ds import SceneSet
+from finesight.research.evaluation.table import Cell, format_table
 
-PAPER = {
+PAPER: dict[str, Any] = {
     "images": 10_000,
     "classes": 51,
     "instances an image": (3.01, 1, 5),
@@ -85,36 +86,24 @@ def count(name: str, sets: Sequence[SceneSet]) -> Statistics:
 
 def format_statistics(found: Sequence[Statistics]) -> str:
     """Return the tables for people, a column a set, the paper's CLEVR-DS first."""
-    rows: list[tuple[str, list[str]]] = [
-        ("images", [f"{PAPER['images']:,}", *(f"{len(s.instances):,}" for s in found)]),
-        ("classes", [f"{PAPER['classes']}", *(str(len(s.by_class)) for s in found)]),
+    counts = [np.array(list(each.by_class.values())) for each in found]
+    areas = [f"{each.shares.min():.2%}-{each.shares.max():.0%}" for each in found]
+    rows: list[Sequence[Cell]] = [
+        ("images", f"{PAPER['images']:,}", *(f"{len(each.instances):,}" for each in found)),
+        ("classes", PAPER["classes"], *(len(each.by_class) for each in found)),
+        _three("instances an image", [each.instances for each in found]),
+        _three("classes an image", [each.classes for each in found]),
+        ("instances a class", "about 590", *_three("", counts)[2:]),
+        ("area, % (min-max)", "0.01-97", *areas),
+        ("most hidden, %", "", *(f"{100 * each.hidden.max():.0f}" for each in found)),
     ]
-    for title, values in (
-        ("instances an image", [s.instances for s in found]),
-        ("classes an image", [s.classes for s in found]),
-    ):
-        rows.append((title, [_three(PAPER[title]), *(_three(_spread(v)) for v in values)]))
-    counts = [np.array(list(s.by_class.values())) for s in found]
-    rows.append(("instances a class", ["about 590", *(_three(_spread(c)) for c in counts)]))
-    rows.append(
-        (
-            "area, % (min-max)",
-            ["0.01-97", *(f"{s.shares.min():.2%}-{s.shares.max():.0%}" for s in found)],
-        )
-    )
-    rows.append(("most hidden, %", ["", *(f"{100 * s.hidden.max():.0f}" for s in found)]))
     for number, (low, high) in enumerate(pairwise(DECADES)):
-        shares = [f"{s.histogram[number] / len(s.shares):.1%}" for s in found]
-        rows.append((f"objects of {low:.2%}-{high:.2%}", ["", *shares]))
-    head = ("", ["paper", *(s.name for s in found)])
-    width = max(18, *(len(s.name) + 2 for s in found))
-    lines = [
-        f"{title:<28}" + "".join(f"{cell:>{width}}" for cell in cells)
-        for title, cells in (head, *rows)
-    ]
-    return "\n".join(
-        [*lines, "", "Numbers in threes: mean (min-max). The paper's images: 2240 px."]
-    )
+        shares = [f"{each.histogram[number] / len(each.shares):.1%}" for each in found]
+        rows.append((f"objects of {low:.2%}-{high:.2%}", "", *shares))
+    head = ("", "paper", *(each.name for each in found))
+    width = max(18, *(len(each.name) + 2 for each in found))
+    table = format_table(head, rows, (28, width))
+    return f"{table}\n\nNumbers in threes: mean (min-max). The paper's images: 2240 px."
 
 
 def plot(found: Sequence[Statistics], path: Path) -> None:
@@ -149,6 +138,7 @@ def _spread(values: np.ndarray) -> tuple[float, float, float]:
     return float(values.mean()), float(values.min()), float(values.max())
 
 
-def _three(values: Any) -> str:
-    mean, low, high = values
-    return f"{mean:.2f} ({low:g}-{high:g})"
+def _three(title: str, values: Sequence[np.ndarray]) -> tuple[str, ...]:
+    """Return a row of means, least and largest values: the paper's, and each set's."""
+    found = [PAPER.get(title, (0, 0, 0)), *(_spread(each) for each in values)]
+    return title, *(f"{mean:.2f} ({low:g}-{high:g})" for mean, low, high in found)
