@@ -105,6 +105,65 @@ def test_filters(served, filters, expected):
     assert names(served.search(text="red", k=6, filters=filters))[:1] == expected
 
 
+def test_globs_are_meant_below_the_collections_root(served, spots):
+    above = spots.parent.name
+    assert names(served.search(text="red", filters={"path": f"{above}/**"})) == []
+    assert served.ask(f"/images?path={above}").json()["images"] == []
+    anchored = served.search(text="red", filters={"path": "/small/*.png"})
+    assert {Path(name).parent.name for name in names(anchored)} == {"small"}
+    listed = served.ask("/images?path=/small/*.png").json()["images"]
+    assert [Path(image["path"]).parent.name for image in listed] == ["small"] * 3
+
+
+def test_filters_on_metadata_and_words_of_captions(served, collection, tmp_path):
+    for name, color in (("a.png", "red"), ("b.png", "blue")):
+        spotted(tmp_path / "labelled" / name, color)
+    lines = [
+        {"file_name": "a.png", "author": "Ann", "text": "a quiet harbour", "tags": ["sea", "calm"]},
+        {"file_name": "b.png", "author": "Bo"},
+    ]
+    (tmp_path / "labelled" / "metadata.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    collection.add([tmp_path / "labelled"])
+    for metadata, expected in (
+        ({"author": "Ann"}, ["a.png"]),
+        ({"tags": "sea"}, ["a.png"]),
+        ({"author": "Ann", "tags": "storm"}, []),
+        ({"author": "x' OR 'a' = 'a"}, []),
+    ):
+        found = served.search(text="red", filters={"metadata": metadata})
+        assert [Path(name).name for name in names(found)] == expected
+    listed = served.ask("/images?metadata=author%3DBo").json()["images"]
+    assert [Path(image["path"]).name for image in listed] == ["b.png"]
+    by_words = served.search(text="harbour", words=True, k=1)["hits"][0]
+    assert (Path(by_words["path"]).name, by_words["why"]) == ("a.png", "words")
+
+
+def test_the_options_of_a_search_reach_the_collection(served, collection):
+    for options in (
+        {"prompts": True},
+        {"split": "off"},
+        {"descriptions": ["green", "a green thing"], "rank_fusion": "votes"},
+        {"rank_by": "pooled"},
+        {"rank_by": "global", "offset": 2},
+    ):
+        hits = collection.search("green", k=4, **options)
+        assert [hit["id"] for hit in served.search(text="green", k=4, **options)["hits"]] == [
+            hit.id for hit in hits
+        ]
+    first = served.search(text="green", k=1)["hits"][0]["id"]
+    near = served.search(near=first, k=4)
+    assert names(near) == names(served.search(parts=[{"image": first}], k=4))
+    refused = served.ask("/search", {"text": "red", "rerank": "none"})
+    assert (refused.status, "matcher" in refused.json()["detail"]) == (422, True)
+
+
+def test_ten_hits_unless_more_are_asked_for(served, collection, tmp_path):
+    for number in range(6):
+        spotted(tmp_path / "more" / f"{number}.png", "green", spot=30 + number)
+    collection.add([tmp_path / "more"])
+    assert len(served.search(text="green")["hits"]) == 10
+
+
 def test_filters_on_the_day_and_the_camera(served, collection, tmp_path):
     exif = Image.Exif()
     exif[0x0132], exif[0x010F], exif[0x0110] = "2024:06:01 23:30:00", "Canon", "Canon EOS R5"

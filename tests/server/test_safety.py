@@ -91,6 +91,11 @@ def test_only_images_of_the_collection_are_served(served, spots, tmp_path):
         (b'{"text": "red", "detail": NaN}', 422),
         (b'{"text": "red", "colour": "red"}', 422),
         (b'{"text": "red", "filters": {"where": "1=1"}}', 422),
+        (b'{"text": "red", "filters": {"min_width": 9, "max_width": 8}}', 422),
+        (b'{"text": "red", "filters": {"metadata": {"a": 1}}}', 422),
+        (b'{"text": "red", "filters": {"metadata": {"": "x"}}}', 422),
+        (b'{"text": "red", "descriptions": ["x"], "words": true}', 422),
+        (b'{"text": "red", "rerank": "adapt", "rerank_top": 100000}', 422),
         (b'{"text": "red", "collection": "../other"}', 404),
         (b'{"parts": [{"text": "red", "weight": -1}]}', 422),
         (b'{"parts": [{"text": "red", "weight": 0}]}', 422),
@@ -110,11 +115,29 @@ def test_malformed_searches(served, body, status):
 
 
 @pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"text": "red", "colour": "red"}, "colour"),
+        ({"text": "red", "filters": {"min_widht": 9}}, "filters.min_widht"),
+        ({"parts": [{"text": "red", "wieght": 2}]}, "parts.0.wieght"),
+        ({"text": "red", "where": "width > 9"}, "where"),
+        ({"text": "red", "rank_by": "luck"}, "rank_by"),
+    ],
+)
+def test_a_field_that_is_wrong_is_named(served, body, field):
+    answer = served.ask("/search", body)
+    assert is_problem(answer, 422)
+    assert [error["where"] for error in answer.json()["errors"]] == [field]
+    assert answer.json()["detail"].startswith(f"{field}: ")
+
+
+@pytest.mark.parametrize(
     ("path", "status"),
     [
         ("/images?k=0", 422),
         ("/images?k=x", 422),
         ("/images?where=1", 422),
+        ("/images?metadata=author", 422),
         ("/images/0123456789abcdef?size=1", 422),
         ("/images/0123456789abcdef?size=999999", 422),
         ("/images/0123456789abcdef?box=0,0,2,2", 422),

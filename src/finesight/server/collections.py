@@ -72,13 +72,15 @@ class ServedCollection:
         self.directory = directory
         self._lock = threading.Lock()
         self._loading = threading.Lock()
-        self._opened: tuple[object, Collection] | None = None
-        self._searched: tuple[Collection, Collection] | None = None
+        self._seen: object = None  # the state of the description when it was opened
+        self._collection: Collection | None = None
+        self._ready: Collection | None = None  # the same, once it has its model
         self._model: Model | None = None
-        self._encoder: BatchingEncoder | None = None
+        self.encoder: BatchingEncoder | None = None
+        """The encoder that all searches share, once one was needed."""
         self._rows: Recent[str, ImageRow] = Recent(_REMEMBERED)
         self._version: int | None = None  # of the table that the rows are from
-        self._outlined: tuple[object, Outline] | None = None
+        self._outlined: tuple[int, Outline] | None = None
 
     def collection(self) -> "Collection":
         """Return the collection, opened again where its description changed; may not exist yet."""
@@ -86,12 +88,9 @@ class ServedCollection:
 
         state = self._state()
         with self._lock:
-            if self._opened is None or self._opened[0] != state:
-                self._opened = (state, Collection.open(self.directory))
-            opened = self._opened[1]
-            # With its model it is the same collection, and one snapshot is enough.
-            known = self._searched is not None and self._searched[0] is opened
-            return self._searched[1] if known and self._searched else opened
+            if self._collection is None or self._seen != state:
+                self._collection, self._seen = Collection.open(self.directory), state
+            return self._collection
 
     def searchable(self) -> "Collection":
         """Return the collection with its model, whose encoder all threads share.
@@ -105,19 +104,17 @@ class ServedCollection:
             opened = self.collection()
             if not opened.exists:
                 raise Problem(404, f"Nothing has been indexed into {self.name} yet.")
-            if self._searched is None or self._searched[1] is not opened:
-                fingerprint = opened.status()["fingerprint"]
-                if self._model is None or self._model.fingerprint != fingerprint:
-                    model = opened.model
-                    self._encoder = BatchingEncoder(model.encoder)
-                    self._model = replace(model, encoder=self._encoder)
-                self._searched = (opened, Collection.open(self.directory, self._model))
-            return self._searched[1]
-
-    @property
-    def encoder(self) -> "BatchingEncoder | None":
-        """The encoder that all searches share, once one was needed."""
-        return self._encoder
+            if opened is self._ready:
+                return opened
+            fingerprint = opened.status()["fingerprint"]
+            if self._model is None or self._model.fingerprint != fingerprint:
+                self.encoder = BatchingEncoder(opened.model.encoder)
+                self._model = replace(opened.model, encoder=self.encoder)
+            self._ready = Collection.open(self.directory, self._model)
+            with self._lock:  # one snapshot is enough for both
+                if self._collection is opened:
+                    self._collection = self._ready
+            return self._ready
 
     @property
     def tells_items(self) -> bool:
