@@ -52,6 +52,7 @@ def test_near_filters_and_pages(client):
 def test_the_rest_of_the_api(client):
     listed = client.images(k=2, folder="large")
     assert len(listed) == 2
+    assert client.images(metadata={"author": "Ann"}) == []
     picture = Image.open(io.BytesIO(client.image(listed[0]["id"], size=50, box=(0, 0, 0.5, 1))))
     assert max(picture.size) == 50
     assert client.status()["images"] == 6
