@@ -5,8 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import pyarrow as pa
-
 from finesight.annotations.notes import Note, Notes
 from finesight.indexing.encode import Failed, Same, Seen
 from finesight.indexing.plan import Plan
@@ -65,7 +63,7 @@ class Commits:
 
     def is_known(self, sha256: str) -> bool:
         """Whether an image of these bytes is in the collection, so that none has to be encoded."""
-        return self._plan.is_known(sha256) or sha256 in self._contents
+        return sha256 in self._plan.known.by_content or sha256 in self._contents
 
     def is_full(self) -> bool:
         """Whether enough waits to be written."""
@@ -89,9 +87,9 @@ class Commits:
         self._plan.met.add(str(found.path))
         self._plan.skipped.append(Skipped(found.path, reason))
         self._batch.failures.append(Entry(found, self._tried if lasting else "", reason))
-        row = self._plan.row_of(found.path)
-        if lasting and row is not None:
-            self._batch.broken.append(row)
+        place = self._plan.known.place.get(str(found.path))
+        if lasting and place is not None:
+            self._batch.broken.append(self._plan.known.ids[place])
 
     def write(self, ended: Sequence[Entry]) -> None:
         """Write the batch, and the archives that ended with it.
@@ -103,8 +101,12 @@ class Commits:
         self._ledger.drop(found)
         if batch.new:
             self._table.insert(batch.new)
-        if batch.moved:
-            self._table.update(_places(batch.moved))
+        self._table.update(
+            [
+                {"id": id_, "path": str(f.path), "size": f.size, "mtime_ns": f.mtime_ns}
+                for id_, f in batch.moved
+            ]
+        )
         self._table.delete(batch.broken)
         self._ledger.write([*batch.failures, *ended])
 
@@ -157,23 +159,11 @@ class Commits:
 
     def _record_of(self, sha256: str) -> Record:
         """Return a record of these bytes: from before this run, from this batch, or the table."""
+        known = self._plan.known
+        if alike := known.by_content.get(sha256):
+            return known.record(alike[0])
         waiting = (record for record in self._batch.new if record.sha256 == sha256)
-        return (
-            self._plan.record(sha256)
-            or next(waiting, None)
-            or self._table.newest().find_content(sha256, self._regions_name)
-        )
-
-
-def _places(moved: Sequence[tuple[str, Found]]) -> pa.Table:
-    return pa.table(
-        {
-            "id": [id_ for id_, _ in moved],
-            "path": [str(found.path) for _, found in moved],
-            "size": [found.size for _, found in moved],
-            "mtime_ns": [found.mtime_ns for _, found in moved],
-        }
-    )
+        return next(waiting, None) or self._table.newest().find_content(sha256, self._regions_name)
 
 
 def notes_of(table: ImageTable) -> dict[str, tuple[str, Note]]:
@@ -187,14 +177,10 @@ def notes_of(table: ImageTable) -> dict[str, tuple[str, Note]]:
 
 def update_notes(table: ImageTable, notes: Notes) -> None:
     """Give rows what notes say of them, where that is something else, in one commit."""
-    changed = [
-        (id_, note)
-        for path, (id_, stored) in notes_of(table).items()
-        if (note := notes.of(Path(path))) not in (Note(), stored)
-    ]
-    columns = {
-        "id": pa.array([id_ for id_, _ in changed], pa.string()),
-        "caption": pa.array([note.caption for _, note in changed], pa.string()),
-        "metadata": pa.array([note.as_json for _, note in changed], pa.json_()),
-    }
-    table.update(pa.table(columns))
+    table.update(
+        [
+            {"id": id_, "caption": note.caption, "metadata": note.as_json}
+            for path, (id_, stored) in notes_of(table).items()
+            if (note := notes.of(Path(path))) not in (Note(), stored)
+        ]
+    )

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import xxhash
 
 from finesight.encoders.crops import encode_ahead
@@ -14,7 +15,6 @@ from finesight.images.open import MAX_PIXELS, Header, ImageError, Picture, decod
 from finesight.images.raw import SUFFIXES as RAW_SUFFIXES
 from finesight.images.raw import NoPreviewError, read_preview
 from finesight.images.tiles import open_tiles
-from finesight.indexing.fusing import fuse
 from finesight.indexing.sources import Source
 from finesight.models import Model
 from finesight.proposals import Proposer, parse_proposer
@@ -25,6 +25,8 @@ from finesight.types import Float32, Found, ImageVectors, UInt8
 _PIXELS_AT_ONCE = 150_000_000
 # Bytes of archives' members that wait to be decoded, beside the one that is read last.
 _BYTES_AHEAD = 256 * 2**20
+# A larger image, which is one of many tiles, is fused in runs of so many regions.
+_REGIONS = 512
 # Larger files are hashed and decoded from disk instead of from memory.
 _IN_MEMORY = 64 * 2**20
 
@@ -189,6 +191,21 @@ class _Encoding:
 def _already(outcome: Outcome) -> tuple[Finish, None]:
     """Return the outcome of a file of which nothing has to be encoded."""
     return lambda _: outcome, None
+
+
+def fuse(model: Model, seen: ImageVectors, vectors: int) -> Float32:
+    """Return the vectors kept of an image: k, or k for each run of regions of a very large one.
+
+    Regions come tile by tile, so that a run is a part of the image; region 0, the whole image,
+    begins each.
+    """
+    count = len(seen.boxes)
+    if count <= _REGIONS:
+        return model.fuse(seen, vectors)
+    runs = np.array_split(np.arange(1, count), -(-count // _REGIONS))
+    rows = [np.concatenate([[0], run]) for run in runs]
+    parts = [ImageVectors(seen.boxes[row], seen.embeddings[row]) for row in rows]
+    return np.concatenate([model.fuse(part, vectors) for part in parts])
 
 
 class _Room:

@@ -10,21 +10,20 @@ from pathlib import Path
 
 from finesight.store.known import Known, is_gone
 from finesight.store.ledger import Ledger
-from finesight.store.schema import Record
 from finesight.types import Found, Skipped
 
 
 class Plan:
     """The files of one run, compared with the rows and the ledger that it began with.
 
-    met: the paths that are there, below the given folders. unsure: folders and archives that could
-    not be read to the end, in which nothing counts as gone. unchanged, moved: how many images;
-    skipped: what could not be indexed, now or before.
+    known: the rows; met: the paths that are there, below the given folders. unsure: folders and
+    archives that could not be read to the end, in which nothing counts as gone. unchanged, moved:
+    how many images; skipped: what could not be indexed, now or before.
     """
 
     def __init__(self, known: Known, ledger: Ledger, tried: str, opened: str) -> None:
         """Begin a run. tried, opened: how it reads files and archives, as the ledger has it."""
-        self._known, self._ledger = known, ledger
+        self.known, self._ledger = known, ledger
         self._tried, self._opened = tried, opened
         self._ids = set(known.ids)
         self._moved: set[int] = set()  # places of rows that moved
@@ -41,7 +40,7 @@ class Plan:
     def is_new(self, found: Found) -> bool:
         """Whether a file has to be read: it is new, or has changed since it was indexed."""
         self.met.add(str(found.path))
-        if self._known.unchanged(found):
+        if self.known.unchanged(found):
             self.unchanged += 1
             return False
         return not self.was_skipped(found)
@@ -63,9 +62,9 @@ class Plan:
         if entry.reason is not None:
             self.skipped.append(Skipped(found.path, entry.reason, remembered=True))
             self.unsure.append(found.path)
-        inside = self._known.by_archive.get(str(found.path), [])
+        inside = self.known.by_archive.get(str(found.path), [])
         self.unchanged += len(inside)
-        self.met.update(self._known.paths[place] for place in inside)
+        self.met.update(self.known.paths[place] for place in inside)
         for entry in self._ledger.below([found.path]):
             if entry.found.path != found.path and entry.reason is not None:
                 self.met.add(str(entry.found.path))
@@ -77,45 +76,31 @@ class Plan:
         self.met.update(str(found.path) for found in annotations)
         return [found for found in annotations if self._ledger.of(found, self._tried) is None]
 
-    def row_of(self, path: Path) -> str | None:
-        """Return the id of the row that a path had when the run began."""
-        place = self._known.place.get(str(path))
-        return None if place is None else self._known.ids[place]
-
-    def is_known(self, sha256: str) -> bool:
-        """Whether an image of these bytes was in the collection when the run began."""
-        return sha256 in self._known.by_content
-
     def claim(self, found: Found, sha256: str) -> str | None:
         """Return the id of the row that is this file, touched or moved; None for a copy."""
-        alike = self._known.by_content.get(sha256, [])
-        own = self._known.place.get(str(found.path))
+        alike = self.known.by_content.get(sha256, [])
+        own = self.known.place.get(str(found.path))
         if own in alike:
             self.unchanged += 1
-            return self._known.ids[own]
+            return self.known.ids[own]
         if own is None:
             for place in filter(self._has_left, alike):
                 self._moved.add(place)
-                return self._known.ids[place]
+                return self.known.ids[place]
         return None
 
     def _has_left(self, place: int) -> bool:
-        path = self._known.paths[place]
+        path = self.known.paths[place]
         return place not in self._moved and path not in self.met and is_gone(Path(path))
-
-    def record(self, sha256: str) -> Record | None:
-        """Return the row of an image of these bytes, as it was when the run began."""
-        alike = self._known.by_content.get(sha256)
-        return self._known.record(alike[0]) if alike else None
 
     def id_for(self, path: Path, wanted: str | None = None) -> str:
         """Return the id of a path: its row's, or a new one; ids of moved rows went with them.
 
         wanted: the new one, if no other row has it.
         """
-        place = self._known.place.get(str(path))
+        place = self.known.place.get(str(path))
         if place is not None and place not in self._moved:
-            return self._known.ids[place]
+            return self.known.ids[place]
         id_ = wanted or image_id(path)
         while id_ in self._ids:
             id_ = image_id(Path(id_))
@@ -124,9 +109,9 @@ class Plan:
 
     def gone(self, roots: Sequence[Path]) -> list[str]:
         """Return the ids of rows below the given folders whose files this run did not meet."""
-        rows = ((place, self._known.paths[place]) for place in self._known.below(roots))
+        rows = ((place, self.known.paths[place]) for place in self.known.below(roots))
         return [
-            self._known.ids[place]
+            self.known.ids[place]
             for place, path in rows
             if place not in self._moved and self._is_gone(Path(path))
         ]

@@ -1,4 +1,4 @@
-"""Says how far indexing has come, to whoever looks at the collection meanwhile."""
+"""Says how far indexing has come, to other processes."""
 
 import contextlib
 import json
@@ -61,6 +61,7 @@ def read_progress(directory: Path) -> Progress | None:
 
 
 def _write(path: Path, progress: Progress) -> None:
+    """Replace the file, without syncing it: it tells of a run that a power cut ends as well."""
     temporary = path.with_suffix(".new")
     temporary.write_text(json.dumps(asdict(progress)), encoding="utf-8")
     temporary.replace(path)

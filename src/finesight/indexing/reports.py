@@ -1,4 +1,4 @@
-"""What a run did, as it is told to people and programs."""
+"""What a run did."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ class IndexReport:
 
 @dataclass(frozen=True)
 class SwitchReport:
-    """What a switch did: how many images it looked at, whose files are missing, and if it is done.
+    """What a switch did: how many images were encoded, whose files are missing, and if it is done.
 
     Nothing is switched where files are missing, unless that was asked for.
     """

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from finesight.indexing.fusing import fuse
+from finesight.indexing.encode import fuse
 from finesight.models import Model
 from finesight.proposals.finder_proposer import OBJECTS
 from finesight.store.calibration import calibration_file

@@ -42,8 +42,8 @@ def find_images(
 
     paths: also patterns such as "photos/**/*.jpg". A file named by itself is taken whatever its
     ending. Hidden folders are passed over, and what `.finesightignore` or `exclude` (patterns in
-    the same syntax) keep out; links are followed. listed: the paths come from a list, of which
-    some may be gone: they are skipped, not errors. raw: the previews of raw files as well.
+    the same syntax) keep out; links are followed. listed: the paths come from a list: those
+    that are gone are skipped, not errors. raw: the previews of raw files as well.
     Raises InputError for a path that is missing or cannot be read, or if nothing is found.
     """
     given = list(paths)
@@ -118,7 +118,7 @@ class _Walk:
 
     def _entry(self, path: Path, entry: os.DirEntry[str], ignored: Ignored) -> None:
         if entry.is_dir():
-            # The tables of a collection that lies among its pictures are no place to look.
+            # The tables of a collection that lies among its pictures are no place to search.
             if path.suffix == ".lance" or ignored.match(path, is_folder=True):
                 return
             if entry.is_symlink():

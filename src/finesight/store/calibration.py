@@ -72,7 +72,7 @@ def load_calibrator(file: Path) -> Calibrator | None:
                 int(content["images"]),
                 str(content["made_of"]),
             )
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile):  # damaged: estimated anew
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):  # damaged: estimated again
         return None
 
 

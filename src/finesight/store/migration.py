@@ -17,7 +17,7 @@ from finesight.types import Float32, ImageVectors
 _IN_HEADERS = ("taken", "camera")
 
 Fuse = Callable[[ImageVectors], Float32]
-"""From what was seen in an image to its fused vectors (k, d)."""
+"""From the regions of an image to its fused vectors (k, d)."""
 
 
 def add_details(table: ImageTable) -> None:
@@ -55,7 +55,7 @@ def _header(row: dict[str, Any]) -> Header | None:
 def fuse_again(table: ImageTable, fuse: Fuse) -> None:
     """Give every row the vectors of a fusion, in one commit: readers see the old or the new ones.
 
-    fuse: from what was seen in an image to its vectors.
+    fuse: from an image's regions to its vectors.
     """
     width = table.width
     schema = pa.schema([pa.field("id", pa.string()), fused_field(width)])

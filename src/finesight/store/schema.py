@@ -1,4 +1,4 @@
-"""What a collection keeps of an image: one row of a Lance table a path."""
+"""What a collection keeps of an image: one row of a Lance table per path."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -136,6 +136,6 @@ def unpack_stored(column: pa.ListArray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def unpack_whole(column: pa.FixedSizeListArray) -> np.ndarray:
-    """Return the vectors (n, d) of a column with one an image."""
+    """Return the vectors (n, d) of a column with one per image."""
     flat = column.flatten().to_numpy(zero_copy_only=False)
     return flat.reshape(len(column), column.type.list_size)

@@ -3,10 +3,11 @@
 Searches read it through a `Snapshot`, which keeps in memory what many of them need.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import lance
 import numpy as np
@@ -172,11 +173,14 @@ class ImageTable:
         merge = merge.when_matched_update_all().when_not_matched_insert_all()
         merge.execute(newest.storage.fit(to_arrow(records, self.width)))
 
-    def update(self, rows: pa.Table | pa.RecordBatchReader) -> None:
-        """Replace some columns of the rows that the column `id` names."""
-        if not isinstance(rows, pa.Table) or rows.num_rows:
-            merge = self.newest().dataset.merge_insert("id")
-            merge.when_matched_update_all().execute(rows)
+    def update(self, rows: Sequence[Mapping[str, Any]] | pa.RecordBatchReader) -> None:
+        """Replace some columns of the rows that the column `id` names; each row has the same."""
+        if not isinstance(rows, pa.RecordBatchReader):
+            if not rows:
+                return
+            rows = pa.Table.from_pylist(rows, pa.schema(map(self.schema.field, rows[0])))
+        merge = self.newest().dataset.merge_insert("id")
+        merge.when_matched_update_all().execute(rows)
 
     def delete(self, ids: Sequence[str]) -> None:
         """Remove the rows of these ids."""

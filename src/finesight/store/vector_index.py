@@ -1,4 +1,4 @@
-"""A table of its own for the fused vectors, one a row, with Lance's index over them.
+"""A table of its own for the fused vectors, one per row, with Lance's index over them.
 
 It is made from the images' table and can be thrown away: whatever it lacks, a search scans, and
 what it has too much, a search leaves out. So readers need no lock, and a killed run costs nothing.
