@@ -310,7 +310,7 @@ def _print_cost(seen: SeenSet, options: argparse.Namespace) -> None:
         start = time.perf_counter()
         calibrator = seen.judged_with(seen.model.background)
         estimate = time.perf_counter() - start
-        snapshot = collection._latest()
+        snapshot = collection._reader.snapshot()
         times: dict[bool, list[float]] = {True: [], False: []}
         for text in [*texts[:5], *texts]:
             for calibrated in (True, False):

@@ -124,7 +124,7 @@ def test_identical_bytes_are_encoded_once(folder, tmp_path, color_model):
 
 def test_a_later_open_needs_no_model_name(folder, tmp_path, monkeypatch, color_model):
     Collection.open(tmp_path / "c", color_model).add([folder])
-    monkeypatch.setattr("finesight.collection.load_model", lambda source: color_model)
+    monkeypatch.setattr("finesight.search.reader.load_model", lambda source: color_model)
     assert Collection.open(tmp_path / "c").search("red", k=1)[0].path.stem == "red"
 
 

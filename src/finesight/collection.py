@@ -1,21 +1,17 @@
 """The collection on disk: the façade of indexing, store and search."""
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import cached_property
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from finesight.errors import DataError, InputError
 from finesight.indexing.reports import IndexReport, SwitchReport
-from finesight.models import DEFAULT, Model, load_model
+from finesight.models import Model, load_model
 from finesight.queries import Filters, QueryInput, SearchRequest
 from finesight.search.calibrate import keep_calibrated
-from finesight.search.encode import PooledSpace
-from finesight.search.pipeline import Searchable, search
-from finesight.store.calibration import calibration_file, load_calibrator
+from finesight.search.pipeline import search
+from finesight.search.reader import Reader
 from finesight.store.folder import CollectionFolder
-from finesight.store.manifest import TableEntry
-from finesight.store.snapshot import Snapshot
 from finesight.store.storage import Storage
 from finesight.store.table import ImageTable
 from finesight.types import Hit, Skipped
@@ -37,10 +33,9 @@ class Collection:
     Open one with `Collection.open`; it is made by the first `add`.
     """
 
-    def __init__(self, folder: CollectionFolder, model: Model | None) -> None:
+    def __init__(self, folder: CollectionFolder, model: Model | str | None) -> None:
         self._folder = folder
-        self._given = model
-        self._snapshot: Snapshot | None = None
+        self._reader = Reader(folder, model)
 
     @staticmethod
     def open(directory: Path | str, model: Model | str | None = None) -> "Collection":
@@ -50,11 +45,7 @@ class Collection:
         one for a new collection. Raises DataError for a damaged collection, InputError for one
         made with another model.
         """
-        folder = CollectionFolder(Path(directory).expanduser())
-        loaded = load_model(model) if isinstance(model, str) else model
-        if folder.manifest and loaded and folder.active.is_of_another(loaded.identity):
-            raise _other_model(folder, loaded)
-        return Collection(folder, loaded)
+        return Collection(CollectionFolder(Path(directory).expanduser()), model)
 
     @property
     def directory(self) -> Path:
@@ -66,22 +57,10 @@ class Collection:
         """Whether anything was ever indexed here."""
         return self._folder.manifest is not None
 
-    @cached_property
+    @property
     def model(self) -> Model:
         """The model whose embeddings the collection holds."""
-        if self._given is not None:
-            return self._given
-        if not self.exists:
-            return load_model(DEFAULT)
-        entry = self._folder.active
-        model = load_model(entry.source)
-        if entry.is_of_another(model.identity):
-            raise DataError(
-                f"{self.directory} was made with another version of the model {model.source}: "
-                "give the old version with --model DIR, or have the new one look at the images and "
-                f"switch to it: {_switch(self.directory, model.source)}"
-            )
-        return model
+        return self._reader.model
 
     @property
     def storage(self) -> Storage:
@@ -112,11 +91,8 @@ class Collection:
         from finesight.indexing.run import index_images
 
         chosen = IndexOptions(regions, vectors, **options)
-        return index_images(self._folder, self.model, paths, chosen, progress, self._calibrate)
-
-    def _calibrate(self, entry: TableEntry) -> None:
-        """Learn what is relevant, where the images of a table have changed."""
-        keep_calibrated(Snapshot(self._folder.table(entry), entry.made_of), self.model)
+        after = partial(keep_calibrated, model=self.model)
+        return index_images(self._folder, self.model, paths, chosen, progress, after)
 
     def remove(self, paths: Iterable[Path | str]) -> int:
         """Take images out of the collection, by file, folder, archive or pattern; return how many.
@@ -162,11 +138,10 @@ class Collection:
 
         self._folder.need()
         other = load_model(model) if isinstance(model, str) else model
-        target = Collection(self._folder, other)
-        report = switch(self._folder, other, progress, without_missing, target._calibrate)
+        after = partial(keep_calibrated, model=other)
+        report = switch(self._folder, other, progress, without_missing, after)
         if report.switched:
-            self._given = other
-            self.__dict__.pop("model", None)
+            self._reader.switch_to(other)
         return report
 
     def forget(self, model: str) -> None:
@@ -194,32 +169,7 @@ class Collection:
         given = {"k": k, "rank_by": rank_by}
         options |= {name: value for name, value in given.items() if value is not None}
         request = SearchRequest.of(query, **options)
-        return search(self._searchable(), request)
-
-    def _searchable(self) -> Searchable:
-        """Return the collection as a search meets it now."""
-        snapshot = self._latest()
-        return Searchable(
-            self.directory,
-            snapshot,
-            lambda: self.model,
-            self._folder.active.regions,
-            self._pooled_space(),
-        )
-
-    def _pooled_space(self) -> PooledSpace | None:
-        """Return the space of the pooled vectors where it is not the encoder's own."""
-        entry = self._folder.active
-        if not entry.own_space:
-            return None
-        differs = entry.identity.differs(self.model.identity)
-        if self.model.text_head is None or not {"fusion", "text_head"}.isdisjoint(differs):
-            raise InputError(
-                f"the pooled vectors in {self.directory} are of the fusion "
-                f"{entry.fusion}, which {self.model.source} does not have: leave "
-                "--model out, or index the images again, which fuses them again"
-            )
-        return PooledSpace(self.model.text_head, self.model.fusion)
+        return search(self._reader.searchable(), request)
 
     def optimize(
         self,
@@ -237,26 +187,9 @@ class Collection:
         recall: the share of the exact ten best by their fused vectors that the index is to find.
         say: is told of what may take minutes.
         """
-        from finesight.search.tune import tune_and_measure
-        from finesight.store.upkeep import keep_fast
+        from finesight.search.tune import optimize
 
-        if not self.exists or not len(self):
-            raise InputError(f"there is nothing to optimize in {self.directory}: index images")
-        with self._folder.writing():
-            if storage is not None and storage != self.storage:
-                say(f"keeping the regions of {len(self):,} images as {storage.kind}")
-                self._folder.table().store_as(storage)
-            keep_fast(self._folder.table(), self._folder.active.made_of, say)
-            self._folder.table().tidy()
-            keep_calibrated(
-                Snapshot(self._folder.table(), self._folder.active.made_of), self.model, force=True
-            )
-
-            def reopen() -> Searchable:
-                self._snapshot = None
-                return self._searchable()
-
-            return tune_and_measure(reopen, texts, recall, say)
+        return optimize(self._reader, texts, recall, say, storage)
 
     def read(
         self,
@@ -272,7 +205,7 @@ class Collection:
         """
         from finesight.store.exporting import read_rows
 
-        snapshot = self._latest()
+        snapshot = self._reader.snapshot()
         where = snapshot.condition(where, Filters(path=path))
         return read_rows(snapshot.table, columns, where)
 
@@ -290,7 +223,7 @@ class Collection:
         """
         from finesight.store import exporting
 
-        snapshot = self._latest()
+        snapshot = self._reader.snapshot()
         where = snapshot.condition(where, Filters(path=path))
         return exporting.export_vectors(snapshot.table, Path(out).expanduser(), vectors, where)
 
@@ -314,38 +247,4 @@ class Collection:
 
     def table(self) -> ImageTable:
         """Return the images as they stand: a version that later writes do not change."""
-        return self._latest().table
-
-    def _latest(self) -> Snapshot:
-        """Return the table as it is now, with what earlier searches read into memory."""
-        before = self._folder.need().active
-        if self._folder.refresh():  # another run fused the images again, or switched
-            now = self._folder.active
-            if now.table != before.table:
-                if self._given is not None:
-                    raise _other_model(self._folder, self._given)
-                self.__dict__.pop("model", None)
-            self._snapshot = None
-        if self._snapshot is None or not self._snapshot.table.is_newest:
-            table = self._folder.table()
-            calibrator = load_calibrator(calibration_file(table.path))
-            self._snapshot = Snapshot(table, self._folder.active.made_of, calibrator)
-        return self._snapshot
-
-
-def _switch(directory: Path, source: str) -> str:
-    """Return the command that makes a model the active one."""
-    return f"finesight switch {source} --collection {directory}"
-
-
-def _other_model(folder: CollectionFolder, given: Model) -> InputError:
-    """Return why a collection does not answer with a model, and the command that mends it."""
-    entry = folder.active
-    other = "another"
-    if "fit" in entry.identity.differs(given.identity) and entry.fingerprint == given.fingerprint:
-        other = f"the same with another fit ({given.identity.fit}, not {entry.identity.fit})"
-    return InputError(
-        f"{folder.directory} was made with the model {entry.source}, and {given.source} is "
-        f"{other}: leave --model out, or have it look at the images too and switch to it: "
-        + _switch(folder.directory, given.source)
-    )
+        return self._reader.snapshot().table

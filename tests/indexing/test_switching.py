@@ -133,7 +133,7 @@ def test_switching_to_the_active_model_or_nothing_there(indexed, tmp_path, color
 
 def test_searches_notice_that_another_run_switched(indexed, other, color_model, monkeypatch):
     models = {"colors": color_model, "other": other}
-    monkeypatch.setattr("finesight.collection.load_model", models.__getitem__)
+    monkeypatch.setattr("finesight.search.reader.load_model", models.__getitem__)
     free = Collection.open(indexed.directory)
     bound = Collection.open(indexed.directory, color_model)
     assert free.search("red", k=1)[0].path.stem == "red"
@@ -143,3 +143,22 @@ def test_searches_notice_that_another_run_switched(indexed, other, color_model, 
     assert free.model is other
     with pytest.raises(InputError, match="finesight switch colors"):
         bound.search("red", k=1)
+
+
+def test_who_switched_searches_with_the_new_model_at_once(folder, indexed, other):
+    assert indexed.search("red", k=1)
+    version = indexed.table().path
+    indexed.switch(other)
+    assert indexed.search("red", k=1)[0].path.stem == "red"
+    assert indexed.table().path != version
+
+
+def test_nothing_is_indexed_into_the_table_of_a_model_that_came_meanwhile(
+    folder, indexed, other, color_model
+):
+    bound = Collection.open(indexed.directory, color_model)
+    indexed.switch(other)
+    spotted(folder / "new.png", "red", spot=60)
+    with pytest.raises(InputError, match="answers with other now"):
+        bound.add([folder])
+    assert len(Collection.open(indexed.directory, other)) == 3

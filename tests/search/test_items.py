@@ -85,7 +85,7 @@ def test_scores_are_those_of_a_slow_reference(tmp_path, random_model, most):
     def head(embeddings):
         return normalise(embeddings @ mixing)
 
-    snapshot = Collection.open(tmp_path / "c", random_model)._latest()
+    snapshot = Collection.open(tmp_path / "c", random_model)._reader.snapshot()
     query = QueryVectors.of_text(random_model.encoder.encode_texts(["anything"])[0])
     scores = slow_scores(head, query.vectors[0], regions)
     for rank_by in ("exact", "regions"):  # fewer images than candidates: both are exact
@@ -101,7 +101,7 @@ def test_only_the_nearest_images_are_compared_unless_all_are_asked(
     rng = np.random.default_rng(1)
     made = make_table(tmp_path / "c", random_model, rng, images=300)
     regions = sum(map(len, made.values()))
-    snapshot = Collection.open(tmp_path / "c", random_model)._latest()
+    snapshot = Collection.open(tmp_path / "c", random_model)._reader.snapshot()
     query = QueryVectors.of_text(random_model.encoder.encode_texts(["x"])[0])
     seen = []
 
@@ -129,7 +129,7 @@ def test_of_many_vectors_candidates_come_by_the_encoder(tmp_path, random_model, 
     monkeypatch.setattr("finesight.store.snapshot.FLAT", 100)
     rng = np.random.default_rng(1)
     made = make_table(tmp_path / "c", random_model, rng, images=300)
-    snapshot = Collection.open(tmp_path / "c", random_model)._latest()
+    snapshot = Collection.open(tmp_path / "c", random_model)._reader.snapshot()
     query = QueryVectors.of_text(random_model.encoder.encode_texts(["x"])[0])
     known = []
 
@@ -187,7 +187,7 @@ def test_indexing_with_a_model_that_tells_more_makes_it_the_collections(
     told = replace(model, source="told")
     report = Collection.open(tmp_path / "c", told).add([folder])
     assert report.indexed == 0
-    monkeypatch.setattr("finesight.collection.load_model", lambda source: {"told": told}[source])
+    monkeypatch.setattr("finesight.search.reader.load_model", lambda source: {"told": told}[source])
     spot = Query((Part(image=folder / "red.png", box=(120, 100, 144, 124)),))
     hits = Collection.open(tmp_path / "c").search(spot, k=1, item=True)
     assert hits[0].path.name == "red.png"

@@ -46,13 +46,13 @@ def test_an_index_is_tuned_until_texts_find_enough(tmp_path, random_model, few):
     assert all(setting.recall < 0.9 for setting in report.settings[:-1])
     assert report.chosen == report.settings[-1]
     assert report.chosen.recall >= 0.9
-    assert collection._latest().indexed.asked == report.chosen.asked
+    assert collection._reader.snapshot().indexed.asked == report.chosen.asked
     assert 0.8 < report.recall <= 1
 
 
 def test_the_exact_best_equal_a_loop(tmp_path, random_model):
     embeddings = make_table(tmp_path / "c", random_model, np.random.default_rng(0), 30)
-    snapshot = Collection.open(tmp_path / "c", random_model)._latest()
+    snapshot = Collection.open(tmp_path / "c", random_model)._reader.snapshot()
     queries = random_model.encoder.encode_texts(["a", "b"])
     names = snapshot.table.read(columns=["path"], with_row_id=True).to_pylist()
     name_of = {row["_rowid"]: row["path"].rpartition("/")[2] for row in names}

@@ -127,7 +127,7 @@ def collection(spots, tmp_path, color_model, monkeypatch):
     def load(source):
         return color_model if source == "colors" else load_real_model(source)
 
-    monkeypatch.setattr("finesight.collection.load_model", load)
+    monkeypatch.setattr("finesight.search.reader.load_model", load)
     made = Collection.open(tmp_path / "pics.finesight", color_model)
     made.add([spots])
     return made

@@ -329,7 +329,7 @@ def test_several_collections(collection, spots, tmp_path, color_model):
 
 
 def test_a_collection_that_is_not_there_yet(tmp_path, spots, color_model, monkeypatch):
-    monkeypatch.setattr("finesight.collection.load_model", lambda source: color_model)
+    monkeypatch.setattr("finesight.search.reader.load_model", lambda source: color_model)
     with serving(Settings(collections=(tmp_path / "new",))) as served:
         answer = served.ask("/search", {"text": "red"})
         assert (answer.status, answer.json()["title"]) == (404, "Not found")

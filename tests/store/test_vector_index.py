@@ -50,8 +50,8 @@ def images_of(indexed):
 
 def test_many_vectors_are_indexed_without_being_asked(tmp_path, random_model, few):
     collection = made(tmp_path, random_model)
-    assert collection._latest().flat is None
-    indexed = collection._latest().indexed
+    assert collection._reader.snapshot().flat is None
+    indexed = collection._reader.snapshot().indexed
     assert images_of(indexed) == 600
     assert len(indexed.rest.counts) == 0
     assert vectors_of(collection).count_rows() == 1200
@@ -62,7 +62,7 @@ def test_what_the_index_lacks_is_scanned(tmp_path, random_model, few):
     collection = made(tmp_path, random_model)
     rng = np.random.default_rng(1)
     make_table(tmp_path / "c", random_model, rng, 30, 2, "new{:03d}.png")
-    indexed = collection._latest().indexed
+    indexed = collection._reader.snapshot().indexed
     assert (images_of(indexed), len(indexed.rest.counts)) == (600, 30)
     new = [collection.search(text, 30, path="new*") for text in TEXTS[:2]]
     assert all(len(hits) == 30 for hits in new)
@@ -74,14 +74,14 @@ def test_changed_and_removed_images_leave_the_index(tmp_path, random_model, few)
     collection = made(tmp_path, random_model)
     make_table(tmp_path / "c", random_model, np.random.default_rng(5), 50, 2)  # other content
     collection._folder.table().dataset.delete("path LIKE '%/59_.png'")
-    before = collection._latest().indexed
+    before = collection._reader.snapshot().indexed
     assert (images_of(before), len(before.rest.counts)) == (540, 50)
     assert recall(collection) > 0.8
     names = {hit.path.name for text in TEXTS for hit in collection.search(text, 40)}
     assert not any(name.startswith("59") for name in names)
     upkeep.keep_fast(collection._folder.table(), collection._folder.active.made_of)
     fresh = Collection.open(tmp_path / "c", random_model)
-    after = fresh._latest().indexed
+    after = fresh._reader.snapshot().indexed
     assert (images_of(after), len(after.rest.counts)) == (590, 0)
     assert vectors_of(fresh).count_rows() == 1180
     assert recall(fresh) > 0.8
@@ -98,14 +98,14 @@ def test_other_vectors_are_indexed_anew(tmp_path, random_model, few):
     collection = made(tmp_path, random_model)
     upkeep.keep_fast(collection._folder.table(), "another fusion")
     assert vectors_of(collection).schema.metadata[b"made_of"] == b"another fusion"
-    assert collection._latest().indexed is None
+    assert collection._reader.snapshot().indexed is None
     assert recall(collection) > 0.8  # all are scanned then
 
 
 def test_without_an_index_all_are_scanned(tmp_path, random_model, few):
     make_table(tmp_path / "c", random_model, np.random.default_rng(0), 600, 2)
     collection = Collection.open(tmp_path / "c", random_model)
-    assert collection._latest().indexed is None
+    assert collection._reader.snapshot().indexed is None
     assert recall(collection) > 0.8
 
 
@@ -125,6 +125,8 @@ def test_hex_numbers():
 
 def test_a_tuned_index_is_asked_as_tuned(tmp_path, random_model, few):
     collection = made(tmp_path, random_model)
-    assert collection._latest().indexed.asked == round(0.3 * vector_index.partitions_of(1200))
+    assert collection._reader.snapshot().indexed.asked == round(
+        0.3 * vector_index.partitions_of(1200)
+    )
     vectors_of(collection).update_config({vector_index.PARTITIONS_ASKED: "33"})
-    assert Collection.open(tmp_path / "c", random_model)._latest().indexed.asked == 33
+    assert Collection.open(tmp_path / "c", random_model)._reader.snapshot().indexed.asked == 33

@@ -23,6 +23,7 @@ from finesight.store.folder import CollectionFolder
 from finesight.store.known import Known
 from finesight.store.ledger import Entry, Ledger
 from finesight.store.manifest import TableEntry
+from finesight.store.snapshot import Snapshot
 from finesight.store.table import ImageTable
 from finesight.store.upkeep import keep_fast
 from finesight.types import Found
@@ -37,11 +38,12 @@ def index_images(
     paths: Iterable[Path | str],
     options: IndexOptions,
     progress: Advance,
-    after: Callable[[TableEntry], None],
+    after: Callable[[Snapshot], None],
 ) -> IndexReport:
     """Index what is new or changed of some paths, in a new collection if there is none.
 
-    after: called while the lock is held, where images or what they were made with changed.
+    after: is given what there is then, where images or what they were made with changed, while
+    the lock is held.
     Raises InputError for bad options, where there is nothing to index, or where the folder cannot
     be written.
     """
@@ -55,7 +57,7 @@ def index_images(
             report = run.index(found, shown, prune=options.prune)
         if entry != old or report.indexed or report.moved or report.removed:
             keep_fast(folder.table(), entry.made_of)
-            after(entry)
+            after(Snapshot(folder.table(), entry.made_of))
             folder.table().tidy()
     return report
 

@@ -18,6 +18,7 @@ from finesight.models import Model
 from finesight.proposals.registry import carried_over
 from finesight.store.folder import CollectionFolder
 from finesight.store.manifest import TableEntry
+from finesight.store.snapshot import Snapshot
 from finesight.store.upkeep import keep_fast
 from finesight.types import Found
 
@@ -27,12 +28,12 @@ def switch(
     model: Model,
     progress: Advance,
     without_missing: bool,
-    after: Callable[[TableEntry], None],
+    after: Callable[[Snapshot], None],
 ) -> SwitchReport:
     """Index a collection's images with another model, then have it answer.
 
     without_missing: also where files are gone, which then leave the collection; otherwise nothing
-    is switched, and the report names them. after: called while the lock is held, before the switch.
+    is switched, and the report names them. after: is given the new images before the switch.
     Raises InputError where the model answers already.
     """
     with folder.writing():
@@ -45,7 +46,7 @@ def switch(
         run = Run(folder.table(entry), folder.ledger(), model, entry, raw, sys.maxsize)
         report, missing = _build(run, wanted, progress)
         keep_fast(run.table.newest(), entry.made_of)
-        after(entry)
+        after(Snapshot(run.table.newest(), entry.made_of))
         run.table.tidy()
         switched = without_missing or not missing
         if switched:

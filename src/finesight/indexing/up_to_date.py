@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from finesight.errors import InputError
 from finesight.indexing.encode import fuse
 from finesight.models import Model
 from finesight.proposals.finder_proposer import OBJECTS
@@ -14,8 +15,13 @@ from finesight.types import ModelIdentity
 
 
 def update_active(folder: CollectionFolder, model: Model, regions: str, vectors: int) -> TableEntry:
-    """Bring the active table up to date, or make a collection where there is none; return it."""
+    """Bring the active table up to date, or make a collection where there is none; return it.
+
+    Raises InputError where the active table is another model's, as after a switch meanwhile.
+    """
     old = None if folder.manifest is None else folder.manifest.active
+    if old is not None and old.is_of_another(model.identity):
+        raise InputError(f"{folder.directory} answers with {old.source} now: index again")
     entry = up_to_date(folder, old, model, regions, vectors)
     folder.activate(entry)
     return entry

@@ -10,13 +10,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from finesight.errors import InputError
 from finesight.queries.everyday import everyday_queries
 from finesight.scoring.similarity import cosines
+from finesight.search.calibrate import keep_calibrated
 from finesight.search.encode import QueryVectors
-from finesight.search.pipeline import Searchable
+from finesight.search.reader import Reader
 from finesight.search.retrieve import candidates, nearest_pooled, vectors_asked
 from finesight.store.schema import unpack_stored
 from finesight.store.snapshot import IndexedVectors, Snapshot
+from finesight.store.storage import Storage
+from finesight.store.upkeep import keep_fast
 from finesight.types import Float32
 
 Say = Callable[[str], None]
@@ -53,23 +57,33 @@ class Optimized:
     recall: float | None
 
 
-def tune_and_measure(
-    reopen: Callable[[], Searchable], texts: Sequence[str] | None, recall: float, say: Say
+def optimize(
+    reader: Reader, texts: Sequence[str] | None, recall: float, say: Say, storage: Storage | None
 ) -> Optimized:
-    """Tune a collection's index for texts, and measure what a search finds.
+    """Update a collection's indexes, tune them for texts, and measure what a search finds.
 
-    reopen: gives the collection as it is now, which tuning changes; texts: what to measure with,
-    `some_texts` where not given; recall: the share of the exact ten best by their pooled vectors
-    that the index is to find.
+    texts: what to measure with, `some_texts` where not given; recall: the share of the exact ten
+    best by their pooled vectors that the index is to find; storage: how regions are kept from now
+    on. Raises InputError where there are no images.
     """
-    searched = reopen()
-    asked = list(texts or some_texts(searched.snapshot))
-    queries = searched.model().encoder.encode_texts(asked)
-    pooled = queries if searched.space is None else searched.space.of_texts(queries)
-    say(f"measuring with {len(asked)} texts")
-    settings, chosen = tune(searched.snapshot, pooled, recall)
-    snapshot = reopen().snapshot  # a search asks as many partitions as were chosen
-    found = two_stage_recall(snapshot, queries, pooled)
+    folder = reader.folder
+    if folder.manifest is None or not (images := folder.table().count()):
+        raise InputError(f"there is nothing to optimize in {folder.directory}: index images")
+    with folder.writing():
+        if storage is not None and storage != folder.table().storage:
+            say(f"keeping the regions of {images:,} images as {storage.kind}")
+            folder.table().store_as(storage)
+        keep_fast(folder.table(), folder.active.made_of, say)
+        folder.table().tidy()
+        searched = reader.reopen()
+        keep_calibrated(searched.snapshot, reader.model, force=True)
+        asked = list(texts or some_texts(searched.snapshot))
+        queries = reader.model.encoder.encode_texts(asked)
+        pooled = queries if searched.space is None else searched.space.of_texts(queries)
+        say(f"measuring with {len(asked)} texts")
+        settings, chosen = tune(searched.snapshot, pooled, recall)
+        snapshot = reader.reopen().snapshot  # a search asks as many partitions as were chosen
+        found = two_stage_recall(snapshot, queries, pooled)
     return Optimized(snapshot.images, snapshot.vectors, len(asked), settings, chosen, found)
 
 

@@ -54,10 +54,9 @@ class CollectionFolder:
         """Open the ledger of files without a row."""
         return Ledger(self.directory)
 
-    def refresh(self) -> bool:
-        """Read the manifest again; return whether it says something else now."""
-        before, self.manifest = self.manifest, read_manifest(self.directory) or self.manifest
-        return self.manifest != before
+    def refresh(self) -> None:
+        """Read the manifest again, which another process may have written."""
+        self.manifest = read_manifest(self.directory) or self.manifest
 
     def save(self, manifest: Manifest) -> None:
         """Write the manifest, where it says something new."""
