@@ -32,32 +32,29 @@ class Owlv2Detector:
     def __init__(self, directory: Path, words: tuple[str, ...] = ()) -> None:
         self.least = 0.1 if words else 0.0  # 0.1 is what its authors take for words
         self.preprocessing = Preprocessing.read(processor_file(directory))
-        self.model = load_part("Owlv2ForObjectDetection", directory)
-        self._device = _device()
-        self.model.to(self._device)
-        self._asked: dict[str, Any] | None = None
+        self.model = load_part("Owlv2ForObjectDetection", directory).to(_device())
+        self._asked: dict[str, Any] = {}
         if words:
-            tokenizer = load_part("AutoTokenizer", directory)
-            self._asked = dict(
-                tokenizer(
-                    list(words),
-                    padding="max_length",
-                    truncation=True,
-                    max_length=self.model.config.text_config.max_position_embeddings,
-                    return_tensors="pt",
-                ).to(self._device)
-            )
+            length = self.model.config.text_config.max_position_embeddings
+            tokens = load_part("AutoTokenizer", directory)(
+                list(words),
+                padding="max_length",
+                truncation=True,
+                max_length=length,
+                return_tensors="pt",
+            ).to(self.model.device)
+            self._asked = {name: tokens[name] for name in ("input_ids", "attention_mask")}
 
     @torch.inference_mode()
     def detect(self, picture: Picture) -> ScoredBoxes:
         """Return where something may be in a picture, whatever file it is of."""
-        pixels = torch.from_numpy(padded_square(picture.image, self.preprocessing)).to(self._device)
-        if self._asked is None:
-            boxes, logits = objectness(self.model, pixels)
-        else:
-            asked = {k: self._asked[k] for k in ("input_ids", "attention_mask")}
-            found = self.model(pixel_values=pixels, **asked)
+        square = padded_square(picture.image, self.preprocessing)
+        pixels = torch.from_numpy(square).to(self.model.device)
+        if self._asked:
+            found = self.model(pixel_values=pixels, **self._asked)
             boxes, logits = found.pred_boxes, found.logits.amax(dim=-1)
+        else:
+            boxes, logits = objectness(self.model, pixels)
         scores = logits[0].float().sigmoid().cpu().numpy()
         return unpadded(boxes[0].float().cpu().numpy(), scores, picture.image.size)
 
@@ -82,15 +79,13 @@ class GroundingDinoDetector:
     def __init__(self, directory: Path, words: tuple[str, ...] = ()) -> None:
         self.words = words or OBJECT
         self.processor = load_part("AutoProcessor", directory)
-        self.model = load_part("GroundingDinoForObjectDetection", directory)
-        self._device = _device()
-        self.model.to(self._device)
+        self.model = load_part("GroundingDinoForObjectDetection", directory).to(_device())
 
     @torch.inference_mode()
     def detect(self, picture: Picture) -> ScoredBoxes:
         """Return where something may be in a picture, whatever file it is of."""
         given = self.processor(images=picture.image, text=[list(self.words)], return_tensors="pt")
-        found = self.model(**given.to(self._device))
+        found = self.model(**given.to(self.model.device))
         scores = found.logits[0].float().sigmoid().amax(dim=-1).cpu().numpy()
         boxes = found.pred_boxes[0].float().cpu().numpy()
         # Its boxes are shares of the image itself: one that is padded to a square is square.

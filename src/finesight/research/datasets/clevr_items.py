@@ -57,7 +57,7 @@ def load(source: Path) -> ItemSet:
             problems.append(
                 f"{photo.path} has {photo.width} x {photo.height} pixels, and scenes.jsonl says "
                 f"{scene.width} x {scene.height}: it was resized, so its boxes are wrong; delete "
-                "it and render again, which draws it anew"
+                "it and render again, which draws it"
             )
             continue
         photos.append(photo)
