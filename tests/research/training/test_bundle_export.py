@@ -8,6 +8,15 @@ pytest.importorskip("transformers", reason="exporting needs finesight[torch]")
 pytest.importorskip("onnx", reason="exporting needs finesight[torch]")
 
 from checkpoints import TEXTS, make_checkpoint, random_crops
+from test_old_files import (
+    BUNDLE,
+    embeddings,
+    guesses,
+    indexed_by_bundle,
+    items,
+    matched,
+    says_of_itself,
+)
 
 from finesight.cli.app import app
 from finesight.encoders.onnx import OnnxEncoder
@@ -108,3 +117,49 @@ def test_a_folder_that_is_there_and_an_unknown_precision_are_refused(tmp_path):
         export_model(load_model("mini"), tmp_path)
     with pytest.raises(InputError, match="fp32, fp16, int8"):
         export_model(load_model("mini"), tmp_path / "new", "fp8")
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """A bundle with every kind of part, exported in float32, and this again."""
+    once, twice = (tmp_path_factory.mktemp("exported") / name for name in ("once", "twice"))
+    export_model(load_model(str(BUNDLE)), once, "fp32")
+    export_model(load_model(str(once)), twice, "fp32")
+    return once, twice
+
+
+def test_an_exported_bundle_says_the_same_of_itself(exported):
+    old = load_model(str(BUNDLE))
+    for folder in exported:
+        new = load_model(str(folder))
+        assert {**says_of_itself(new), "name": "all-parts"} == says_of_itself(old)
+        assert new.identity == old.identity
+        assert new.bundle.parts == old.bundle.parts
+        assert new.bundle.scores.items() >= old.bundle.scores.items()
+        assert new.bundle.provenance["items"] == old.bundle.provenance["items"]
+
+
+@pytest.mark.parametrize("part", [embeddings, matched, items, guesses])
+def test_each_part_of_an_exported_bundle_computes_the_same(exported, part):
+    expected = part(load_model(str(BUNDLE)))
+    assert [part(load_model(str(folder))) for folder in exported] == [expected, expected]
+
+
+def test_a_collection_is_searched_with_an_exported_bundle_as_before(exported, tmp_path):
+    found = []
+    for number, bundle in enumerate((BUNDLE, exported[1])):
+        (tmp_path / f"{number}").mkdir()
+        found.append(indexed_by_bundle(load_model(str(bundle)), tmp_path / f"{number}"))
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_another_precision_keeps_all_parts(precision, tmp_path):
+    old = load_model(str(BUNDLE))
+    export_model(old, tmp_path / "small", precision)
+    new = load_model(str(tmp_path / "small"))
+    assert new.identity.differs(old.identity) == ("towers",)
+    assert new.bundle.parts == old.bundle.parts
+    assert (new.prompts, new.effective_scale) == (old.prompts, old.effective_scale)
+    assert matched(new).keys() == matched(old).keys()
+    assert len(items(new)[0]) == len(items(old)[0])
