@@ -2,14 +2,14 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from finesight.research.networks.clusters import farthest  # noqa: E402
 from finesight.research.networks.fusion import (  # noqa: E402
     KINDS,
     SIZES,
     FusionSettings,
-    ScoreTable,
     build_fusion,
-    farthest,
 )
+from finesight.research.networks.score_table import ScoreTable  # noqa: E402
 
 D = 16
 

@@ -131,9 +131,7 @@ def literal_similarities(matcher, regions, words):
 
 def sgr(matcher, regions, words):
     nodes = literal_similarities(matcher, regions, words)
-    for ask, answer, pass_on in zip(
-        matcher.asks, matcher.answers, matcher.forward_passes, strict=True
-    ):
+    for ask, answer, pass_on in zip(matcher.asks, matcher.answers, matcher.passes, strict=True):
         after = []
         for node in nodes:
             shares = softmax([float(ask(node) @ answer(other)) for other in nodes])

@@ -24,12 +24,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from finesight.research.networks.matcher import (
-    Matcher,
-    MatcherSettings,
-    groups_by_length,
-    masked_mean,
-)
+from finesight.research.networks.masking import masked_max, masked_mean, masked_softmax
+from finesight.research.networks.matcher import Matcher, MatcherSettings, groups_by_length
 
 _SMALL = 1e-12
 
@@ -40,13 +36,8 @@ class _Adapt(Matcher):
     leaky = True
     apart = False  # of the batch norm
 
-    def __init__(
-        self,
-        settings: MatcherSettings,
-        tower: nn.Module | None = None,
-        known: Tensor | None = None,
-    ) -> None:
-        super().__init__(settings, tower, known)
+    def build(self, settings: MatcherSettings) -> None:
+        """Add what is learned of how the parts meet."""
         hidden = settings.hidden
         self.norm = nn.BatchNorm1d(hidden, affine=False)
         self.scale = nn.Linear(hidden, hidden)
@@ -133,8 +124,7 @@ class AdaptImageToText(_Adapt):
 
 def fovea_mean(values: Tensor, there: Tensor, slopes: Tensor) -> Tensor:
     """Σ_i softmax_i(s V_i) ⊙ V_i: V (..., p, h), there (..., p), s (..., h) → (..., h)."""
-    logits = values * slopes[..., None, :]
-    shares = logits.masked_fill(~there[..., None], float("-inf")).softmax(dim=-2)
+    shares = masked_softmax(values * slopes[..., None, :], there[..., None], dim=-2)
     return (shares * values).sum(dim=-2)
 
 
@@ -172,11 +162,9 @@ class _FoveaMean(torch.autograd.Function):
 
 def fovea_max(adapted: Tensor, there: Tensor, smooth: Tensor | None) -> Tensor:
     """max_i (softmax_i(λ B̄_i) ⊙ B̄_i), or max_i B̄_i without λ: B̄ (..., w, h), there (..., w)."""
-    hidden = ~there[..., None]
     if smooth is not None:
-        shares = (smooth * adapted).masked_fill(hidden, float("-inf")).softmax(dim=-2)
-        adapted = shares * adapted
-    return adapted.masked_fill(hidden, float("-inf")).amax(dim=-2)
+        adapted = masked_softmax(smooth * adapted, there[..., None], dim=-2) * adapted
+    return masked_max(adapted, there[..., None], dim=-2)
 
 
 class _FoveaMax(torch.autograd.Function):
@@ -213,7 +201,7 @@ class _FoveaMax(torch.autograd.Function):
         for place, (gain, bias) in enumerate(zip(scale, shift, strict=True)):
             adapted, along = values * gain + bias, given[place][:, None]  # (t, w, h), (t, 1, h)
             if ctx.fovea:
-                shares = (smooth * adapted).masked_fill(hidden, float("-inf")).softmax(dim=1)
+                shares = masked_softmax(smooth * adapted, there[..., None], dim=1)
                 weighed = shares * adapted
                 best = weighed.masked_fill(hidden, float("-inf")).argmax(dim=1, keepdim=True)
                 found = weighed.gather(1, best)

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from finesight.research.networks.small_clip import ConvNorm, ResidualBlock
+from finesight.research.networks.small_clip import ConvNorm, Convolutional, ResidualBlock
 
 OUTPUTS = 5  # of a cell: the logit of a centre, its shift in cells, the logarithm of the sides
 RARE = -4.0  # the logit at the start: hardly any cell holds a centre
@@ -22,7 +22,7 @@ STRIDE = 8  # pixels of the canvas for each cell
 COARSEST = 32  # a canvas has a multiple of as many pixels a side
 
 
-class FinderNetwork(nn.Module):
+class FinderNetwork(Convolutional):
     """Pixels (b, 3, 8h, 8w) → (b, 5, h, w): logit, x and y shift, log width, log height.
 
     Shifts count from the middle of the cell, sides are in cells. Down to cells of 32 pixels, to see
@@ -55,12 +55,6 @@ class FinderNetwork(nn.Module):
         coarse = self.coarse(middle)
         middle = self.merged(middle + _enlarged(self.from_coarse(coarse)))
         return self.say(self.last(fine + _enlarged(self.from_middle(middle))))
-
-    def fold(self) -> None:
-        """Merge every batch normalisation into the convolution before it; for inference only."""
-        for module in self.modules():
-            if isinstance(module, ConvNorm):
-                module.fold()
 
 
 def _enlarged(cells: Tensor) -> Tensor:

@@ -72,6 +72,10 @@ class Matcher(nn.Module):
             self.text = TokenParts(tower, settings.tokens, settings.hidden)
         else:
             self.text = WordGru(settings.vocabulary, settings.word_width, settings.hidden, known)
+        self.build(settings)
+
+    def build(self, settings: MatcherSettings) -> None:
+        """Add what a kind has beside the towers: nothing, unless it learns how parts meet."""
 
     def images(self, regions: Tensor, there: Tensor) -> Tensor:
         """Regions (b, p, width) and which of them are there (b, p) → parts (b, p, h)."""
@@ -134,12 +138,6 @@ class Ensemble(Matcher):
     def numbers(self, regions: int, words: int) -> int:
         """The most of any member."""
         return max(member.numbers(regions, words) for member in self.members)
-
-
-def masked_mean(parts: Tensor, mask: Tensor) -> Tensor:
-    """The mean (n, h) of those of parts (n, m, h) that are there (n, m)."""
-    there = mask[..., None].to(parts.dtype)
-    return (parts * there).sum(dim=1) / there.sum(dim=1).clamp(min=1)
 
 
 def groups_by_length(mask: Tensor, groups: int = 4) -> Iterator[tuple[Tensor, int]]:

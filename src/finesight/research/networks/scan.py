@@ -56,16 +56,7 @@ class ScanTextToImage(_Scan):
 
     def scores(self, parts: Tensor, there: Tensor, words: Tensor, mask: Tensor) -> Tensor:
         """Parts (b, p, h), there (b, p), words (t, w, h), mask (t, w) → scores (b, t)."""
-        (b, p, _), (t, w, h) = parts.shape, words.shape
-        products = (parts.reshape(b * p, h) @ words.reshape(t * w, h).T).view(b, p, t, w)
-        alike = F.leaky_relu(products, SLOPE)
-        lengths = alike.square().sum(dim=3, keepdim=True).clamp(min=_SMALL**2).rsqrt()
-        weights = (alike * (self.factor * lengths)).exp()
-        found = (weights * products).sum(dim=1)
-        gram = parts @ parts.transpose(1, 2)
-        spread = (gram @ weights.view(b, p, t * w)).view(b, p, t, w)
-        length = (weights * spread).sum(dim=1).clamp(min=_SMALL).sqrt()
-        return self.pooled(found / length, mask[None])
+        return self.pooled(attended_cosines(parts, words, self.factor), mask[None])
 
 
 class ScanImageToText(_Scan):
@@ -75,13 +66,27 @@ class ScanImageToText(_Scan):
 
     def scores(self, parts: Tensor, there: Tensor, words: Tensor, mask: Tensor) -> Tensor:
         """Parts (b, p, h), there (b, p), words (t, w, h), mask (t, w) → scores (b, t)."""
-        (b, p, h), (t, w, _) = parts.shape, words.shape
-        products = words @ parts.reshape(b * p, h).T  # (t, w, b p)
-        alike = F.leaky_relu(products, SLOPE).view(t, w, b, p)
-        lengths = alike.square().sum(dim=3, keepdim=True).clamp(min=_SMALL**2).rsqrt()
-        weights = (alike * (self.factor * lengths)).exp().view(t, w, b * p)
-        found = (weights * products).sum(dim=1)
-        gram = words @ words.transpose(1, 2)
-        length = (weights * (gram @ weights)).sum(dim=1).clamp(min=_SMALL).sqrt()
-        cosines = (found / length).view(t, b, p).transpose(0, 1)
+        cosines = attended_cosines(words, parts, self.factor).transpose(0, 1)
         return self.pooled(cosines, there[:, None])
+
+
+def attention(keys: Tensor, queries: Tensor, smooth: float) -> tuple[Tensor, Tensor]:
+    """Products and weights E (n, k, m, q), of the k parts of n keys for the q parts of m queries.
+
+    keys (n, k, h), queries (m, q, h), of length 1; smooth: λ. Weights are not normalised over keys.
+    """
+    (n, k, h), (m, q, _) = keys.shape, queries.shape
+    products = (keys.reshape(n * k, h) @ queries.reshape(m * q, h).T).view(n, k, m, q)
+    alike = F.leaky_relu(products, SLOPE)
+    lengths = alike.square().sum(dim=3, keepdim=True).clamp(min=_SMALL**2).rsqrt()
+    return products, (alike * (smooth * lengths)).exp()
+
+
+def attended_cosines(keys: Tensor, queries: Tensor, smooth: float) -> Tensor:
+    """r (n, m, q): each query part's cosine with the keys that it attends to; see above."""
+    products, weights = attention(keys, queries, smooth)
+    n, k, m, q = weights.shape
+    gram = keys @ keys.transpose(1, 2)
+    spread = (gram @ weights.view(n, k, m * q)).view(n, k, m, q)
+    length = (weights * spread).sum(dim=1).clamp(min=_SMALL).sqrt()
+    return (weights * products).sum(dim=1) / length

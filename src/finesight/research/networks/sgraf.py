@@ -20,13 +20,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from finesight.research.networks.matcher import (
-    Matcher,
-    MatcherSettings,
-    groups_by_length,
-    masked_mean,
-)
-from finesight.research.networks.parts import SLOPE
+from finesight.research.networks.masking import masked_mean, masked_softmax
+from finesight.research.networks.matcher import Matcher, MatcherSettings, groups_by_length
+from finesight.research.networks.scan import attention
 
 _SMALL = 1e-8
 
@@ -43,20 +39,15 @@ class GlobalVector(nn.Module):
     def forward(self, parts: Tensor, mask: Tensor) -> Tensor:
         """Weigh the parts by a softmax and sum them up; of length 1."""
         common = self.part(parts) * self.whole(masked_mean(parts, mask))[:, None]
-        logits = self.common(common)[..., 0].masked_fill(~mask, float("-inf"))
-        return F.normalize((logits.softmax(dim=1)[..., None] * parts).sum(dim=1), dim=-1)
+        shares = masked_softmax(self.common(common)[..., 0], mask, dim=1)
+        return F.normalize((shares[..., None] * parts).sum(dim=1), dim=-1)
 
 
 class _Sgraf(Matcher):
     """What both share: the similarity vectors of a sentence and its words."""
 
-    def __init__(
-        self,
-        settings: MatcherSettings,
-        tower: nn.Module | None = None,
-        known: Tensor | None = None,
-    ) -> None:
-        super().__init__(settings, tower, known)
+    def build(self, settings: MatcherSettings) -> None:
+        """Add what is learned of how the parts meet."""
         self.image = GlobalVector(settings.hidden)
         self.sentence = GlobalVector(settings.hidden)
         self.part_pair = nn.Linear(settings.hidden, settings.similarity)
@@ -100,10 +91,8 @@ class _Sgraf(Matcher):
         """The mean of the regions that each word attends to: (b, t, w, h), of length 1."""
         smooth = 9.0 if self.settings.smooth is None else self.settings.smooth
         (b, p, h), (t, w, _) = parts.shape, words.shape
-        products = (parts.reshape(b * p, h) @ words.reshape(t * w, h).T).view(b, p, t, w)
-        alike = F.leaky_relu(products, SLOPE)
-        alike = alike * alike.square().sum(dim=3, keepdim=True).clamp(min=_SMALL**2).rsqrt()
-        weights = (smooth * alike).exp() * there[:, :, None, None].to(parts.dtype)
+        _, weights = attention(parts, words, smooth)
+        weights = weights * there[:, :, None, None].to(parts.dtype)
         context = weights.view(b, p, t * w).transpose(1, 2) @ parts
         return F.normalize(context, dim=-1).view(b, t, w, h)
 
@@ -111,13 +100,9 @@ class _Sgraf(Matcher):
 class Reasoning(_Sgraf):
     """SGR: the similarities of words and sentence tell each other what they know."""
 
-    def __init__(
-        self,
-        settings: MatcherSettings,
-        tower: nn.Module | None = None,
-        known: Tensor | None = None,
-    ) -> None:
-        super().__init__(settings, tower, known)
+    def build(self, settings: MatcherSettings) -> None:
+        """Add the steps of reasoning to what both have."""
+        super().build(settings)
         width, steps = settings.similarity, range(settings.steps)
         self.asks = nn.ModuleList(nn.Linear(width, width) for _ in steps)
         self.answers = nn.ModuleList(nn.Linear(width, width) for _ in steps)
@@ -130,8 +115,7 @@ class Reasoning(_Sgraf):
         nodes = F.pad(mask, (1, 0), value=True)[None, :, None]
         for ask, answer, pass_on in zip(self.asks, self.answers, self.passes, strict=True):
             edges = ask(found) @ answer(found).transpose(-1, -2)
-            shares = edges.masked_fill(~nodes, float("-inf")).softmax(dim=-1)
-            found = F.relu(pass_on(shares @ found))
+            found = F.relu(pass_on(masked_softmax(edges, nodes, dim=-1) @ found))
         return self.score(found[:, :, 0])[..., 0].sigmoid()
 
 
@@ -140,13 +124,9 @@ class Filtration(_Sgraf):
 
     apart = False  # of the batch norm
 
-    def __init__(
-        self,
-        settings: MatcherSettings,
-        tower: nn.Module | None = None,
-        known: Tensor | None = None,
-    ) -> None:
-        super().__init__(settings, tower, known)
+    def build(self, settings: MatcherSettings) -> None:
+        """Add the filter to what both have."""
+        super().build(settings)
         self.weigh = nn.Linear(settings.similarity, 1)
         self.norm = nn.BatchNorm1d(1)
         self.begin()

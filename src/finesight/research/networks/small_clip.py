@@ -17,6 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from finesight.research.networks.masking import masked_mean
+
 LARGEST_SCALE = 100.0  # CLIP's bound on the temperature: beyond it training becomes unstable
 
 
@@ -61,6 +63,16 @@ class ConvNorm(nn.Module):
         self.norm = nn.Identity()
 
 
+class Convolutional(nn.Module):
+    """A network of such convolutions."""
+
+    def fold(self) -> None:
+        """Merge every batch normalisation into the convolution before it; for inference only."""
+        for module in self.modules():
+            if isinstance(module, ConvNorm):
+                module.fold()
+
+
 class ResidualBlock(nn.Module):
     """Two 3×3 convolutions beside a shortcut (He et al. 2016, figure 2)."""
 
@@ -76,7 +88,7 @@ class ResidualBlock(nn.Module):
         return F.relu(self.shortcut(x) + self.second(F.relu(self.first(x))))
 
 
-class ImageTower(nn.Module):
+class ImageTower(Convolutional):
     """Pixels (b, 3, height, width) → embeddings (b, d), not normalised.
 
     Pooling is the last thing that knows about space, so the feature map of a larger image can be
@@ -108,12 +120,6 @@ class ImageTower(nn.Module):
     def pool(self, features: Tensor) -> Tensor:
         """A feature map, or a window of one, → embeddings (b, d)."""
         return self.project(features.mean(dim=(2, 3)) + features.amax(dim=(2, 3)))
-
-    def fold(self) -> None:
-        """Merge every batch normalisation into the convolution before it; for inference only."""
-        for module in self.modules():
-            if isinstance(module, ConvNorm):
-                module.fold()
 
 
 class TextLayer(nn.Module):
@@ -159,10 +165,8 @@ class TextTower(nn.Module):
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Embed texts; the mask is 1 where there is a token and 0 where there is padding."""
-        words, there = self.states(input_ids, attention_mask), attention_mask[:, :, None]
-        there = there.to(words.dtype)
-        total = (words * there).sum(dim=1)
-        return self.project(self.norm(total / there.sum(dim=1).clamp(min=1.0)))
+        words = self.states(input_ids, attention_mask)
+        return self.project(self.norm(masked_mean(words, attention_mask)))
 
     def states(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Token ids and mask (t, w) → each token's state behind the last layer (t, w, width)."""

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from finesight.fusion import NetworkFusion
 from finesight.models.parts import FusionEntry
-from finesight.research.networks.fusion import FusionNetwork, SalientClusters
+from finesight.research.networks.clusters import SalientClusters
+from finesight.research.networks.fusion import FusionNetwork
 from finesight.research.training.export import export_graph, need_cosine, put_part
 from finesight.types import ImageVectors
 

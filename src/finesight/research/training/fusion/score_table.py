@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 
 from finesight.errors import InputError
-from finesight.research.networks.fusion import FusionSettings, ScoreTable
+from finesight.research.networks.fusion import FusionSettings
+from finesight.research.networks.score_table import ScoreTable
 from finesight.research.training.features import FeatureCache
 from finesight.research.training.fusion.losses import best_scores
 from finesight.research.training.fusion.proxies import Proxies

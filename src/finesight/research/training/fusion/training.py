@@ -10,12 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from finesight.research.networks.fusion import (
-    FusionNetwork,
-    FusionSettings,
-    SalientClusters,
-    build_fusion,
-)
+from finesight.research.networks.clusters import SalientClusters
+from finesight.research.networks.fusion import FusionNetwork, FusionSettings, build_fusion
 from finesight.research.training.features import FeatureCache
 from finesight.research.training.fusion.losses import (
     TARGET_LOSSES,
