@@ -44,7 +44,9 @@ def create_app(settings: Settings) -> ASGIApp:
     app.include_router(page.router)
     problems.install(app)
     app.openapi = document_of(app, settings.token is not None)  # type: ignore[method-assign]
-    checked: ASGIApp = TokenCheck(Bounded(app, settings.limits), state.sessions)
+    checked: ASGIApp = Bounded(app, settings.limits)
+    if state.sessions is not None:
+        checked = TokenCheck(checked, state.sessions)
     if settings.origins:
         checked = CORSMiddleware(
             checked,

@@ -89,7 +89,8 @@ def run(settings: Settings, listening: socket.socket, ready: Callable[[], None])
         ready,
     )
     # uvicorn raises the signal that stopped it again: stopping as asked is no failure.
-    handlers = {each: signal.signal(each, lambda *_: None) for each in _signals()}
+    stops = (signal.SIGINT, signal.SIGTERM)
+    handlers = {each: signal.signal(each, lambda *_: None) for each in stops}
     try:
         server.run(sockets=[listening])
     finally:
@@ -157,10 +158,6 @@ class _WithDeadline(H11Protocol):
         self._timer = None
         if not self.transport.is_closing():
             self.transport.close()
-
-
-def _signals() -> list[signal.Signals]:
-    return [signal.SIGINT, signal.SIGTERM]
 
 
 def _address_in_the_network() -> str | None:

@@ -58,13 +58,12 @@ class Sessions:
 class TokenCheck(Layer):
     """Answers 401 to whoever does not show the token; the page itself holds nothing secret."""
 
-    def __init__(self, app: ASGIApp, sessions: Sessions | None) -> None:
+    def __init__(self, app: ASGIApp, sessions: Sessions) -> None:
         super().__init__(app)
         self._sessions = sessions
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        needed = self._sessions is not None and not is_public(scope)
-        if needed and self._sessions and not self._sessions.admits(Headers(scope=scope)):
+        if not (is_public(scope) or self._sessions.admits(Headers(scope=scope))):
             raise Problem(
                 401, "Send the token that the server was started with: Authorization: Bearer TOKEN."
             )
