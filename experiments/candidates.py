@@ -8,11 +8,10 @@ is, over growing collections of scenes: what the first stage loses at most. Regi
 normal effort finds, fused as `finesight index` does.
 """
 
-from pathlib import Path
-
 import numpy as np
-from protocol import TestSet, arguments, features, scores
+from protocol import TestSet, arguments, features, report, scores
 
+from finesight.research.evaluation.table import Cell, format_table
 from finesight.types import ImageVectors
 
 SETS = ("test-textured", "train-textured", "train-plain")
@@ -23,24 +22,18 @@ TOP = 10
 
 def main() -> None:
     """Print the table."""
-    parser = arguments(__doc__)
-    parser.add_argument("--out", type=Path, help="write the table to this file as well")
-    options = parser.parse_args()
+    options = arguments(__doc__, out=True).parse_args()
     test = TestSet(SETS[0], options)
     caches = [features(name, REGIONS, options, test.model) for name in SETS]
     seen: list[ImageVectors] = [cache[i] for cache in caches for i in range(len(cache))]
     k = test.model.vectors
-    lines = [
-        f"share of the ten best by all regions among the candidates (the best one), in percent; "
-        f"{REGIONS}, k = {k}",
-        f"{'images':>7}{'queries':>20}" + "".join(f"{c:>18}" for c in CANDIDATES),
-    ]
+    rows = []
     regions = [each.embeddings for each in seen]
     fused = [test.model.fuse(each, k) for each in seen]
     for name, asked in (("classes", test.classes()), ("colour x class", test.colored())):
         exact, near = scores(asked, regions), scores(asked, fused)
         for count in sorted({len(seen) // 5, len(seen) // 2, len(seen)}):
-            row = []
+            row: list[Cell] = [count, name]
             ten = np.argsort(-exact[:, :count], axis=1, kind="stable")[:, :TOP]
             order = np.argsort(-near[:, :count], axis=1, kind="stable")
             for candidates in CANDIDATES:
@@ -48,11 +41,12 @@ def main() -> None:
                     [np.isin(a, b) for a, b in zip(ten, order[:, :candidates], strict=True)]
                 )
                 row.append(f"{100 * found.mean():.2f} ({100 * found[:, 0].mean():.2f})")
-            lines.append(f"{count:>7}{name:>20}" + "".join(f"{cell:>18}" for cell in row))
-    text = "\n".join(lines) + "\n"
-    print(text, end="")
-    if options.out:
-        options.out.write_text(text)
+            rows.append(row)
+    title = (
+        "share of the ten best by all regions among the candidates (the best one), in percent; "
+        f"{REGIONS}, k = {k}"
+    )
+    report([title, format_table(("images", "queries", *CANDIDATES), rows)], options.out)
 
 
 if __name__ == "__main__":

@@ -23,13 +23,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from protocol import arguments, feature_folder, features, print_table
+from protocol import arguments, feature_folder, features, of_first_images, print_table
 
 from finesight import load_model
 from finesight.proposals import resolve_effort
 from finesight.queries.grammar import take_apart
 from finesight.research.datasets import CaptionSet, clevr_captions, hard_negatives
-from finesight.research.datasets.hard_negatives import HardNegatives
 from finesight.research.evaluation.hard_negatives import Scorer, hard_negative_accuracy, score_pairs
 from finesight.research.metrics import KS, CaptionRecalls, caption_recalls
 from finesight.research.networks.matcher import Matcher, MatcherSettings
@@ -82,6 +81,7 @@ PAPER_ABLATION = {
     "lambda 5": (75.1, 57.5),
     "lambda learned": (75.7, 58.1),
 }
+COLUMNS = ("seeds", *(f"i2t@{k}" for k in KS), *(f"t2i@{k}" for k in KS), "rsum")
 TOP = 0.05  # of the gallery that is re-ranked
 ROWS = ("linear-probe", "region-fusion", *KINDS, *ENSEMBLES)
 
@@ -234,7 +234,7 @@ def main() -> None:
         "--part", choices=("table", "ablation", "rerank", "negatives", "all"), default="all"
     )
     parser.add_argument("--only", help="train and score this kind alone, and print no table")
-    parser.add_argument("--regions", default="normal", help="where the model looks")
+    parser.add_argument("--regions", default="normal", help="the region proposals")
     parser.add_argument("--cached", action="store_true", help="train nothing: what is there")
     parser.add_argument("--kinds", nargs="+", default=ROWS, choices=ROWS, help="rows of the table")
     options = parser.parse_args()
@@ -260,14 +260,6 @@ def _table(bench: Bench, kinds: Sequence[str]) -> None:
         f"\ntest-textured, {images:,} images, {texts:,} captions, {bench.model.name}, regions "
         f"{bench.regions}; R@K in percent, mean ± standard deviation over seeds"
     )
-    head = (
-        "model",
-        "seeds",
-        *(f"i2t@{k}" for k in KS),
-        *(f"t2i@{k}" for k in KS),
-        "rsum",
-        "paper i2t@1/t2i@1",
-    )
     chance = caption_recalls(np.zeros((images, texts)), bench.test.owner)
     rows = [
         _row("chance", [chance]),
@@ -281,7 +273,7 @@ def _table(bench: Bench, kinds: Sequence[str]) -> None:
             continue
         found[name] = [bench.recalls(name, seed) for seed in seeds]
         rows.append(_row(name.replace("-", " ") if name in PROBES else name, found[name]))
-    print_table(head, rows)
+    print_table(("model", *COLUMNS, "paper i2t@1/t2i@1"), rows)
     if set(PROBES) <= set(found):
         probe, fusion = (_mean(found[name]) for name in PROBES)
         print(
@@ -337,15 +329,7 @@ def _ablation(bench: Bench) -> None:
         found = [bench.recalls("adapt-t2i", seed, **options) for seed in seeds]
         paper = PAPER_ABLATION[name]
         rows.append([*_row(name, found)[:-1], f"{paper[0]:.1f} / {paper[1]:.1f}"])
-    head = (
-        "variant",
-        "seeds",
-        *(f"i2t@{k}" for k in KS),
-        *(f"t2i@{k}" for k in KS),
-        "rsum",
-        "paper",
-    )
-    print_table(head, rows)
+    print_table(("variant", *COLUMNS, "paper"), rows)
 
 
 class Phrases:
@@ -439,14 +423,7 @@ def _seconds(model: MatcherOnPairs, chosen: range | np.ndarray, queries: int) ->
 def _negatives(bench: Bench, seed: int, kinds: Sequence[str]) -> None:
     """Which models read, and which count words: a true caption against one that is nearly true."""
     pairs = hard_negatives.load(bench.options.scenes / "test-textured")
-    few = pairs.image < len(bench.test.regions)
-    pairs = HardNegatives(
-        pairs.image[few],
-        *(
-            tuple(each for each, keep in zip(texts, few, strict=True) if keep)
-            for texts in (pairs.kinds, pairs.true, pairs.false)
-        ),
-    )
+    pairs = of_first_images(pairs, len(bench.test.regions))
     print(f"\nhard negatives, {len(pairs):,} pairs: how often the true caption wins, in percent")
     rows = []
     for name in kinds:

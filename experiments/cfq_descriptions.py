@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-from protocol import interval, print_table
+from protocol import gain, print_table
 
 from finesight import load_model
 from finesight.research.datasets.flickr30k_cfq import Flickr30kCfq, load
@@ -26,7 +26,6 @@ from finesight.search.encode import encode_texts
 from finesight.types import Float32
 
 TOP = 10
-RESAMPLES = 2000
 _K1, _B = 1.2, 0.75  # as Lance and Lucene have them
 _SILENT = "a an the of in on at with and or to is are was were his her its their"
 
@@ -156,7 +155,7 @@ def _print_way(
     for way in wholes:
         means = [float(np.mean(recalls[kind][way])) if recalls[kind] else None for kind in KINDS]
         gained = np.array(wholes[way]) - np.array(wholes["raw"])
-        rows.append([way, *means, float(np.mean(wholes[way])), _gain(gained)])
+        rows.append([way, *means, float(np.mean(wholes[way])), gain(gained)])
     rows.append(["queries", *(len(recalls[kind].get("raw", ())) for kind in KINDS)])
     rows[-1] += [len(wholes["raw"]), ""]
     print_table(["", *KINDS, "all", "gain"], rows)
@@ -165,12 +164,6 @@ def _print_way(
 
 def _plain(text: str) -> str:
     return " ".join(re.findall(r"[a-z0-9]+", text.lower()))
-
-
-def _gain(values: np.ndarray) -> str:
-    rng = np.random.default_rng(0)
-    means = values[rng.integers(len(values), size=(RESAMPLES, len(values)))].mean(axis=1)
-    return f"{values.mean():+.1f} {interval(means)}"
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from protocol import interval, means_of_samples
 
 from finesight import load_model
 from finesight.images.open import read_image
@@ -92,11 +93,9 @@ def _alone(
 def _interval(column: list[list[bool]]) -> str:
     """The share of objects named right, in percent, and the bootstrap interval."""
     hits, counts = (np.array([f(each) for each in column]) for f in (sum, len))
-    rng = np.random.default_rng(0)
-    drawn = rng.integers(len(hits), size=(2000, len(hits)))
-    low, high = np.percentile(hits[drawn].sum(1) / counts[drawn].sum(1), [2.5, 97.5])
     share = hits.sum() / counts.sum()
-    return f"{100 * share:.1f} % of {counts.sum()} objects [{100 * low:.1f}, {100 * high:.1f}]"
+    drawn = means_of_samples(hits / np.maximum(counts, 1), weights=counts)
+    return f"{100 * share:.1f} % of {counts.sum()} objects {interval(100 * drawn)}"
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import numpy as np
 from PIL import Image
-from protocol import TestSet, arguments, print_table, recall, scores
+from protocol import SIZES, TestSet, arguments, print_table, recall, scores
 from tiny_vit import LAYERS, tiny_vit
 
 from finesight.encoders.torch_hub import TransformersEncoder
@@ -25,7 +25,6 @@ from finesight.types import Float32
 
 CANVASES = (128, 192)
 COVERS = (1, 2, 3, 4, 5, 10)
-SUBSETS = {"mix": "all", "S": "<1%", "L": ">5%"}
 
 Look = Callable[[Image.Image], Float32]
 
@@ -40,10 +39,10 @@ def main() -> None:
     seen = {name: [look(image) for image in images] for name, (look, _) in ways.items()}
     rows = []
     for name, (_, forward_passes) in ways.items():
-        found = [recall(q, scores(q, seen[name])) for q in map(test.classes, SUBSETS.values())]
+        found = [recall(q, scores(q, seen[name])) for q in map(test.classes, SIZES.values())]
         rows.append([name, forward_passes, *found])
     print(f"val-textured, {test.count} images, tiny ViT; whole image beside every canvas")
-    print_table(["", "passes", *SUBSETS], rows)
+    print_table(["", "passes", *SIZES], rows)
 
 
 def _ways(encoder: TransformersEncoder) -> dict[str, tuple[Look, float]]:

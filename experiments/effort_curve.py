@@ -17,7 +17,17 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from protocol import TestSet, arguments, bootstrap, interval, print_table, recall, scores
+from protocol import (
+    SIZES,
+    TestSet,
+    arguments,
+    bootstrap,
+    interval,
+    print_table,
+    pyplot,
+    recall,
+    scores,
+)
 
 from finesight.fusion import salient_clusters
 from finesight.images.open import Picture, read_image
@@ -31,7 +41,6 @@ from finesight.proposals import (
 )
 from finesight.types import ImageVectors
 
-SUBSETS = {"mix": "all", "S": "<1%", "L": ">5%"}
 COVERS = ("full", "cc2", "cc3", "cc4", "cc5", "cc7", "cc10", "grid4")
 DENSE = ("dense128", "dense160", "dense224")
 OBJECTS = ("objects192x3", *WITH_FINDER.values(), "objects384x22")
@@ -44,10 +53,8 @@ Look = Callable[[Image.Image], ImageVectors]
 
 def main() -> None:
     """Print the table of one set, and draw it."""
-    parser = arguments(__doc__)
-    parser.add_argument("--set", default="test-textured")
+    parser = arguments(__doc__, "test-textured", plot=True)
     parser.add_argument("--ways", nargs="+", help="only these, beside the whole image and CC@10")
-    parser.add_argument("--plot", type=Path)
     options = parser.parse_args()
     if options.plot and options.ways:
         parser.error("a plot shows all ways: leave --ways out")
@@ -67,7 +74,7 @@ def main() -> None:
             vectors[f"{name}, 8 vectors"] = [salient_clusters(each, 8) for each in seen[name]]
     table: dict[str, list[object]] = {}
     points = {}
-    for column, subset in SUBSETS.items():
+    for column, subset in SIZES.items():
         queries = test.classes(subset)
         found = {name: scores(queries, each) for name, each in vectors.items()}
         drawn = bootstrap(queries, found)
@@ -87,7 +94,7 @@ def main() -> None:
         )
     print(f"{options.set}, {test.count} images, {test.model.name}; one crop: "
           f"{1000 * seconds['full']:.2f} ms")  # fmt: skip
-    heads = [f"{column}: R@1 [95 %], of CC@10, difference" for column in SUBSETS]
+    heads = [f"{column}: R@1 [95 %], of CC@10, difference" for column in SIZES]
     print_table(["", "passes", "time", *heads], rows)
     if options.plot:
         costs = {name: (forward_passes[name], seconds[name] / seconds["full"]) for name in ways}
@@ -120,12 +127,7 @@ def _seconds(test: TestSet, ways: dict[str, Look]) -> dict[str, float]:
 
 
 def _plot(points: dict[str, float], costs: dict[str, tuple[float, float]], path: Path) -> None:
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, panels = pyplot.subplots(1, 2, figsize=(11, 4.2), sharey=True)
+    figure, panels = pyplot().subplots(1, 2, figsize=(11, 4.2), sharey=True)
     kinds = {
         "Complete Cover": COVERS[:-1],
         "grid": COVERS[-1:],

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from protocol import print_table
 from scipy import ndimage
 
 from finesight import load_model
@@ -48,7 +49,7 @@ def components(pixels: np.ndarray, threshold: float) -> np.ndarray:
 
 
 def main() -> None:
-    """Print R@1 and encoder passes an image for each set."""
+    """Print R@1 and forward passes per image for each set."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("scenes", type=Path, nargs="+")
     parser.add_argument("--model", default="mini")
@@ -82,10 +83,11 @@ def main() -> None:
         relevant = largest_shares(scenes)[:, : len(images)] > 0
         everything = np.ones_like(relevant)
         print(f"{folder.name}: {len(images)} images, {model.source}")
-        print("method           passes/image   R@1, %")
+        rows = []
         for method in methods:
             recall = 100 * class_prompt_recall(scores[method], relevant, everything, 1)
-            print(f"{method:<16} {forward_passes[method] / len(images):>12.1f} {recall:>8.1f}")
+            rows.append((method, forward_passes[method] / len(images), recall))
+        print_table(("method", "forward passes", "R@1, %"), rows)
 
 
 if __name__ == "__main__":

@@ -32,12 +32,14 @@ from protocol import (
     features,
     interval,
     print_table,
+    pyplot,
     recall,
     recovery,
     scores,
     whole_and_regions,
 )
 
+from finesight.boxes import areas, intersections
 from finesight.fusion import ClosedForm, farthest_points, salient_clusters
 from finesight.fusion.salient import cluster
 from finesight.research.networks.fusion import FusionNetwork, FusionSettings, build_fusion
@@ -60,13 +62,11 @@ _IMAGES = 128
 
 def main() -> None:
     """Train, test and print; fusions that were trained before are read from the cache."""
-    parser = arguments(__doc__)
+    parser = arguments(__doc__, "test-textured", plot=True)
     parser.add_argument("--regions", default="cc10", help="what is fused")
     parser.add_argument("--seeds", type=int, default=3, help="of the clusters trained here")
     parser.add_argument("--paper", type=int, default=1, help="seeds of its fusion; 0: without it")
-    parser.add_argument("--set", default="test-textured", help="what is searched")
     parser.add_argument("--no-intervals", action="store_true", help="the table alone: minutes less")
-    parser.add_argument("--plot", type=Path)
     options = parser.parse_args()
     held = TestSet("val-textured", options)
     model = held.model
@@ -125,7 +125,7 @@ def _train(
     texts = torch.from_numpy(held.prompts(held.scenes.classes))
     scenes = held.scenes
     if options.quick:
-        scenes = type(scenes)(**{**vars(scenes), "images": scenes.images[: len(cache)]})
+        scenes = replace(scenes, images=scenes.images[: len(cache)])
     # Of the epochs, one is chosen for all k that a network serves.
     ks = (1,) if name == "paper" else (1, 4, 8)
     validate = RecallOfClasses(cache, scenes, texts, ks)
@@ -143,8 +143,7 @@ def framing(seen: ImageVectors, boxes: np.ndarray) -> Float32:
     best = np.zeros(len(seen.boxes), np.float32)
     sides = (seen.boxes[:, 2:] - seen.boxes[:, :2]).max(axis=1)
     for box in boxes:
-        low, high = np.maximum(seen.boxes[:, :2], box[:2]), np.minimum(seen.boxes[:, 2:], box[2:])
-        inside = np.clip(high - low, 0, None).prod(axis=1) / (box[2:] - box[:2]).prod()
+        inside = intersections(seen.boxes, box) / areas(box)
         fill = (box[2:] - box[:2]).max() / sides
         good = inside**2 * np.minimum(1, fill / 0.6) * np.minimum(1, 1.6 / fill)
         best = np.maximum(best, good.astype(np.float32))
@@ -253,13 +252,8 @@ def _differences(
 
 
 def _plot(curves: dict, path: Path) -> None:
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
     shown = {"mix": "all classes", "never": "never-named classes", "colour": "colour and class"}
-    figure, axes = pyplot.subplots(1, len(shown), figsize=(11, 3.6), layout="constrained")
+    figure, axes = pyplot().subplots(1, len(shown), figsize=(11, 3.6), layout="constrained")
     for axis, (column, title) in zip(axes, shown.items(), strict=True):
         found = curves[column]
         families = sorted({method.rsplit(" k=", 1)[0] for method in found if " k=" in method})

@@ -17,9 +17,7 @@ MOST = 400  # captions a level: the first images' ones
 
 def main() -> None:
     """Print one row a level."""
-    parser = arguments(__doc__)
-    parser.add_argument("--set", default="test-textured")
-    options = parser.parse_args()
+    options = arguments(__doc__, "test-textured").parse_args()
     test = TestSet(options.set, options)
     seen, k = test.seen("cc10"), test.model.vectors
     vectors = whole_and_regions(test)
@@ -35,7 +33,7 @@ def main() -> None:
         queries = Queries(embeddings, relevant, np.ones_like(relevant))
         found = [recall(queries, scores(queries, each)) for each in vectors.values()]
         rows.append([f"level {level}: {texts[0][:60]}", len(texts), *found])
-    print(f"{options.set}, {test.count} images, {test.model.name}, Recall@1 in percent")
+    print(test.title)
     print_table(["captions", "number", *vectors], rows)
     print("What differs from people's captions: mini's text tower was trained on one noun a text.")
 

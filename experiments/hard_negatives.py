@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from protocol import TestSet, arguments, print_table
+from protocol import TestSet, arguments, of_first_images, print_table
 
 from finesight.research.datasets import hard_negatives
 from finesight.research.datasets.hard_negatives import HardNegatives
@@ -29,7 +29,7 @@ SWAPS = {"attribute-swap": "attributes", "object-swap": "places"}
 """The kinds that hold the same words as the truth, and what has to be read to deny them."""
 
 REGIONS = "objects160x8"
-"""How mini looks by default: the whole image and at most 8 crops."""
+"""What mini proposes by default: the whole image and at most 8 crops."""
 
 READS = 0.75
 """Share of pairs from which a model is said to read: halfway from chance to always right."""
@@ -116,11 +116,10 @@ ROWS: dict[str, Callable[[TestSet], Scorer]] = {
 
 def main() -> None:
     """Print the table."""
-    parser = arguments(__doc__)
-    parser.add_argument("--set", default="test-textured")
-    options = parser.parse_args()
+    options = arguments(__doc__, "test-textured").parse_args()
     test = TestSet(options.set, options)
-    negatives = _first(hard_negatives.load(options.scenes / options.set), test.count)
+    negatives = hard_negatives.load(options.scenes / options.set)
+    negatives = of_first_images(negatives, test.count)
     results = {name: measure(negatives, make(test)) for name, make in ROWS.items()}
     kinds = next(iter(results.values()))
     print(f"{options.set}, {test.count} images, {test.model.name}: true above false, %")
@@ -147,13 +146,6 @@ def verdict(found: Sequence[KindResult]) -> str:
     """What a model reads, by the kinds of SWAPS."""
     read = [SWAPS[each.kind] for each in found if each.kind in SWAPS and each.right >= READS]
     return f"reads {' and '.join(read)}" if read else "counts words"
-
-
-def _first(negatives: HardNegatives, images: int) -> HardNegatives:
-    """The pairs of the first images."""
-    rows = np.flatnonzero(negatives.image < images)
-    texts = (negatives.kinds, negatives.true, negatives.false)
-    return HardNegatives(negatives.image[rows], *(tuple(t[i] for i in rows) for t in texts))
 
 
 if __name__ == "__main__":

@@ -13,13 +13,14 @@ of the fused vectors, which would have to be kept beside them.
 from pathlib import Path
 
 import numpy as np
-from protocol import TestSet, arguments, features
+from protocol import TestSet, arguments, features, report
 
 from finesight.encoders.crops import encode_boxes
 from finesight.images.open import read_image
 from finesight.models import load_model
 from finesight.research.datasets import read_items
 from finesight.research.evaluation.items import rank_items
+from finesight.research.evaluation.table import Cell, format_table
 from finesight.scoring.similarity import ITEM_SHARPNESS, max_over_regions, soft_max_over_regions
 from finesight.types import Float32, ImageVectors
 
@@ -30,10 +31,9 @@ CANDIDATES = (50, 100, 200, 400, 800)
 
 def main() -> None:
     """Print the table."""
-    parser = arguments(__doc__)
+    parser = arguments(__doc__, out=True)
     parser.add_argument("--items", default="items-val", help="a standard set of items")
     parser.add_argument("--head", type=Path, help="a bundle of the model with an item head")
-    parser.add_argument("--out", type=Path, help="write the table to this file as well")
     options = parser.parse_args()
     test = TestSet(AMONG[0], options)
     model = test.model
@@ -67,26 +67,23 @@ def main() -> None:
         "by the head": best(embed(queries), [embed(each) for each in fused]),
     }
     true = np.array([[name == identity for name in names] for identity in asked])
-    lines = [
-        f"{len(users)} boxes of {items.name}, {len(seen):,} images, {len(shop)} the shop's; "
-        f"{model.name}, {'an item head' if head else 'no item head: its embeddings'}",
-        f"{'candidates':>12}" + "".join(f"{name + ': there':>24}{'mAP':>8}" for name in near),
-    ]
+    rows: list[list[Cell]] = []
     for count in CANDIDATES:
-        line = f"{count:>12}"
+        row: list[Cell] = [count]
         for scores in near.values():
             order = np.argsort(-scores, axis=1, kind="stable")[:, :count]
             among = np.zeros_like(true)
             np.put_along_axis(among, order, True, axis=1)
             there = 100 * (true & among).sum() / true.sum()
-            line += f"{there:>24.1f}{mean_precision(exact, among, asked, names):>8.1f}"
-        lines.append(line)
-    everything = mean_precision(exact, np.ones_like(true), asked, names)
-    lines.append(f"{'all':>12}{100.0:>24.1f}{everything:>8.1f}")
-    text = "\n".join(lines) + "\n"
-    print(text, end="")
-    if options.out:
-        options.out.write_text(text)
+            row += [there, mean_precision(exact, among, asked, names)]
+        rows.append(row)
+    rows.append(["all", 100.0, mean_precision(exact, np.ones_like(true), asked, names)])
+    title = (
+        f"{len(users)} boxes of {items.name}, {len(seen):,} images, {len(shop)} the shop's; "
+        f"{model.name}, {'an item head' if head else 'no item head: its embeddings'}"
+    )
+    columns = [title for name in near for title in (f"{name}: there", "mAP")]
+    report([title, format_table(("candidates", *columns), rows)], options.out)
 
 
 def best(queries: Float32, parts: list[Float32]) -> Float32:

@@ -6,7 +6,7 @@ class-prompt Recall@1 in percent (METHODS.md 1); recovery is (fused − whole) /
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +17,9 @@ from finesight import load_model
 from finesight.models import Model
 from finesight.proposals.finder_proposer import finds_objects
 from finesight.research.datasets.clevr_ds import SceneSet, load
+from finesight.research.datasets.hard_negatives import HardNegatives
 from finesight.research.evaluation.class_prompts import SUBSETS, largest_shares
+from finesight.research.evaluation.table import Cell, format_table
 from finesight.research.metrics import class_prompt_recall
 from finesight.research.training.extraction import write_features
 from finesight.research.training.features import FeatureCache
@@ -26,17 +28,28 @@ from finesight.types import Float32, ImageVectors
 CACHE = Path("~/.cache/finesight").expanduser()
 QUICK_IMAGES = 120
 RESAMPLES = 400
+SIZES = {"mix": "all", "S": "<1%", "L": ">5%"}
+"""Columns of most tables, and the subsets that they show: all objects, small and large ones."""
 
-Fuse = Callable[[ImageVectors], Float32]
 
+def arguments(
+    documentation: str, searched: str | None = None, out: bool = False, plot: bool = False
+) -> argparse.ArgumentParser:
+    """Return a parser with the options that every experiment has, and some that many have.
 
-def arguments(documentation: str) -> argparse.ArgumentParser:
-    """Return a parser with the options that every experiment has."""
+    searched: what --set is where it is not given; out, plot: whether there are such options.
+    """
     parser = argparse.ArgumentParser(description=documentation.splitlines()[0])
     parser.add_argument("--scenes", type=Path, default=CACHE / "scenes", help="the standard sets")
     parser.add_argument("--features", type=Path, default=CACHE / "features", help="their features")
     parser.add_argument("--model", default="mini")
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_IMAGES} images a set")
+    if searched is not None:
+        parser.add_argument("--set", default=searched, help="val-textured to choose settings")
+    if out:
+        parser.add_argument("--out", type=Path, help="write the tables to this file as well")
+    if plot:
+        parser.add_argument("--plot", type=Path, help="draw the figure into this file")
     return parser
 
 
@@ -61,8 +74,13 @@ class TestSet:
         self.scenes: SceneSet = whole
         self._seen: dict[str, list[ImageVectors]] = {}
 
+    @property
+    def title(self) -> str:
+        """What stands above a table of Recall@1."""
+        return f"{self.name}, {self.count} images, {self.model.name}, Recall@1 in percent"
+
     def seen(self, regions: str = "cc10") -> list[ImageVectors]:
-        """Return what a scheme shows of every image."""
+        """Return the proposals of every image, encoded."""
         if regions not in self._seen:
             cache = features(self.name, regions, self.options, self.model)
             self._seen[regions] = [cache[i] for i in range(len(cache))]
@@ -178,6 +196,27 @@ def interval(values: np.ndarray) -> str:
     return f"[{low:.1f}, {high:.1f}]"
 
 
+def means_of_samples(
+    values: np.ndarray, samples: int = 2000, weights: np.ndarray | None = None
+) -> np.ndarray:
+    """Return the means of values (n,) on bootstrap samples; weights: what each value counts."""
+    counts = np.ones(len(values)) if weights is None else weights
+    drawn = np.random.default_rng(0).integers(len(values), size=(samples, len(values)))
+    return (values * counts)[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
+
+
+def gain(values: np.ndarray, samples: int = 2000) -> str:
+    """The mean of paired differences and its 95 % interval, for people."""
+    return f"{values.mean():+.1f} {interval(means_of_samples(values, samples))}"
+
+
+def of_first_images(negatives: HardNegatives, images: int) -> HardNegatives:
+    """Return the hard negatives of the first images."""
+    rows = np.flatnonzero(negatives.image < images)
+    texts = (negatives.kinds, negatives.true, negatives.false)
+    return HardNegatives(negatives.image[rows], *(tuple(t[i] for i in rows) for t in texts))
+
+
 def recovery(fused: float, whole: float, regions: float) -> float:
     """How much of what the regions add a fusion keeps, in percent."""
     return 100 * (fused - whole) / (regions - whole)
@@ -192,19 +231,27 @@ def whole_and_regions(test: TestSet) -> dict[str, list[Float32]]:
     }
 
 
-def print_table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print rows under a head, numbers with one decimal, columns as wide as they need."""
-    shown = [list(head), *([_cell(value) for value in row] for row in rows)]
-    widths = [max(len(row[i]) for row in shown) for i in range(len(head))]
-    for row in shown:
-        first, *others = (cell.ljust(w) for cell, w in zip(row, widths, strict=True))
-        print("  ".join([first, *(cell.strip().rjust(len(cell)) for cell in others)]).rstrip())
+def print_table(head: Sequence[Cell], rows: Sequence[Sequence[Cell]]) -> None:
+    """Print rows under a head; see `format_table`."""
+    print(format_table(head, rows))
 
 
-def _cell(value: object) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.1f}" if isinstance(value, float) else str(value)
+def report(lines: Sequence[str], out: Path | None) -> None:
+    """Print lines, and write them to a file as well where one is named."""
+    text = "\n".join(lines) + "\n"
+    print(text, end="")
+    if out is not None:
+        out.write_text(text, encoding="utf-8")
+
+
+def pyplot():
+    """Return matplotlib's pyplot, which draws into files alone."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as found
+
+    return found
 
 
 # DetailCLIP, arXiv 2208.14649: table, dataset, method, input, Recall@1.

@@ -3,7 +3,7 @@
 python experiments/region_storage.py [--set test-textured] [--regions cc10 normal] [--quick]
     [--out docs/results/region_storage.txt]
 
-Takes what a way of looking shows of annotated scenes, asks for every colour and class that is in
+Takes the encoded proposals of annotated scenes, asks for every colour and class that is in
 them, and ranks by the best region: first with all regions in float16, then as they are kept.
 R-precision is class-prompt Recall@1 against the annotation; "same ten" the mean share of the first
 ten images that stay; "box" the mean overlap (intersection over union) of the best region's box of
@@ -12,12 +12,13 @@ the first hit with the one before, where the first hit is the same.
 
 import itertools
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
-from protocol import Queries, TestSet, arguments, recall
+from protocol import Queries, TestSet, arguments, recall, report
 
+from finesight.boxes import intersection_over_union
 from finesight.proposals import resolve_effort
+from finesight.research.evaluation.table import format_table
 from finesight.scoring.similarity import cosines, max_over_regions, normalise, to_int8
 from finesight.store.storage import Storage, distinct_regions
 from finesight.types import ImageVectors
@@ -52,20 +53,10 @@ def answers(
     return np.stack([b for b, _ in best]), np.stack([boxes[starts + r] for _, r in best])
 
 
-def overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return intersection over union of boxes (n, 4) and (n, 4)."""
-    size = np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2])
-    both = np.maximum(size, 0).prod(axis=1)
-    area = [(each[:, 2:] - each[:, :2]).prod(axis=1) for each in (a, b)]
-    return both / (area[0] + area[1] - both)
-
-
 def main() -> None:
-    """Print a table for each way of looking, a row for each way to keep its regions."""
-    parser = arguments(__doc__)
-    parser.add_argument("--set", default="test-textured", help="what is searched")
+    """Print a table per kind of proposals, a row for each way to keep its regions."""
+    parser = arguments(__doc__, "test-textured", out=True)
     parser.add_argument("--regions", nargs="+", default=["cc10", "normal"])
-    parser.add_argument("--out", type=Path, help="write the tables to this file as well")
     options = parser.parse_args()
     test = TestSet(options.set, options)
     asked = test.colored()
@@ -73,21 +64,14 @@ def main() -> None:
     for regions in options.regions:
         regions = resolve_effort(regions, test.model.capabilities)
         lines += _table(test, regions, asked)
-    text = "\n".join(lines) + "\n"
-    print(text, end="")
-    if options.out:
-        options.out.write_text(text, encoding="utf-8")
+    report(lines, options.out)
 
 
 def _table(test: TestSet, regions: str, asked: Queries) -> list[str]:
     seen = test.seen(regions)
     exact, exact_boxes = answers(asked.texts, [as_kept(each, Storage()) for each in seen])
     ten = np.argsort(-exact, axis=1, kind="stable")[:, :10]
-    lines = [
-        f"{test.name}, {len(seen)} images, {len(asked.texts)} queries, {test.model.name}, "
-        f"{regions}",
-        f"{'regions':<22}{'an image':>9}{'bytes':>9}{'R-precision':>13}{'same ten':>10}{'box':>7}",
-    ]
+    table = []
     for storage in KEPT:
         kept = [as_kept(each, storage) for each in seen]
         scores, boxes = answers(asked.texts, kept)
@@ -95,15 +79,17 @@ def _table(test: TestSet, regions: str, asked: Queries) -> list[str]:
         same = np.mean([np.isin(a, b).mean() for a, b in zip(ten, now, strict=True)])
         rows = np.flatnonzero(ten[:, 0] == now[:, 0])
         first = ten[rows, 0]
-        box = overlap(exact_boxes[rows, first], boxes[rows, first]).mean()
+        box = intersection_over_union(exact_boxes[rows, first], boxes[rows, first]).mean()
         count = np.mean([len(regions) for regions, _ in kept])
         size = count * (kept[0][0].itemsize * asked.texts.shape[1] + 16)
         limit = "all" if storage.distinct is None else f"below {storage.distinct:g}"
-        lines.append(
-            f"{storage.kind + ', ' + limit:<22}{count:>9.1f}{size:>9,.0f}"
-            f"{recall(asked, scores):>13.1f}{same:>10.3f}{box:>7.2f}"
-        )
-    return lines
+        figures = (f"{size:,.0f}", recall(asked, scores), f"{same:.3f}", f"{box:.2f}")
+        table.append((f"{storage.kind}, {limit}", count, *figures))
+    return [
+        f"{test.name}, {len(seen)} images, {len(asked.texts)} queries, {test.model.name}, "
+        f"{regions}",
+        format_table(("regions", "per image", "bytes", "R-precision", "same ten", "box"), table),
+    ]
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from protocol import arguments, interval, print_table
+from protocol import arguments, interval, print_table, pyplot
 from seen_set import SeenSet
 
 from finesight import Collection
@@ -72,10 +72,8 @@ class Learned:
 
 def main() -> None:
     """Print the tables, and draw the reliability diagram and the ROC."""
-    parser = arguments(__doc__ or "")
-    parser.add_argument("--set", default="test-textured", help="val-textured to choose settings")
+    parser = arguments(__doc__ or "", "test-textured", plot=True)
     parser.add_argument("--regions", default="normal")
-    parser.add_argument("--plot", type=Path, help="draw reliability and ROC into this file")
     options = parser.parse_args()
     seen = SeenSet(options.set, options.regions, options)
     print(f"{options.set}, {seen.count} images, {options.regions} effort, {options.model}\n")
@@ -334,9 +332,7 @@ def _record(seen: SeenSet, image: int, folder: Path) -> Record:
 
 
 def _draw(drawn: dict[str, tuple[list[Judged], Learned]], out: Path) -> None:
-    import matplotlib.pyplot as plt
-
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.6))
+    figure, (left, right) = pyplot().subplots(1, 2, figsize=(10, 4.6))
     left.plot([0, 1], [0, 1], color="0.7", linewidth=1)
     for name, (calibrated, curve) in drawn.items():
         stated = curve.of(calibrated)

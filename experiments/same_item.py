@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
-from protocol import CACHE, arguments, print_table
+from protocol import CACHE, arguments, gain, print_table
 
 from finesight import load_model
 from finesight.encoders import Preprocessing
@@ -40,7 +40,7 @@ from finesight.research.training.run import Run
 from finesight.scoring.similarity import ITEM_SHARPNESS, soft_max_over_regions
 from finesight.types import WHOLE, Float32, UInt8
 
-ROUNDS = 5  # views that the frozen tower looks at
+ROUNDS = 5  # views that the frozen tower encodes
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ LEARNING = ItemRecipe(steps=250, batch=192, rate=1e-3, tower_rate=5e-4, validate
 
 
 _CUT: dict[tuple[str, Preprocessing], UInt8] = {}
-"""What was cut out for one model serves all that look at crops of the same kind."""
+"""What was cut out for one model serves all that encode crops of the same kind."""
 
 
 def _encoded(views: list[View], model: Model, kept: Path) -> Float32:
@@ -161,10 +161,7 @@ class Seen:
         for i, name in enumerate(names[:count]):
             others = np.delete(np.arange(len(names)), i)
             found.append(rank_items(scores[i : i + 1, others], [name], [names[o] for o in others]))
-        return ItemRanks(
-            np.concatenate([each.average_precision for each in found]),
-            np.concatenate([each.first for each in found]),
-        )
+        return ItemRanks.joined(found)
 
 
 _TOWER = {False: "frozen", True: "learns"}
@@ -356,13 +353,9 @@ def gains(found: dict[tuple[str, str], list[Figures]]) -> None:
             for one, other in zip(figures, base, strict=False)
         ]
         difference = np.mean(pairs, axis=0)
-        rng = np.random.default_rng(0)
-        samples = rng.integers(len(difference), size=(1000, len(difference)))
-        low, high = np.percentile(difference[samples].mean(axis=1), [2.5, 97.5])
-        interval = f"[{low:+.1f}, {high:+.1f}]"
-        rows.append([name.strip(), tower, f"{difference.mean():+.1f}", interval])
+        rows.append([name.strip(), tower, gain(difference, 1000)])
     if rows:
-        print_table(["gain over + ArcFace", "tower", "mAP", "95 %"], rows)
+        print_table(["gain over + ArcFace", "tower", "mAP [95 %]"], rows)
 
 
 def sheet(study: Study, bundle: Path, out: Path, count: int = 12) -> None:

@@ -11,7 +11,11 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from protocol import DIFFERS, TestSet, arguments, print_table, recall, scores
+from protocol import DIFFERS, SIZES, TestSet, arguments, print_table, pyplot, recall, scores
+
+from finesight.encoders.crops import encode_boxes
+from finesight.images.open import read_image
+from finesight.proposals.geometry_proposer import parse_regions
 
 PATCHES = (1, 5, 14, 30, 39, 66, 79, 103, 136, 166, 187, 248, 273, 315, 355)
 """The paper's Table 12, for c = 1..15."""
@@ -22,14 +26,12 @@ QUICK_CELLS = (2, 5, 10)
 
 def main() -> None:
     """Print the table, and draw the figure where asked."""
-    parser = arguments(__doc__)
-    parser.add_argument("--set", default="test-textured")
+    parser = arguments(__doc__, "test-textured", plot=True)
     parser.add_argument("--images", type=int, default=120)
-    parser.add_argument("--plot", type=Path)
     options = parser.parse_args()
     test = TestSet(options.set, options)
     test.count = min(test.count, options.images)
-    queries = {name: test.classes(s) for name, s in (("mix", "all"), ("S", "<1%"), ("L", ">5%"))}
+    queries = {name: test.classes(subset) for name, subset in SIZES.items()}
     fuse, k = test.model.fuse, test.model.vectors
     rows, curves = [], {}
     cells = QUICK_CELLS if options.quick else range(1, 16)
@@ -49,13 +51,12 @@ def main() -> None:
             row += [recall(asked, scores(asked, vectors)) for asked in queries.values()]
         rows.append(row)
         curves[scheme] = (count, row[3], row[6], row[9])
-    print(f"{options.set}, {test.count} images, {test.model.name}, Recall@1 in percent")
+    print(test.title)
     columns = [f"{how} {name}" for how in ("max", "k=1", f"k={k}") for name in queries]
     print_table(["regions", "count", "paper", *columns], rows)
-    print(
-        f"bytes an image in float16, all regions: 2 x {test.model.encoder.width} x count; ", end=""
-    )
-    print(f"fused: {2 * test.model.encoder.width} and {2 * k * test.model.encoder.width}")
+    width = test.model.encoder.width
+    print(f"bytes per image in float16, all regions: 2 x {width} x count; ", end="")
+    print(f"fused: {2 * width} and {2 * k * width}")
     print(DIFFERS)
     if options.plot:
         _plot(curves, k, options.plot)
@@ -63,10 +64,6 @@ def main() -> None:
 
 def _seen(test: TestSet, scheme: str, options: argparse.Namespace) -> list:
     """Return what a scheme shows of the images, without keeping it: fifteen caches are large."""
-    from finesight.encoders.crops import encode_boxes
-    from finesight.images.open import read_image
-    from finesight.proposals.geometry_proposer import parse_regions
-
     if scheme == "cc10":
         return test.seen("cc10")
     regions = parse_regions(scheme)
@@ -80,12 +77,7 @@ def _paper(scheme: str) -> int | None:
 
 
 def _plot(curves: dict, k: int, path: Path) -> None:
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(figsize=(7, 4.2), layout="constrained")
+    figure, axes = pyplot().subplots(figsize=(7, 4.2), layout="constrained")
     kinds = {"CC, even": "cc", "CC, paper's spacing": "-paper", "grid": "grid"}
     for name, mark in kinds.items():
         chosen = [

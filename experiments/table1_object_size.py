@@ -10,7 +10,16 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from protocol import DIFFERS, TestSet, arguments, print_table, recall, scores, whole_and_regions
+from protocol import (
+    DIFFERS,
+    TestSet,
+    arguments,
+    print_table,
+    pyplot,
+    recall,
+    scores,
+    whole_and_regions,
+)
 
 from finesight.research.evaluation.class_prompts import SUBSETS
 
@@ -19,9 +28,7 @@ EDGES = (0.0, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.15, 1.01)
 
 def main() -> None:
     """Print the table, and draw the figure where asked."""
-    parser = arguments(__doc__)
-    parser.add_argument("--set", default="test-textured")
-    parser.add_argument("--plot", type=Path)
+    parser = arguments(__doc__, "test-textured", plot=True)
     options = parser.parse_args()
     test = TestSet(options.set, options)
     k = test.model.vectors
@@ -36,7 +43,7 @@ def main() -> None:
         asked = int(queries.relevant.sum())
         found = [recall(queries, scores(queries, each)) for each in vectors.values()]
         rows.append([name, asked, *found])
-    print(f"{options.set}, {test.count} images, {test.model.name}, Recall@1 in percent")
+    print(test.title)
     print_table(["share of the image", "objects", *vectors], rows)
     print(DIFFERS)
     if options.plot:
@@ -44,12 +51,7 @@ def main() -> None:
 
 
 def _plot(rows: list, names: list[str], path: Path) -> None:
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
+    figure, axes = pyplot().subplots(figsize=(7, 4), layout="constrained")
     places = np.arange(len(rows))
     for column, name in enumerate(names, 2):
         axes.plot(places, [row[column] for row in rows], "o-", ms=4, label=name)

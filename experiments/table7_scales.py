@@ -8,17 +8,23 @@ small ones (below 1 % of the image), only large ones (above 5 %). Brackets: the 
 """
 
 import numpy as np
-from protocol import DIFFERS, PAPER, TestSet, arguments, bootstrap, interval, print_table, scores
+from protocol import (
+    DIFFERS,
+    PAPER,
+    SIZES,
+    TestSet,
+    arguments,
+    bootstrap,
+    interval,
+    print_table,
+    scores,
+)
 from protocol import recall as recall_at_1
-
-SUBSETS = {"mix": "all", "S": "<1%", "L": ">5%"}
 
 
 def main() -> None:
     """Print the table of one set."""
-    parser = arguments(__doc__)
-    parser.add_argument("--set", default="test-textured")
-    options = parser.parse_args()
+    options = arguments(__doc__, "test-textured").parse_args()
     test = TestSet(options.set, options)
     seen, boxes = test.seen("cc10"), test.seen("annotated")
     fuse, k = test.model.fuse, test.model.vectors
@@ -31,7 +37,7 @@ def main() -> None:
     }
     paper = {(d, i): r for t, d, _, i, r in PAPER if t in ("7", "10", "fig7")}
     rows: dict[str, list[object]] = {}
-    for column, subset in SUBSETS.items():
+    for column, subset in SIZES.items():
         queries = test.classes(subset)
         found = {name: scores(queries, each) for name, each in vectors.items()}
         found["CC@10 mean"] = np.stack(
@@ -43,10 +49,8 @@ def main() -> None:
             beside = "" if theirs is None else f" ({theirs:.1f})"
             text = f"{recall_at_1(queries, value):.1f} {interval(drawn[name])}{beside}"
             rows.setdefault(name, []).append(text)
-    print(
-        f"{options.set}, {test.count} images, {test.model.name}, Recall@1 in percent [95 %] (paper)"
-    )
-    print_table(["", *SUBSETS], [[name, *cells] for name, cells in rows.items()])
+    print(f"{test.title} [95 %] (paper)")
+    print_table(["", *SIZES], [[name, *cells] for name, cells in rows.items()])
     print(DIFFERS)
 
 

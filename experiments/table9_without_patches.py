@@ -82,9 +82,7 @@ def main() -> None:
         kept = recovery(mean, fixed["whole image"], fixed["CC@10 max"])
         rows.append([kind, mean, kept, _paper(kind)])
     rows.append(["CC@10 max", fixed["CC@10 max"], 100.0, 41.78])
-    print(
-        f"test-textured, {test.count} images, {test.model.name}, Recall@1 in percent, {seeds} seeds"
-    )
+    print(f"{test.title}, {seeds} seeds")
     print_table(["on the whole image alone", "ours", "recovery", "paper"], rows)
     print(DIFFERS)
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from protocol import arguments, interval, print_table
+from protocol import arguments, gain, print_table
 from scene_expander import SYNONYMS, SceneExpander
 from seen_set import SeenSet, Typed
 
@@ -29,7 +29,6 @@ OTHER = "other word"  # tags in words that mini does not know; CLEVR-DS has no s
 SEEDS = (0, 1, 2)
 DESCRIPTIONS = 8
 TOP = 10
-RESAMPLES = 2000
 KS = (1, 5, 10)
 
 
@@ -49,8 +48,7 @@ class Asked:
 
 def main() -> None:
     """Print the tables."""
-    parser = arguments(__doc__ or "")
-    parser.add_argument("--set", default="test-textured", help="val-textured to choose settings")
+    parser = arguments(__doc__ or "", "test-textured")
     parser.add_argument("--regions", default="normal")
     options = parser.parse_args()
     seen = SeenSet(options.set, options.regions, options)
@@ -172,13 +170,6 @@ def _print_gains(found: dict[str, np.ndarray], kinds: np.ndarray) -> None:
     print()
 
 
-def gain(values: np.ndarray) -> str:
-    """Return mean and bootstrap interval of paired differences, for people."""
-    rng = np.random.default_rng(0)
-    means = values[rng.integers(len(values), size=(RESAMPLES, len(values)))].mean(axis=1)
-    return f"{values.mean():+.1f} {interval(means)}"
-
-
 def _print_two_objects(found: dict[str, np.ndarray], asked: Sequence[Asked]) -> None:
     two = np.array(
         [
@@ -187,8 +178,11 @@ def _print_two_objects(found: dict[str, np.ndarray], asked: Sequence[Asked]) -> 
         ]
     )
     print(f"Recall@1 of the {two.sum()} queries for two objects with their colours")
-    for name, values in found.items():
-        print(f"  {name:16} {values[two, 0].mean():5.1f}   {gain((values - found['raw'])[two, 0])}")
+    rows = [
+        (name, float(values[two, 0].mean()), gain((values - found["raw"])[two, 0]))
+        for name, values in found.items()
+    ]
+    print_table(("", "R@1", "above raw"), rows)
     print()
 
 
