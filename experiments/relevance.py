@@ -61,13 +61,13 @@ class Learned:
     bare: Curve
     described: Curve
 
-    def of(self, calibrated: list[Judged]) -> np.ndarray:
+    def of(self, judged: list[Judged]) -> np.ndarray:
         """Return the relevance of all hits, one query after another."""
-        return np.concatenate([self.of_one(each) for each in calibrated])
+        return np.concatenate([self.of_one(each) for each in judged])
 
-    def of_one(self, calibrated: Judged) -> np.ndarray:
+    def of_one(self, judged: Judged) -> np.ndarray:
         """Return the relevance of one query's hits (h,)."""
-        return (self.described if calibrated.combined else self.bare)(calibrated.values)
+        return (self.described if judged.combined else self.bare)(judged.values)
 
 
 def main() -> None:
@@ -84,17 +84,17 @@ def main() -> None:
     rows = []
     for name, measure in MEASURES.items():
         curve = _learned(seen, background, texts, measure)
-        calibrated = _judge(seen, background, asked, measure)
-        drawn[name] = calibrated, curve
-        rows.append([name, *_figures(calibrated, curve)])
+        judged = _judge(seen, background, asked, measure)
+        drawn[name] = judged, curve
+        rows.append([name, *_figures(judged, curve)])
     print("every measure with its own curve, learned without labels; AUROC of the query's best")
     print("value over its first ten hits, ECE of the relevance of these hits (10 bins)")
     print_table(["", *_HEAD], rows)
-    calibrated, curve = drawn["margin (ours)"]
-    _print_intervals(calibrated, curve)
+    judged, curve = drawn["margin (ours)"]
+    _print_intervals(judged, curve)
     _print_unknown(seen, asked)
     _print_growth(seen, asked)
-    _print_nothing(calibrated, curve)
+    _print_nothing(judged, curve)
     _print_two_objects(seen)
     _print_cost(seen, options)
     if options.plot:
@@ -157,7 +157,7 @@ def _judge(
     """Return the hits of every query in the set, and in the set without its images."""
     vectors = np.stack([each.vector for each in asked])
     scores, regions = seen.scores(vectors), seen.best_regions(vectors)
-    calibrated = []
+    judged = []
     for each, best, region in zip(asked, scores, regions, strict=True):
         whole = np.ones(seen.count, bool)
         for images in [whole, ~each.relevant] if each.relevant.any() else [whole]:
@@ -166,8 +166,8 @@ def _judge(
             values = measure(background, each.text, best[left], seen.embeddings[region[hits]])
             right = each.relevant[hits]
             present = bool(each.relevant[left].any())
-            calibrated.append(Judged(values, right, present, each.combined))
-    return calibrated
+            judged.append(Judged(values, right, present, each.combined))
+    return judged
 
 
 def _learned(
@@ -189,33 +189,34 @@ def _learned(
 _HEAD = ("AUROC class", "colour x class", "ECE all", "class", "colour x class", "first hits")
 
 
-def _figures(calibrated: list[Judged], curve: Learned) -> list[str]:
-    classes = [each for each in calibrated if not each.combined]
-    pairs = [each for each in calibrated if each.combined]
+def _figures(judged: list[Judged], curve: Learned) -> list[str]:
+    classes = [each for each in judged if not each.combined]
+    pairs = [each for each in judged if each.combined]
     areas = [_auroc(each) for each in (classes, pairs)]
-    errors = [_error(each, curve) for each in (calibrated, classes, pairs)]
-    first = [Judged(e.values[:1], e.right[:1], e.present, e.combined) for e in calibrated]
+    errors = [_error(each, curve) for each in (judged, classes, pairs)]
+    first = [Judged(e.values[:1], e.right[:1], e.present, e.combined) for e in judged]
     return [f"{value:.3f}" for value in (*areas, *errors, _error(first, curve))]
 
 
-def _auroc(calibrated: list[Judged]) -> float:
-    present = np.array([each.values.max() for each in calibrated if each.present])
-    absent = np.array([each.values.max() for each in calibrated if not each.present])
+def _auroc(judged: list[Judged]) -> float:
+    present = np.array([each.values.max() for each in judged if each.present])
+    absent = np.array([each.values.max() for each in judged if not each.present])
     return auroc(present, absent)
 
 
-def _error(calibrated: list[Judged], curve: Learned) -> float:
-    right = np.concatenate([each.right for each in calibrated])
-    return expected_calibration_error(curve.of(calibrated), right)
+def _error(judged: list[Judged], curve: Learned) -> float:
+    right = np.concatenate([each.right for each in judged])
+    return expected_calibration_error(curve.of(judged), right)
 
 
-def _print_intervals(calibrated: list[Judged], curve: Learned) -> None:
+def _print_intervals(judged: list[Judged], curve: Learned) -> None:
     """Print 95 % intervals over resampled queries."""
     rng = np.random.default_rng(0)
+    rows = []
     print("\nmargin (ours), 95 % intervals over the queries")
     for name, chosen in (
-        ("class", [e for e in calibrated if not e.combined]),
-        ("colour x class", [e for e in calibrated if e.combined]),
+        ("class", [e for e in judged if not e.combined]),
+        ("colour x class", [e for e in judged if e.combined]),
     ):
         areas, errors = [], []
         for _ in range(RESAMPLES):
@@ -223,8 +224,8 @@ def _print_intervals(calibrated: list[Judged], curve: Learned) -> None:
             drawn = [chosen[row] for row in rows]
             areas.append(100 * _auroc(drawn))
             errors.append(100 * _error(drawn, curve))
-        print(f"  {name:16} AUROC in % {interval(np.array(areas))}", end="")
-        print(f"   ECE in % {interval(np.array(errors))}")
+        rows.append((name, interval(np.array(areas)), interval(np.array(errors))))
+    print_table(("", "AUROC, %", "ECE, %"), rows)
 
 
 def _print_unknown(seen: SeenSet, asked: list[Asked]) -> None:
@@ -238,24 +239,26 @@ def _print_unknown(seen: SeenSet, asked: list[Asked]) -> None:
         background = Background.of(texts, seen.model.encoder.encode_texts(said))
         others = [each for each in asked if not any(each.text.endswith(n) for n in known)]
         curve = _learned(seen, background, texts, _margin)
-        calibrated = _judge(seen, background, others, _margin)
-        rows.append([f"half {half + 1}", *_figures(calibrated, curve)])
+        judged = _judge(seen, background, others, _margin)
+        rows.append([f"half {half + 1}", *_figures(judged, curve)])
     print_table(["", *_HEAD], rows)
 
 
 def _print_growth(seen: SeenSet, asked: list[Asked]) -> None:
     """Print what a curve is worth that was learned when the collection was smaller."""
     print("\nmargin, ECE on the whole set with the curve of so many images")
-    calibrated = _judge(seen, seen.calibrator.background, asked, _margin)
+    judged = _judge(seen, seen.calibrator.background, asked, _margin)
     rng = np.random.default_rng(0)
+    rows = []
     for share in (0.1, 0.25, 0.5, 1.0):
         images = np.sort(rng.permutation(seen.count)[: round(share * seen.count)])
         curves = seen.judged_with(seen.model.background, images).curves
         curve = Learned(curves.bare, curves.margin)
-        print(f"  {len(images):5} {_error(calibrated, curve):.3f}")
+        rows.append((len(images), f"{_error(judged, curve):.3f}"))
+    print_table(("images", "ECE"), rows)
 
 
-def _print_nothing(calibrated: list[Judged], curve: Learned) -> None:
+def _print_nothing(judged: list[Judged], curve: Learned) -> None:
     """Print how often "nothing matches" is said, and is true."""
     print('\nqueries answered by "nothing matches", in percent')
     rows = []
@@ -265,7 +268,7 @@ def _print_nothing(calibrated: list[Judged], curve: Learned) -> None:
             for present in (True, False):
                 said = [
                     curve.of_one(each).max() < least
-                    for each in calibrated
+                    for each in judged
                     if each.combined == combined and each.present == present
                 ]
                 row.append(100 * float(np.mean(said)))
@@ -334,15 +337,15 @@ def _record(seen: SeenSet, image: int, folder: Path) -> Record:
 def _draw(drawn: dict[str, tuple[list[Judged], Learned]], out: Path) -> None:
     figure, (left, right) = pyplot().subplots(1, 2, figsize=(10, 4.6))
     left.plot([0, 1], [0, 1], color="0.7", linewidth=1)
-    for name, (calibrated, curve) in drawn.items():
-        stated = curve.of(calibrated)
-        true = np.concatenate([each.right for each in calibrated])
+    for name, (judged, curve) in drawn.items():
+        stated = curve.of(judged)
+        true = np.concatenate([each.right for each in judged])
         place = np.minimum((stated * 10).astype(int), 9)
         bins = [place == each for each in range(10) if (place == each).sum() >= 10]
         left.plot(
             [stated[b].mean() for b in bins], [true[b].mean() for b in bins], "o-", label=name
         )
-        pairs = [each for each in calibrated if each.combined]
+        pairs = [each for each in judged if each.combined]
         present = np.array([each.values.max() for each in pairs if each.present])
         absent = np.array([each.values.max() for each in pairs if not each.present])
         steps = np.sort(np.concatenate([present, absent]))[::-1]
