@@ -82,7 +82,7 @@ def untrained(model: Model, folder: Path) -> ItemHead:
     network = ItemHeadNetwork(model.encoder.width, HIDDEN)
     torch.nn.init.normal_(network.second.weight, std=0.05)
     said = torch.randn(CAPTIONS, model.encoder.width)
-    network.said = torch.nn.functional.normalize(said, dim=1)
+    network.captions = torch.nn.functional.normalize(said, dim=1)
     export_item_head(network, folder / ITEM_HEAD)
     return ItemHead(folder / ITEM_HEAD)
 

@@ -84,15 +84,15 @@ def test_what_would_be_said_is_part_of_an_item():
     torch.nn.init.normal_(head.second.weight)
     regions = torch.nn.functional.normalize(normal(6, 8), dim=1)
     seen = head(regions)
-    head.said = torch.nn.functional.normalize(normal(5, 8, seed=1), dim=1)
+    head.captions = torch.nn.functional.normalize(normal(5, 8, seed=1), dim=1)
     items = head(regions)
     assert items.shape == (6, head.width) == (6, 13)
     assert torch.allclose(items.norm(dim=1), torch.ones(6), atol=1e-5)
     for i, one in enumerate(seen):
         for j, other in enumerate(seen):
             told = 0.0
-            mine = [math.exp(30 * float(one @ text)) for text in head.said]
-            theirs = [math.exp(30 * float(other @ text)) for text in head.said]
+            mine = [math.exp(30 * float(one @ text)) for text in head.captions]
+            theirs = [math.exp(30 * float(other @ text)) for text in head.captions]
             for a, b in zip(mine, theirs, strict=True):
                 told += math.sqrt(a / sum(mine) * b / sum(theirs))
             wanted = (float(one @ other) + 0.3 * told) / 1.3

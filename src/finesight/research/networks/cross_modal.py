@@ -1,4 +1,4 @@
-"""A cross-modal encoder: the words of a text look at each other and at the parts of an image.
+"""A cross-modal encoder: the words of a text attend to each other and to the parts of an image.
 
 Shapes: b texts, each beside its image; w words; p parts of an image; d width.
 """

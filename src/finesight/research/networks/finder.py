@@ -85,7 +85,7 @@ def targets(boxes: Tensor, cells: int) -> tuple[Tensor, Tensor, Tensor]:
     middle = torch.arange(cells) + 0.5
     y, x = torch.meshgrid(middle, middle, indexing="ij")
     heat, near = torch.zeros(cells, cells), torch.zeros(cells, cells, dtype=torch.bool)
-    said = torch.zeros(4, cells, cells)
+    wanted = torch.zeros(4, cells, cells)
     scaled = boxes * cells
     order = (scaled[:, 2:] - scaled[:, :2]).prod(dim=1).argsort(descending=True)
     for box in scaled[order]:
@@ -99,6 +99,6 @@ def targets(boxes: Tensor, cells: int) -> tuple[Tensor, Tensor, Tensor]:
         close = around > 0.6
         sizes = sides.log()[:, None, None].expand(2, cells, cells)
         shifts = torch.stack([centre[0] - x, centre[1] - y])
-        said = torch.where(close, torch.cat([shifts, sizes]), said)
+        wanted = torch.where(close, torch.cat([shifts, sizes]), wanted)
         near = near | close
-    return heat, said, near
+    return heat, wanted, near

@@ -32,7 +32,7 @@ class FusionSettings:
 
 
 class FusionNetwork(nn.Module):
-    """What every kind has: `vectors` is k, which may be set anew where `any_number` says so."""
+    """What every kind has: `vectors` is k, which may be changed where `any_number` says so."""
 
     any_number = False
 

@@ -23,8 +23,8 @@ from finesight.research.networks.cross_modal import CrossModalEncoder
 from finesight.research.networks.small_clip import SmallClipSettings, TextTower
 
 HIDDEN = 256  # of the head: thousands of stored regions go through it for a query
-SAID_SHARPNESS = 30.0  # of the choice between captions, chosen on items-val like the weight
-SAID_WEIGHT = 0.3  # of what is said, beside 1 for what is seen
+CAPTION_SHARPNESS = 30.0  # of the choice between captions, chosen on items-val like the weight
+CAPTION_WEIGHT = 0.3  # of captions, beside 1 for what is seen
 
 
 @dataclass(frozen=True)
@@ -63,19 +63,19 @@ class ItemHeadNetwork(nn.Module):
         z = normalise(r + W₂ gelu(W₁ r))
 
     It begins as the identity (W₂ = 0), so that training starts from what the encoder knows. With
-    embeddings T (t, d) of what may be said of an item, it also tells which of it is true:
+    embeddings T (t, d) of captions that items may have, it also says which of them is true:
 
         p = softmax(30 T z),   item = (z, √(.3 p)) / √1.3
 
     so that the cosine of two items is that of what is seen of them and the Bhattacharyya
-    coefficient of what would be said of them. e is d, or d + t.
+    coefficient of the captions that they would have. e is d, or d + t.
     """
 
-    said: Tensor | None
+    captions: Tensor | None
 
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
-        self.register_buffer("said", None)
+        self.register_buffer("captions", None)
         self.first = nn.Linear(width, hidden)
         self.second = nn.Linear(hidden, width)
         nn.init.zeros_(self.second.weight)
@@ -87,15 +87,17 @@ class ItemHeadNetwork(nn.Module):
         """Embed regions, which are of length 1."""
         changed = self.second(F.gelu(self.first(regions * self.spread)))
         seen = F.normalize(regions + changed, dim=-1)
-        if self.said is None:
+        if self.captions is None:
             return seen
-        likely = (SAID_SHARPNESS * seen @ self.said.T).softmax(dim=-1)
-        return torch.cat([seen, (SAID_WEIGHT * likely).sqrt()], dim=-1) / math.sqrt(1 + SAID_WEIGHT)
+        likely = (CAPTION_SHARPNESS * seen @ self.captions.T).softmax(dim=-1)
+        return torch.cat([seen, (CAPTION_WEIGHT * likely).sqrt()], dim=-1) / math.sqrt(
+            1 + CAPTION_WEIGHT
+        )
 
     @property
     def width(self) -> int:
         """Numbers of an item embedding."""
-        return self.first.in_features + (0 if self.said is None else len(self.said))
+        return self.first.in_features + (0 if self.captions is None else len(self.captions))
 
 
 class ItemNetwork(nn.Module):

@@ -7,7 +7,7 @@ values of a block
     q = LN(I),  k = v = LN(X̂),  Y = I + MHSA(q, k, v),  Ŷ = Y + FFN(Y)
 
 that may be stacked, each with the last one's Ŷ as its I. An image stays one vector, and a query
-costs one product an image. On the text side stands the frozen encoder with a linear head. The
+costs one product per image. On the text side stands the frozen encoder with a linear head. The
 baseline, the linear probe, has a linear head on either side and sees the whole image alone.
 
 Both are fusions of k = 1: `finesight index` uses them as any other.
@@ -79,7 +79,7 @@ class RegionFusion(FusionNetwork):
     def forward(
         self, regions: Tensor, there: Tensor, boxes: Tensor, starts: Tensor | None = None
     ) -> Tensor:
-        """Regions (b, p, d), there (b, p); boxes are not looked at → (b, 1, d), of length 1.
+        """Regions (b, p, d), there (b, p); boxes are not used → (b, 1, d), of length 1.
 
         starts: the whole image's embedding (b, 1, d), where the regions are of another space.
         """

@@ -1,1 +1,1 @@
-"""Training: what is seen and said, losses, the visible loop, checkpoints, export to ONNX."""
+"""Training: one run for all that is trained, and a folder for each thing that is."""

@@ -1,6 +1,6 @@
 """Square crops of rendered scenes with what each of them shows: the small model's training images.
 
-A crop is cut as an image is looked at later: one antialiased bicubic resize of a window to a
+A crop is cut as a region is later: one antialiased bicubic resize of a window to a
 square. Windows are xyxy in pixels. Batch number i of a seed is always the same, so that training
 can go on where it stopped.
 """

@@ -19,7 +19,7 @@ from finesight.research.networks.small_clip import SmallClip
 from finesight.research.training.encoder.augmentation import MEAN, STD
 from finesight.research.training.encoder.concepts import Concepts
 from finesight.research.training.encoder.training import TrainedEncoder
-from finesight.research.training.encoder.weights import save_weights
+from finesight.research.training.encoder.weights import MODEL_TYPE, save_weights
 from finesight.research.training.export import export_graph, need_cosine
 
 BICUBIC = 3  # Pillow's number, which preprocessor configurations use
@@ -104,7 +104,7 @@ def _agreement(module: nn.Module, inputs: dict[str, torch.Tensor], path: Path) -
 def _config(network: SmallClip) -> dict[str, Any]:
     settings = network.settings
     return {
-        "model_type": "finesight-small-clip",
+        "model_type": MODEL_TYPE,
         "projection_dim": settings.width,
         "logit_scale_init_value": round(network.log_scale.item(), 4),
         "vision_config": {

@@ -129,9 +129,9 @@ def _batches(
         light = draw.uniform(*_LIGHT, (len(shown), 1, 1, 1)).astype(np.float32)
         pixels = preprocessing.tensor(np.stack([pixels for pixels, _ in shown])) * light
         wanted = [targets(boxes, side // STRIDE) for _, boxes in shown]
-        heat, said, near = (torch.stack(each) for each in zip(*wanted, strict=True))
+        heat, around, near = (torch.stack(each) for each in zip(*wanted, strict=True))
         given = torch.from_numpy(pixels).contiguous(memory_format=torch.channels_last)
-        return given, heat, said, near
+        return given, heat, around, near
 
     with ThreadPoolExecutor(1) as pool:
         following = pool.submit(batch, 0)

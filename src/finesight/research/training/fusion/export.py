@@ -89,7 +89,7 @@ def put_into_bundle(
 ) -> float:
     """Add a fusion to a bundle, or to a copy of it, and make it the bundle's default.
 
-    vectors: k, kept per image unless told otherwise; head: its linear layer over text embeddings,
+    vectors: k, kept per image by default; head: its linear layer over text embeddings,
     where it has one. Returns the agreement of the two runtimes. Raises InputError: see put_part.
     """
     file, text_head = f"onnx/fusion-{name}.onnx", f"onnx/fusion-{name}-text.onnx"

@@ -31,7 +31,7 @@ TEMPLATES = (
 """What a class or a word of a vocabulary is put into; every template's text is its own proxy."""
 
 NOTHING = ("a photo of nothing", "a photo of the floor", "part of something")
-"""What is said of a region in which there is nothing to find, or a part of it only."""
+"""The texts for a region in which there is nothing to find, or only a part of something."""
 
 KINDS = ("texts", "directions", "patches")
 """texts: named things; directions: random mixes of texts; patches: regions of the same batch."""
@@ -42,7 +42,7 @@ class Proxies:
     """Samples proxies for a batch.
 
     texts: (n, d), or none where only patches are wanted; shares: how many of a step's proxies are
-    of each of KINDS; nothing: (m, d), what is said of regions that show nothing; words: how
+    of each of KINDS; nothing: (m, d), the texts for regions that show nothing; words: how
     many there are: so many of the texts, the first, say each in one way.
     """
 
@@ -72,7 +72,7 @@ class Proxies:
     def directions(self, count: int, cache: FeatureCache) -> tuple[Tensor, Tensor, float]:
         """Return what a network of clusters begins with (SalientClusters.begin).
 
-        The first `count` texts, what is said of nothing, and the cosine to it below which a region
+        The first `count` texts, those for nothing, and the cosine to it below which a region
         shows something: a share of the median over some of the images.
         """
         if self.texts is None or self.nothing is None or len(self.texts) < count:
@@ -112,7 +112,7 @@ def build_proxies(
         return Proxies(None, shares)
     if not words:
         raise InputError("there is no word to train with: give a vocabulary of one word a line")
-    said = [template.format(word) for template in templates for word in words]
-    embeddings = [encoder.encode_texts(said[i : i + 256]) for i in range(0, len(said), 256)]
+    texts = [template.format(word) for template in templates for word in words]
+    embeddings = [encoder.encode_texts(texts[i : i + 256]) for i in range(0, len(texts), 256)]
     nothing = torch.from_numpy(encoder.encode_texts(NOTHING))
     return Proxies(torch.from_numpy(np.concatenate(embeddings)), shares, nothing, len(words))

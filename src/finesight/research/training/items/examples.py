@@ -1,4 +1,4 @@
-"""What items are learned from: things in photos, who else shows them and what is said of them."""
+"""What items are learned from: things in photos, who else shows them, and their captions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Example:
     """One thing in one photo.
 
     width, height: of the photo, pixels; identity: None for a thing of which nothing is known but
-    its caption; caption: None for a thing of which nothing is said.
+    its caption; caption: None for a thing without one.
     """
 
     path: Path

@@ -41,27 +41,27 @@ class Captions:
 class Labels:
     """What is known of some examples (b,).
 
-    identities: (b,), -1 where there is none; said: (t,), the places of those with a caption;
+    identities: (b,), -1 where there is none; captioned: (t,), the places of those with a caption;
     captions: theirs (t,).
     """
 
     identities: Tensor
-    said: Tensor
+    captioned: Tensor
     captions: Captions
 
 
 @dataclass(frozen=True)
 class Learned:
-    """Photos to learn from, by number: who shows the same item, and what is said.
+    """Photos to learn from, by number: who shows the same item, and the captions.
 
-    identities: (n,), -1 where there is none; count: of identities; captions: of all n, of nothing
-    where there is none; said: (n,), which have one.
+    identities: (n,), -1 where there is none; count: of identities; captions: of all n, an empty one
+    where there is none; captioned: (n,), which have one.
     """
 
     identities: np.ndarray
     count: int
     captions: Captions
-    said: np.ndarray
+    captioned: np.ndarray
 
     @staticmethod
     def of(examples: Sequence[Example], tokenizer: Tokenizer) -> Learned:
@@ -80,14 +80,14 @@ class Learned:
             torch.isin(ids, fixed),
             tokenizer.get_vocab()[UNKNOWN],
         )
-        said = np.array([text is not None for text in texts], bool)
-        return Learned(identities, len(numbers), captions, said)
+        captioned = np.array([text is not None for text in texts], bool)
+        return Learned(identities, len(numbers), captions, captioned)
 
     def batch(self, recipe: ItemRecipe, step: int) -> np.ndarray:
         """Draw the numbers of a step's examples; things without identity serve words alone."""
         rng = np.random.default_rng([recipe.seed, step])
         labelled = np.flatnonzero(self.identities >= 0)
-        others = np.flatnonzero((self.identities < 0) & self.said)
+        others = np.flatnonzero((self.identities < 0) & self.captioned)
         few = 0
         if recipe.needs(OF_WORDS) and len(others):
             few = min(len(others), round(recipe.unlabelled * recipe.batch))
@@ -97,12 +97,12 @@ class Learned:
 
     def rows(self, numbers: np.ndarray) -> Labels:
         """Return what is known of some examples, by number."""
-        said = torch.from_numpy(np.flatnonzero(self.said[numbers]))
-        captions = self.captions.rows(torch.from_numpy(numbers)[said])
-        return Labels(torch.from_numpy(self.identities[numbers]), said, captions)
+        captioned = torch.from_numpy(np.flatnonzero(self.captioned[numbers]))
+        captions = self.captions.rows(torch.from_numpy(numbers)[captioned])
+        return Labels(torch.from_numpy(self.identities[numbers]), captioned, captions)
 
     def distinct(self) -> Captions:
         """Return each caption once."""
-        there = np.flatnonzero(self.said)
+        there = np.flatnonzero(self.captioned)
         _, places = np.unique(self.captions.groups[there].numpy(), return_index=True)
         return self.captions.rows(torch.from_numpy(there[places]))

@@ -28,8 +28,8 @@ def itc(scores: Tensor, groups: Tensor) -> Tensor:
     """
     same = (groups[:, None] == groups[None]).to(scores.dtype)
     wanted = same / same.sum(dim=1, keepdim=True)
-    ways = [-(wanted * found.log_softmax(dim=1)).sum(dim=1).mean() for found in (scores, scores.T)]
-    return (ways[0] + ways[1]) / 2
+    both = [-(wanted * found.log_softmax(dim=1)).sum(dim=1).mean() for found in (scores, scores.T)]
+    return (both[0] + both[1]) / 2
 
 
 def hard_negatives(

@@ -44,16 +44,18 @@ class StepLosses:
         labelled = labels.identities >= 0
         if "arcface" in recipe.losses and bool(labelled.any()):
             found["arcface"] = self.arcface(items[labelled], labels.identities[labelled])
-        captions, said = labels.captions, labels.said
-        if not recipe.needs(OF_WORDS) or len(said) < 2:
+        captions, captioned = labels.captions, labels.captioned
+        if not recipe.needs(OF_WORDS) or len(captioned) < 2:
             return found
         texts = network.texts(captions.ids, captions.mask)
-        scores = network.scale() * items[said] @ texts.T
+        scores = network.scale() * items[captioned] @ texts.T
         if "itc" in recipe.losses:
             found["itc"] = itc(scores, captions.groups)
         if views.features is not None and recipe.needs(OF_PAIRS):
-            few = torch.randperm(len(said), generator=self.generator)[: recipe.pairs]
-            found |= self._of_pairs(views.rows(said[few]), captions.rows(few), scores[few][:, few])
+            few = torch.randperm(len(captioned), generator=self.generator)[: recipe.pairs]
+            found |= self._of_pairs(
+                views.rows(captioned[few]), captions.rows(few), scores[few][:, few]
+            )
         return found
 
     def _of_pairs(

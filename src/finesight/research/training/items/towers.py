@@ -63,7 +63,7 @@ class Tower(Protocol):
 
 
 class FrozenTower:
-    """An encoder as it is: it looks at some rounds of views once, before training begins.
+    """An encoder as it is: it encodes some rounds of views once, before training begins.
 
     An object is its view's embedding, as a stored region's is.
     """
@@ -102,7 +102,7 @@ class FrozenTower:
 
 
 class TunedTower:
-    """A vision tower that learns: every step looks at fresh views, in bfloat16.
+    """A vision tower that learns: every step encodes fresh views, in bfloat16.
 
     An object is the features pooled inside its box: the whole view where that is the box, about.
     """

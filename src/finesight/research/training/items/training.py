@@ -19,7 +19,7 @@ from finesight.research.training.items.towers import Tower
 from finesight.research.training.run import ALONE, Learner, Plan, Run, warm_cosine
 from finesight.types import Float32, UInt8
 
-MOST_SAID = 1000
+MOST_CAPTIONS = 1000
 """Captions that an item embedding may tell apart; of more, none: they are no list of kinds."""
 
 
@@ -50,14 +50,14 @@ def train_items(
     plan = Plan(recipe.steps, "step", every, every, recipe.patience, first=True)
     about = asdict(recipe) | {"examples": len(learned.identities)} | dict(about or {})
     best = run.learn(learner, plan, about)["validation mAP"]
-    said = learned.distinct()
-    if "itc" in recipe.losses and 0 < len(said.ids) <= MOST_SAID:
+    captions = learned.distinct()
+    if "itc" in recipe.losses and 0 < len(captions.ids) <= MOST_CAPTIONS:
         with torch.no_grad():
-            network.head.said = network.texts(said.ids, said.mask)
+            network.head.captions = network.texts(captions.ids, captions.mask)
         spoken = learner.score()
         if spoken > best:
             return spoken
-        network.head.said = None
+        network.head.captions = None
     return best
 
 

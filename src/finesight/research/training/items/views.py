@@ -1,6 +1,6 @@
 """Views of items to train on: parts of photos around a thing, spoiled as users' photos are.
 
-A view is cut as a region is looked at later: a window, not always square, squashed to a square.
+A view is cut as a region is encoded later: a window, not always square, squashed to a square.
 View number i of a seed is always the same.
 """
 
@@ -87,7 +87,7 @@ def _part(image: Image.Image, photo: Example) -> Part:
 
 
 def box_crops(views: Sequence[View], preprocessing: Preprocessing) -> NDArray[np.uint8]:
-    """Cut each item's box out of its photo, as a region is looked at: (n, side, side, 3)."""
+    """Cut each item's box out of its photo, as a region is cut: (n, side, side, 3)."""
     crops = np.empty((len(views), preprocessing.side, preprocessing.side, 3), np.uint8)
     path, image = None, Image.new("RGB", (1, 1))
     for place, view in enumerate(views):
