@@ -7,11 +7,10 @@ one that was sent, and answers from what the scene is known to hold.
 import base64
 import io
 import json
-import threading
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
+from local_server import Handler, serving
 from PIL import Image
 
 ASKER, ANSWERER = "asker", "answerer"
@@ -82,9 +81,9 @@ def talking(models, before=lambda number: None, usage=None):
     """
     asked = []
 
-    class Handler(BaseHTTPRequestHandler):
+    class Endpoint(Handler):
         def do_POST(self):
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            body = self.read()
             asked.append((body, dict(self.headers)))
             instead = before(len(asked))
             if instead is None:
@@ -94,25 +93,7 @@ def talking(models, before=lambda number: None, usage=None):
                     answer["usage"] = {"total_tokens": usage}
                 instead = 200, {}, json.dumps(answer).encode()
             status, headers, data = instead
-            try:
-                self.send_response(status)
-                for name, value in {"Content-Length": str(len(data)), **headers}.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(data)
-            except OSError:
-                pass  # the client has gone
+            self.answer(status, data, headers)
 
-        def log_message(self, *arguments):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/v1", asked
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with serving(Endpoint) as url:
+        yield f"{url}/v1", asked

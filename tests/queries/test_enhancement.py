@@ -3,9 +3,9 @@ import threading
 import time
 import warnings
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from local_server import Handler, serving
 
 from finesight.errors import InputError
 from finesight.queries.enhancement import LanguageModel, NotEnhancedWarning
@@ -21,34 +21,18 @@ def endpoint(*answers, wait=0.0, status=200, body=None):
     asked, left = [], list(answers)
     ended = threading.Event()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Endpoint(Handler):
         def do_POST(self):
-            content = self.rfile.read(int(self.headers["Content-Length"]))
-            asked.append((self.path, dict(self.headers), json.loads(content)))
+            asked.append((self.path, dict(self.headers), self.read()))
             ended.wait(wait)
             message = {"choices": [{"message": {"content": left.pop(0) if left else ""}}]}
-            data = body if body is not None else json.dumps(message).encode()
-            try:
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(data)))
-                self.end_headers()
-                self.wfile.write(data)
-            except OSError:
-                pass  # the client has gone
+            self.answer(status, body if body is not None else json.dumps(message).encode())
 
-        def log_message(self, *args):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/v1", asked
-    finally:
-        ended.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with serving(Endpoint) as url:
+        try:
+            yield f"{url}/v1", asked
+        finally:
+            ended.set()
 
 
 def test_descriptions_are_lines_without_numbers_and_quotes_each_once():
@@ -129,7 +113,7 @@ def test_an_endpoint_that_trickles_is_not_waited_for():
     """Every byte comes in time, the answer does not."""
     ended = threading.Event()
 
-    class Trickling(BaseHTTPRequestHandler):
+    class Trickling(Handler):
         def do_POST(self):
             self.send_response(200)
             self.send_header("Content-Length", "1000")
@@ -140,23 +124,12 @@ def test_an_endpoint_that_trickles_is_not_waited_for():
             except OSError:
                 pass
 
-        def log_message(self, *args):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Trickling)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    with serving(Trickling) as url:
         start = time.monotonic()
         with pytest.warns(NotEnhancedWarning, match="did not answer"):
-            url = f"http://127.0.0.1:{server.server_port}"
             assert LanguageModel(url, "m", timeout=0.5).describe("mug") == []
         assert time.monotonic() - start < 20  # and not until the 1,000 bytes are there
-    finally:
         ended.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def test_a_wrong_address_is_refused():

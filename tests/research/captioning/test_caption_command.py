@@ -9,7 +9,7 @@ import time
 
 import pytest
 from item_photos import item, write_photo, write_scenes
-from talking import ANSWERER, ASKER, SceneGraphAnswerer, ScriptedAsker, talking
+from talking import ANSWERER, ASKER, ScriptedAsker, talking
 
 from finesight.collection import Collection
 from finesight.research.datasets.captions import find_images, read_captions
@@ -39,11 +39,6 @@ def caption(*arguments, **environment):
 def folder(tmp_path):
     write_scenes(tmp_path / "items", [("shop", 1, n, t) for n, t in enumerate(THINGS, 1)])
     return tmp_path / "items"
-
-
-@pytest.fixture
-def models(folder):
-    return {ASKER: ScriptedAsker(), ANSWERER: SceneGraphAnswerer(folder)}
 
 
 def test_by_template_without_a_model(folder):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from item_photos import write_scenes
 from PIL import Image
-from talking import ANSWERER, ASKER, SceneGraphAnswerer, ScriptedAsker, image_of, talking
+from talking import ANSWERER, ASKER, ScriptedAsker, image_of, talking
 
 from finesight.errors import DataError, InputError, ServiceError
 from finesight.queries.chat import ChatEndpoint
@@ -48,11 +48,6 @@ def folder(tmp_path):
 def jobs(folder):
     files = sorted((folder / "images").iterdir())
     return [Job(path, f"images/{path.name}") for path in files]
-
-
-@pytest.fixture
-def models(folder):
-    return {ASKER: ScriptedAsker(), ANSWERER: SceneGraphAnswerer(folder)}
 
 
 def between(url, budget=None, timeout=20.0, retries=3, questions=6):
