@@ -20,4 +20,4 @@ def train() -> None:
 
 for command in (encoder, finder, fusion, matcher, items):
     app.command()(command)
-app.command(hidden=True)(objectness)
+app.command("objectness", hidden=True)(objectness)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import wraps
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -20,18 +21,13 @@ from finesight.cli.training import (
     shown,
 )
 
-DatasetOption = Annotated[
-    list[Path],
-    typer.Option(help="Annotated images; their boxes are used, not their names. Repeatable."),
-]
-BundleOption = Annotated[
-    str, typer.Option(help="A bundle: mini, or what `finesight export` wrote.")
-]
-
 
 def finder(
-    dataset: DatasetOption,
-    model: BundleOption,
+    dataset: Annotated[
+        list[Path],
+        typer.Option(help="Annotated images; their boxes are used, not their names. Repeatable."),
+    ],
+    model: Annotated[str, typer.Option(help="A bundle: mini, or what `finesight export` wrote.")],
     out: OutOption,
     images: ImagesOption = None,
     epochs: EpochsOption = 24,
@@ -74,15 +70,8 @@ def finder(
     finish(run, {"bundle": out, "loss": loss}, said, as_json)
 
 
-def objectness(
-    dataset: DatasetOption,
-    model: BundleOption,
-    out: OutOption,
-    images: ImagesOption = None,
-    epochs: EpochsOption = 24,
-    seed: SeedOption = 0,
-    as_json: JsonOption = False,
-) -> None:
+@wraps(finder)
+def objectness(**options: Any) -> None:
     """Do what `finesight train finder` does, under its old name."""
     say("finesight: `finesight train objectness` is `finesight train finder` now")
-    finder(dataset, model, out, images, epochs, seed, as_json)
+    finder(**options)

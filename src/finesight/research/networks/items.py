@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -45,16 +44,6 @@ class ItemSettings:
     heads: int = 4
     text: int = 128
     longest_text: int = 64
-
-
-class VisionTower(Protocol):
-    """What the network needs of a tower; `networks.small_clip.ImageTower` is one."""
-
-    def features(self, pixels: Tensor) -> Tensor:
-        """Pixels (b, 3, height, width) → the last feature map (b, c, h, w)."""
-
-    def project(self, pooled: Tensor) -> Tensor:
-        """Pooled features (b, c) → embeddings (b, d), not normalised."""
 
 
 class ItemHeadNetwork(nn.Module):
