@@ -10,7 +10,8 @@ import torch
 from checkpoints import KINDS, TEXTS, edit_json, make_checkpoint, random_crops
 
 from finesight.encoders.base import TextTooLongWarning
-from finesight.encoders.torch_hub import OpenClipEncoder, TransformersEncoder
+from finesight.encoders.torch_hub import TransformersEncoder
+from finesight.encoders.torch_open_clip import OpenClipEncoder
 from finesight.errors import DataError, InputError, MissingDependencyError
 from finesight.models import load_model
 

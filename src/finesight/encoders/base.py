@@ -71,10 +71,14 @@ def warn_of_long_texts(texts: Sequence[str], cut: Sequence[bool], longest: int) 
         )
 
 
-def grid_of(tokens: np.ndarray) -> np.ndarray:
-    """Return a transformer's patch tokens (b, t, c) as a square map (b, h, w, c).
+def as_map(features: np.ndarray) -> np.ndarray:
+    """Return a tower's last features as a map (b, h, w, c).
 
-    Tokens before the patches (class, registers) are left out: h = w = floor(sqrt(t)).
+    features: (b, c, h, w) of a convolutional tower, or a transformer's tokens (b, t, c), of which
+    those before the patches (class, registers) are left out: h = w = floor(sqrt(t)).
     """
-    side = int(np.sqrt(tokens.shape[1]))
-    return tokens[:, tokens.shape[1] - side * side :].reshape(len(tokens), side, side, -1)
+    if features.ndim == 4:
+        return features.transpose(0, 2, 3, 1)
+    side = int(np.sqrt(features.shape[1]))
+    patches = features[:, features.shape[1] - side * side :]
+    return patches.reshape(len(features), side, side, -1)

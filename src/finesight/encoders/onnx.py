@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer
 
-from finesight.encoders.base import grid_of, warn_of_long_texts
+from finesight.encoders.base import as_map, warn_of_long_texts
 from finesight.encoders.preprocessing import Preprocessing
 from finesight.errors import DataError
 from finesight.graphs import Graph, has_gpu
@@ -107,8 +107,7 @@ class OnnxEncoder:
                 f"{self._vision.path} gives {', '.join(self._vision.outputs)} and no "
                 "last_hidden_state: it has no feature map; export the model again"
             )
-        found = self._run_vision(crops, "last_hidden_state")
-        return found.transpose(0, 2, 3, 1) if found.ndim == 4 else grid_of(found)
+        return as_map(self._run_vision(crops, "last_hidden_state"))
 
     def encode_texts(self, texts: Sequence[str]) -> Float32:
         """Return the L2-normalised embeddings (t, d) of texts, encoded as they are."""

@@ -118,7 +118,7 @@ def _in_pytorch(directory: Path, source: str, precision: str) -> Model:
 
 def _open_clip(source: str) -> Model:
     _need_torch(f"{source} runs in PyTorch")
-    from finesight.encoders.torch_hub import OpenClipEncoder
+    from finesight.encoders.torch_open_clip import OpenClipEncoder
 
     name = source.removeprefix(OPEN_CLIP)
     encoder = OpenClipEncoder(name)

@@ -12,7 +12,7 @@ import torch
 
 from finesight.boxes import OVERLAP, ScoredBoxes
 from finesight.encoders.preprocessing import Preprocessing
-from finesight.encoders.torch_hub import load_part, processor_file
+from finesight.encoders.torch_checkpoints import load_part, processor_file
 from finesight.errors import DataError, InputError
 from finesight.images.open import Picture
 from finesight.proposals.onnx_detector import padded_square, unpadded

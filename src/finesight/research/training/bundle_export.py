@@ -75,18 +75,7 @@ def export_model(
         if precision != "fp32":
             report(f"reducing to {precision}")
             bundle = _reduced(bundle, precision, folder / "reduced")
-        command = f"finesight export {model.source} {out.name} --precision {precision}"
-        kept = {part.origin for part in bundle.parts} & {*bundle.provenance}
-        provenance = {
-            "source": model.source,
-            "fingerprint": model.fingerprint,
-            "precision": precision,
-            "command": command,
-            **{origin: bundle.provenance[origin] for origin in sorted(kept)},
-        }
-        width = model.encoder.width
-        bundle = replace(bundle, name=out.name, width=width, provenance=provenance)
-        written = bundle.write(folder / "bundle")
+        written = _described(bundle, model, out.name, precision).write(folder / "bundle")
         report("comparing")
         found = _compared(model, open_bundle(written, str(out)), dense)
         lowest = min(found.values())
@@ -118,6 +107,19 @@ def _converted(model: Model, folder: Path) -> Bundle:
         f"{model.source} cannot be exported: only checkpoints of transformers and models in "
         "the ONNX layout can"
     )
+
+
+def _described(bundle: Bundle, model: Model, name: str, precision: str) -> Bundle:
+    """Return a bundle that says what it was exported from; its parts stay what they are."""
+    kept = {part.origin for part in bundle.parts} & {*bundle.provenance}
+    provenance = {
+        "source": model.source,
+        "fingerprint": model.fingerprint,
+        "precision": precision,
+        "command": f"finesight export {model.source} {name} --precision {precision}",
+        **{origin: bundle.provenance[origin] for origin in sorted(kept)},
+    }
+    return replace(bundle, name=name, width=model.encoder.width, provenance=provenance)
 
 
 class _TooFarError(DataError):

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from finesight.encoders.dense import REGIONS, TOKENS, DenseEntry
-from finesight.encoders.torch_hub import TransformersEncoder, processor_file
+from finesight.encoders.torch_checkpoints import processor_file
+from finesight.encoders.torch_hub import TransformersEncoder
 from finesight.encoders.torch_regions import TorchRegions
 from finesight.errors import DataError, InputError
 from finesight.files import write_json
