@@ -1,5 +1,7 @@
 """Draws hits: an image with the box of its best region, and a sheet of several."""
 
+import base64
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,6 +28,15 @@ def draw_box(image: Image.Image, box: Box) -> Image.Image:
     )
     ImageDraw.Draw(image).rectangle(edges, outline=_COLOR, width=line)
     return image
+
+
+def data_url(image: Image.Image, side: int, quality: int = 90) -> str:
+    """Return an RGB image as a JPEG in a data URL, its longer side at most so many pixels."""
+    small = image.copy()
+    small.thumbnail((side, side), Image.Resampling.BICUBIC)
+    file = io.BytesIO()
+    small.convert("RGB").save(file, "JPEG", quality=quality)
+    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
 
 
 def save_hits(hits: Sequence[Hit], folder: Path) -> int:

@@ -9,6 +9,7 @@ from PIL import Image
 from talking import ANSWERER, ASKER, ScriptedAsker, image_of, talking
 
 from finesight.errors import DataError, InputError, ServiceError
+from finesight.images.drawing import data_url
 from finesight.queries.chat import ChatEndpoint
 from finesight.research.captioning import dialogue as dialogue_module
 from finesight.research.captioning import speaker
@@ -16,7 +17,6 @@ from finesight.research.captioning.budget import Budget, BudgetSpentError, Spend
 from finesight.research.captioning.dialogue import (
     FIRST,
     Dialogue,
-    data_url,
     read_answer,
     read_caption,
     read_question,

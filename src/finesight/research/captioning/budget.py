@@ -1,5 +1,6 @@
 """What asking models may cost, and what it has cost so far."""
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -43,12 +44,11 @@ class Spending:
 
     def begin(self) -> None:
         """Count one more request; raises BudgetSpentError where it may not be sent."""
-        budget = self.budget
         with self._lock:
-            if budget.requests is not None and self.requests >= budget.requests:
-                raise BudgetSpentError(f"the budget of {budget.requests:,} requests is spent")
-            if budget.tokens is not None and self.tokens >= budget.tokens:
-                raise BudgetSpentError(f"the budget of {budget.tokens:,} tokens is spent")
+            for name in ("requests", "tokens"):
+                most = getattr(self.budget, name)
+                if most is not None and getattr(self, name) >= most:
+                    raise BudgetSpentError(f"the budget of {most:,} {name} is spent")
             self._check_time()
             self.requests += 1
 
@@ -59,16 +59,13 @@ class Spending:
 
     def within(self, seconds: float) -> float:
         """Return so many seconds, or what is left; raises BudgetSpentError where nothing is."""
-        self._check_time()
-        left = self._left()
-        return seconds if left is None else min(seconds, left)
+        return min(seconds, self._check_time())
 
-    def _check_time(self) -> None:
-        left = self._left()
-        if left is not None and left <= 0:
-            raise BudgetSpentError(f"the budget of {self.budget.seconds:g} seconds is spent")
-
-    def _left(self) -> float | None:
+    def _check_time(self) -> float:
+        """Return the seconds that are left; raises BudgetSpentError where there are none."""
         if self.budget.seconds is None:
-            return None
-        return self.budget.seconds - (self._clock() - self._start)
+            return math.inf
+        left = self.budget.seconds - (self._clock() - self._start)
+        if left <= 0:
+            raise BudgetSpentError(f"the budget of {self.budget.seconds:g} seconds is spent")
+        return left

@@ -5,8 +5,6 @@ image, so it asks for what it lacks; the first question is always the same. Ever
 whole dialogue: an endpoint remembers nothing.
 """
 
-import base64
-import io
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,6 +12,7 @@ from dataclasses import dataclass
 from PIL import Image
 
 from finesight.errors import InputError
+from finesight.images.drawing import data_url
 from finesight.queries.chat import Message, without_thoughts
 from finesight.research.captioning.speaker import Speaker
 
@@ -101,15 +100,6 @@ class Dialogue:
             {"type": "image_url", "image_url": {"url": shown}},
         ]
         return self.answerer.say([{"role": "user", "content": content}], _TOKENS, read_answer)
-
-
-def data_url(image: Image.Image, side: int) -> str:
-    """Return an RGB image as a JPEG in a data URL, its longer side at most so many pixels."""
-    small = image.copy()
-    small.thumbnail((side, side), Image.Resampling.BICUBIC)
-    file = io.BytesIO()
-    small.convert("RGB").save(file, "JPEG", quality=90)
-    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
 
 
 def read_question(said: str) -> str | None:

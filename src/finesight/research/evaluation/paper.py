@@ -5,22 +5,14 @@ from collections.abc import Sequence
 from finesight.research.evaluation.class_prompts import KS, METHODS, SUBSETS, Row
 from finesight.research.evaluation.table import Cell, beside, format_table
 
-# CLIP ViT-B/32 on CLEVR-DS: method, subset -> Recall@1, in percent. "Small" is the paper's
+# CLIP ViT-B/32 on CLEVR-DS: Recall@1 by method and subset, in percent. "Small" is the paper's
 # CLEVR-DS-S (objects below 1 %), "large" its CLEVR-DS-L (above 5 %).
 RECALL_AT_1 = {
-    ("full", "all"): 20.35,
-    ("cc10-max", "all"): 41.78,
-    ("cc10-mean", "all"): 40.21,
-    ("boxes-max", "all"): 51.57,
-    ("full", "<1%"): 3.18,
-    ("cc10-max", "<1%"): 29.30,
-    ("cc10-mean", "<1%"): 25.29,
-    ("full", ">5%"): 25.67,
-    ("cc10-max", ">5%"): 38.97,
-    ("cc10-mean", ">5%"): 24.83,
-    ("fused", "all"): 41.10,
-    ("fused", "<1%"): 26.30,
-    ("fused", ">5%"): 39.23,
+    "full": {"all": 20.35, "<1%": 3.18, ">5%": 25.67},
+    "cc10-max": {"all": 41.78, "<1%": 29.30, ">5%": 38.97},
+    "cc10-mean": {"all": 40.21, "<1%": 25.29, ">5%": 24.83},
+    "boxes-max": {"all": 51.57},
+    "fused": {"all": 41.10, "<1%": 26.30, ">5%": 39.23},
 }
 
 DIFFERENCES = (
@@ -40,9 +32,8 @@ def format_class_prompts(rows: Sequence[Row]) -> str:
     table: list[Sequence[Cell]] = []
     for k in KS:
         for method in METHODS:
-            paper = [RECALL_AT_1.get((method, subset)) if k == 1 else None for subset in SUBSETS]
-            ours = [found[method, subset, k] for subset in SUBSETS]
-            cells = map(beside, ours, paper)
+            paper = RECALL_AT_1.get(method, {}) if k == 1 else {}
+            cells = [beside(found[method, subset, k], paper.get(subset)) for subset in SUBSETS]
             table.append((f"R@{k} {method}", forward_passes[method], *cells))
         table.append(())
     head = ("class-prompt recall, %", "passes", *(subset for subset in SUBSETS))

@@ -117,8 +117,11 @@ def _name(image: Image.Image, windows: Float32, model: Model, texts: Float32) ->
 
 def format_scale(found: Scale) -> str:
     """Return the shares for people, a line per fill."""
+    widest = len(str(max(found.objects))) + 2
     rows: list[Sequence[Cell]] = [
-        (f"  {fill}", f"{100 * share:.1f} %", f"({count})") if count else (f"  {fill}",)
+        (f"  {fill}", f"{100 * share:.1f} %", f"({count})".ljust(widest))
+        if count
+        else (f"  {fill}",)
         for fill, share, count in zip(FILLS, found.named, found.objects, strict=True)
     ]
     head = "side of the object over the crop's: named right (objects)"

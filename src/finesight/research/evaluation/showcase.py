@@ -1,14 +1,12 @@
 """One HTML page: whole-image search beside region search, with the boxes and what is in them."""
 
-import base64
 import html
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from PIL import Image
 
-from finesight.images.drawing import draw_box
+from finesight.images.drawing import data_url, draw_box
 from finesight.images.open import read_image
 from finesight.types import Box, Hit
 
@@ -77,7 +75,7 @@ def _figure(hit: Hit, right: bool) -> str:
     name = html.escape(hit.path.name)
     state = "right" if right else "wrong"
     return (
-        f'<figure class="{state}"><img alt="{name}, {state}" src="{_data(picture, _THUMB)}">'
+        f'<figure class="{state}"><img alt="{name}, {state}" src="{data_url(picture, _THUMB, 80)}">'
         f"{inset}<figcaption>{hit.rank}. {name} · {hit.score:.3f} · {state}</figcaption></figure>"
     )
 
@@ -86,12 +84,4 @@ def _inset(image: Image.Image, box: Box) -> str:
     scale = (image.width, image.height) * 2
     region = tuple(edge * side for edge, side in zip(box, scale, strict=True))
     cut = image.resize((_INSET, _INSET), Image.Resampling.BICUBIC, box=region)  # type: ignore[arg-type]
-    return _data(cut, _INSET)
-
-
-def _data(image: Image.Image, side: int) -> str:
-    small = image.copy()
-    small.thumbnail((side, side))
-    buffer = io.BytesIO()
-    small.save(buffer, "JPEG", quality=80)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return data_url(cut, _INSET, 80)

@@ -16,7 +16,7 @@ import subprocess
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -133,13 +133,10 @@ def describe(scene: Scene) -> dict[str, Any]:
     azimuth, elevation = np.radians((light.azimuth, light.elevation))
     towards = [np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth)]
     things = [
-        _thing(item.pose.mesh, [_linear(channel) for channel in COLORS[item.color]], item.material)
+        _thing(item.pose.mesh, map(_linear, COLORS[item.color]), item.material == "metal")
         for item in scene.objects
     ]
-    things += [
-        _thing(item.pose.mesh, item.color, "metal" if item.metal else "matte")
-        for item in scene.clutter
-    ]
+    things += [_thing(item.pose.mesh, item.color, item.metal) for item in scene.clutter]
     return {
         "size": camera.size,
         "camera": {
@@ -159,14 +156,14 @@ def describe(scene: Scene) -> dict[str, Any]:
     }
 
 
-def _thing(mesh: Mesh, color: Sequence[float], material: str) -> dict[str, Any]:
+def _thing(mesh: Mesh, color: Iterable[float], metal: bool) -> dict[str, Any]:
     return {
         "vertices": mesh.vertices.tolist(),
         "faces": mesh.faces,
         "tones": mesh.tones,
         "smooth": mesh.smooth,
         "color": list(color),
-        "metal": material == "metal",
+        "metal": metal,
     }
 
 
