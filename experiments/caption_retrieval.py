@@ -28,7 +28,7 @@ from protocol import arguments, feature_folder, features, of_first_images, print
 from finesight import load_model
 from finesight.proposals import resolve_effort
 from finesight.queries.grammar import take_apart
-from finesight.research.datasets import CaptionSet, clevr_captions, hard_negatives
+from finesight.research.datasets import CaptionSet, scene_texts
 from finesight.research.evaluation.hard_negatives import Scorer, hard_negative_accuracy, score_pairs
 from finesight.research.metrics import KS, CaptionRecalls, caption_recalls
 from finesight.research.networks.matcher import Matcher, MatcherSettings
@@ -102,7 +102,7 @@ class Bench:
         self.place = options.features.parent / "matchers" / self.model.fingerprint / folder
 
     def _pairs(self, name: str) -> CaptionPairs:
-        captions: CaptionSet = clevr_captions.load(self.options.scenes / name)
+        captions: CaptionSet = scene_texts.load_captions(self.options.scenes / name)
         cache = features(name, self.regions, self.options, self.model)
         if self.options.quick:
             captions = captions_of(captions, len(cache))
@@ -422,7 +422,7 @@ def _seconds(model: MatcherOnPairs, chosen: range | np.ndarray, queries: int) ->
 
 def _negatives(bench: Bench, seed: int, kinds: Sequence[str]) -> None:
     """Which models read, and which count words: a true caption against one that is nearly true."""
-    pairs = hard_negatives.load(bench.options.scenes / "test-textured")
+    pairs = scene_texts.load_negatives(bench.options.scenes / "test-textured")
     pairs = of_first_images(pairs, len(bench.test.regions))
     print(f"\nhard negatives, {len(pairs):,} pairs: how often the true caption wins, in percent")
     rows = []

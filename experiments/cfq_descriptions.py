@@ -19,7 +19,7 @@ from protocol import gain, print_table
 
 from finesight import load_model
 from finesight.research.datasets.flickr30k_cfq import Flickr30kCfq, load
-from finesight.research.datasets.typed_queries import KINDS
+from finesight.research.datasets.records import KINDS
 from finesight.research.metrics import capped_recall
 from finesight.scoring.rank_fusion import RANK_FUSIONS
 from finesight.search.encode import encode_texts

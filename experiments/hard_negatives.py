@@ -14,8 +14,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from protocol import TestSet, arguments, of_first_images, print_table
 
-from finesight.research.datasets import hard_negatives
-from finesight.research.datasets.hard_negatives import HardNegatives
+from finesight.research.datasets import scene_texts
+from finesight.research.datasets.scene_texts import HardNegatives
 from finesight.research.evaluation.hard_negatives import (
     KindResult,
     Scorer,
@@ -118,7 +118,7 @@ def main() -> None:
     """Print the table."""
     options = arguments(__doc__, "test-textured").parse_args()
     test = TestSet(options.set, options)
-    negatives = hard_negatives.load(options.scenes / options.set)
+    negatives = scene_texts.load_negatives(options.scenes / options.set)
     negatives = of_first_images(negatives, test.count)
     results = {name: measure(negatives, make(test)) for name, make in ROWS.items()}
     kinds = next(iter(results.values()))

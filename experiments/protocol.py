@@ -17,7 +17,7 @@ from finesight import load_model
 from finesight.models import Model
 from finesight.proposals.finder_proposer import finds_objects
 from finesight.research.datasets.clevr_ds import SceneSet, load
-from finesight.research.datasets.hard_negatives import HardNegatives
+from finesight.research.datasets.scene_texts import HardNegatives
 from finesight.research.evaluation.class_prompts import SUBSETS, largest_shares
 from finesight.research.evaluation.table import Cell, format_table
 from finesight.research.metrics import class_prompt_recall

@@ -18,8 +18,8 @@ from caption_retrieval import ENSEMBLES, Bench
 from protocol import arguments, print_table
 
 from finesight.collection import Collection
-from finesight.research.datasets import clevr_captions
-from finesight.research.datasets.clevr_captions import LEVELS
+from finesight.research.datasets import scene_texts
+from finesight.research.datasets.scene_texts import LEVELS
 from finesight.research.networks.matcher import Ensemble
 from finesight.research.training.matcher.export import put_matcher_into_bundle
 
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def _row(collection: Collection, level: int, options) -> list[object]:
-    captions = clevr_captions.load(SAMPLE, levels=(level,))
+    captions = scene_texts.load_captions(SAMPLE, levels=(level,))
     true = captions.relevant()
     places = {Path(name).name: place for place, name in enumerate(captions.images)}
     count = QUICK_CAPTIONS if options.quick else len(captions.captions)

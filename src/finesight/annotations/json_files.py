@@ -1,7 +1,8 @@
 """Reads JSON that others wrote: a whole file, or one with a record a line."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,9 +11,16 @@ from finesight.errors import DataError, InputError
 T = TypeVar("T")
 
 MALFORMED = (AttributeError, KeyError, TypeError, ValueError, OverflowError)
-"""What is raised where JSON is not what it is read as: catch it, and say what it should be."""
+"""What is raised where JSON is not what it is read as: see `expecting`."""
 
-_DOWNLOAD = "download it again"
+
+@contextmanager
+def expecting(wrong: str, needs: str) -> Iterator[None]:
+    """Raise DataError, "{wrong} (what is malformed): {needs}", for one of MALFORMED inside."""
+    try:
+        yield
+    except MALFORMED as error:
+        raise DataError(f"{wrong} ({error!r}): {needs}") from error
 
 
 def parse_json(text: str | bytes, strict: bool = False) -> Any:
@@ -26,7 +34,7 @@ def parse_json(text: str | bytes, strict: bool = False) -> Any:
         raise ValueError("nested too deeply") from error
 
 
-def read_json(path: Path, mend: str = _DOWNLOAD) -> Any:
+def read_json(path: Path, mend: str = "download it again") -> Any:
     """Return what a file holds; raises InputError where it cannot be read, else DataError.
 
     mend: what to do about a damaged file, in words.

@@ -55,7 +55,7 @@ def evaluate_captions(
     """Ask for images by their captions, and for captions by their images."""
     from finesight.errors import InputError
     from finesight.models import DEFAULT, load_model
-    from finesight.research.datasets import eccv, hard_negatives, precomputed
+    from finesight.research.datasets import eccv, precomputed, scene_texts
     from finesight.research.datasets.captions import find_images, read_captions
     from finesight.research.evaluation import captions as evaluation
     from finesight.research.training.extraction import encode_files
@@ -70,7 +70,7 @@ def evaluate_captions(
     judged = [] if judgements is None else eccv.load_all(judgements, captions)
     negatives = None
     if (dataset / "negatives.jsonl").is_file():
-        negatives = hard_negatives.load(dataset)
+        negatives = scene_texts.load_negatives(dataset)
     loaded = load_model(model or DEFAULT)
     with progress_bar("evaluating", "images", len(files)) as advance:
         seen = encode_files(

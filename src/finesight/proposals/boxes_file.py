@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from finesight.annotations.coco import CocoAnnotation, CocoImage, parse_coco
-from finesight.annotations.json_files import MALFORMED, read_json
+from finesight.annotations.json_files import expecting, read_json
 from finesight.boxes import OVERLAP, ScoredBoxes, areas, intersections
-from finesight.errors import DataError, InputError
+from finesight.errors import InputError
 from finesight.images.open import ImageError, Picture
 from finesight.types import Float32
 
@@ -43,15 +43,14 @@ class BoxesFile:
         names = None if images is None else read_json(images, _MEND)
         # Of annotations every box is a thing of its own, however much it covers another.
         self.overlap = OVERLAP if isinstance(content, list) else 1.0
-        try:
+        with expecting(
+            f"{path} holds no boxes, or is damaged",
+            "it needs COCO's results [{image_id, bbox, score}, ...] or COCO's images and "
+            "annotations",
+        ):
             found = parse_coco(content, needs=["annotations"])
             named = (found if names is None else parse_coco(names)).images
             self._boxes = {key: _boxes(key, each) for key, each in found.annotations.items()}
-        except MALFORMED as error:
-            raise DataError(
-                f"{path} holds no boxes, or is damaged ({error!r}): it needs COCO's results "
-                "[{image_id, bbox, score}, ...] or COCO's images and annotations"
-            ) from error
         self._ids = None if named is None else _ids(named)
         self._sizes = {picture.id: picture.size for picture in named or () if picture.size}
 

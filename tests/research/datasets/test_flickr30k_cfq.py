@@ -5,9 +5,8 @@ import numpy as np
 import pytest
 
 from finesight.errors import DataError, InputError
-from finesight.research.datasets import clevr_ds_queries
 from finesight.research.datasets.flickr30k_cfq import load
-from finesight.research.datasets.typed_queries import KINDS
+from finesight.research.datasets.records import KINDS
 from finesight.research.evaluation.typed_queries import (
     by_kind,
     over_folds,
@@ -79,18 +78,3 @@ def test_the_published_files():
     assert [len(fold) for fold in folds] == [150] * 11
     assert sorted(i for fold in folds[:10] for i in fold) == list(range(1500))
     assert set(data.descriptions) == {query.text for query in data.typed.queries}
-
-
-def test_typed_queries_of_rendered_scenes(tmp_path):
-    line = {"kind": "tag", "text": "mug", "relevant": [0, 2]}
-    (tmp_path / "queries.jsonl").write_text(json.dumps(line) + "\n")
-    (tmp_path / "scenes.jsonl").write_text("".join(f'{{"index": {i}}}\n' for i in range(3)))
-    typed = clevr_ds_queries.load(tmp_path)
-    assert typed.images == ("0", "1", "2")
-    assert relevant_matrix(typed).tolist() == [[True, False, True]]
-    (tmp_path / "queries.jsonl").write_text("{}")
-    with pytest.raises(DataError, match="damaged"):
-        clevr_ds_queries.load(tmp_path)
-    (tmp_path / "queries.jsonl").unlink()
-    with pytest.raises(InputError, match="finesight render"):
-        clevr_ds_queries.load(tmp_path)

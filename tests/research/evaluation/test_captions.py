@@ -8,8 +8,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from finesight.cli.app import app
-from finesight.research.datasets import CaptionSet, Judgements
-from finesight.research.datasets.hard_negatives import HardNegatives
+from finesight.research.datasets.records import CaptionSet, Judgements
+from finesight.research.datasets.scene_texts import HardNegatives
 from finesight.research.evaluation.captions import (
     CaptionScores,
     encode_all,

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from finesight.errors import DataError
-from finesight.research.datasets import clevr_ds, hard_negatives
-from finesight.research.datasets.hard_negatives import HardNegatives
+from finesight.research.datasets import clevr_ds, scene_texts
+from finesight.research.datasets.scene_texts import HardNegatives
 from finesight.research.evaluation.hard_negatives import hard_negative_accuracy, score_pairs
 
 SAMPLE = Path(__file__).parents[3] / "data/sample"
@@ -65,7 +65,7 @@ def holds(text, scene):
 
 def test_every_false_caption_of_the_sample_is_false_and_every_true_one_true():
     scenes = clevr_ds.load(SAMPLE).images
-    negatives = hard_negatives.load(SAMPLE)
+    negatives = scene_texts.load_negatives(SAMPLE)
     checked = 0
     for row, kind in enumerate(negatives.kinds):
         scene = scenes[negatives.image[row]]
@@ -87,4 +87,4 @@ def test_pairs_of_other_scenes_are_refused(tmp_path):
     line = {"index": 9999, "kind": "order", "true": "a b", "false": "b a"}
     (tmp_path / "negatives.jsonl").write_text(json.dumps(line) + "\n")
     with pytest.raises(DataError, match=r"negatives\.jsonl, line 1 is damaged or of other scenes"):
-        hard_negatives.load(tmp_path)
+        scene_texts.load_negatives(tmp_path)

@@ -6,7 +6,7 @@ from pathlib import Path
 from finesight.errors import InputError
 from finesight.indexing.walking import find_images
 from finesight.research.captioning.journal import Key
-from finesight.research.datasets import is_annotated, is_items, read_dataset, read_items
+from finesight.research.datasets import deepfashion2, is_annotated, read_dataset, read_items
 from finesight.research.datasets.item_captions import described
 from finesight.types import Box
 
@@ -35,7 +35,7 @@ def find_jobs(
     """
     if not dataset.exists():
         raise InputError(f"{dataset} does not exist")
-    if is_items(dataset):
+    if deepfashion2.is_deepfashion2(dataset):
         read = read_items(dataset)
         jobs = [
             Job(photo.path, read.relative(photo), box)

@@ -4,10 +4,9 @@ from pathlib import Path
 
 from finesight.errors import InputError
 from finesight.research.datasets import clevr_ds, clevr_items, coco, deepfashion2, unity_perception
-from finesight.research.datasets.item_records import ItemSet, Photo, Thing, View
+from finesight.research.datasets.item_records import ItemSet, View
 from finesight.research.datasets.records import (
     CaptionSet,
-    Judgements,
     LabelledImage,
     LabelledObject,
     LabelledSet,
@@ -16,15 +15,11 @@ from finesight.research.datasets.records import (
 __all__ = [
     "CaptionSet",
     "ItemSet",
-    "Judgements",
     "LabelledImage",
     "LabelledObject",
     "LabelledSet",
-    "Photo",
-    "Thing",
     "View",
     "is_annotated",
-    "is_items",
     "read_dataset",
     "read_items",
 ]
@@ -50,11 +45,6 @@ def read_dataset(source: Path, images: Path | None = None) -> LabelledSet:
     if unity_perception.is_perception(source):
         return unity_perception.load(source)
     return clevr_ds.load(source)
-
-
-def is_items(source: Path) -> bool:
-    """Whether a folder holds shop and user photos that `read_items` reads."""
-    return deepfashion2.is_deepfashion2(source)
 
 
 def read_items(source: Path) -> ItemSet:

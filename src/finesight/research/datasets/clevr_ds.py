@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from finesight.annotations.json_files import MALFORMED, read_json, read_json_lines
+from finesight.annotations.json_files import expecting, read_json, read_json_lines
 from finesight.boxes import normalised
 from finesight.errors import DataError, InputError
 from finesight.research.datasets.records import LabelledImage, LabelledObject, LabelledSet
@@ -69,7 +69,7 @@ def load(directory: Path) -> SceneSet:
             "make one with `finesight render`"
         )
     settings = read_json(head, "render the set again")
-    try:
+    with expecting(f"{head} is damaged", "render the set again"):
         kind, version = settings["format"], settings["version"]
         if kind != FORMAT or version != VERSION:
             raise DataError(
@@ -79,17 +79,11 @@ def load(directory: Path) -> SceneSet:
             )
         classes, colors = tuple(settings["classes"]), tuple(settings["colors"])
         never_named = tuple(settings["never_named"])
-    except MALFORMED as error:
-        raise DataError(f"{head} is damaged ({error!r}): render the set again") from error
     images = read_json_lines(lines, partial(_image, directory), "is damaged", RENDER)
     if not images:
         raise DataError(f"{lines} holds no image: run `finesight render` again")
     return SceneSet(
-        settings=settings,
-        classes=classes,
-        colors=colors,
-        never_named=never_named,
-        images=tuple(images),
+        classes, never_named=never_named, images=tuple(images), settings=settings, colors=colors
     )
 
 

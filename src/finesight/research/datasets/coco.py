@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from finesight.annotations.coco import CocoAnnotation, CocoImage, parse_coco
-from finesight.annotations.json_files import MALFORMED, read_json
+from finesight.annotations.json_files import expecting, read_json
 from finesight.boxes import normalised
 from finesight.errors import DataError
 from finesight.research.datasets.image_files import find_files
@@ -22,33 +22,29 @@ def load(annotations: Path, images: Path | None = None) -> LabelledSet:
     Raises InputError where a file is missing, DataError where the annotations are damaged.
     """
     content = read_json(annotations)
-    try:
+    with expecting(
+        f"{annotations} is not in COCO's instances format, or is damaged",
+        "it needs images, annotations and categories",
+    ):
         coco = parse_coco(content, needs=["images", "annotations", "categories"])
         pictures = sorted(coco.images or (), key=lambda picture: picture.id)
         labelled = [_labelled(each, coco.annotations.get(each.id, ())) for each in pictures]
         classes = [_spoken(coco.categories[key]) for key in sorted(coco.categories)]
-    except MALFORMED as error:
-        raise DataError(
-            f"{annotations} is not in COCO's instances format, or is damaged ({error!r}): it needs "
-            "images, annotations and categories"
-        ) from error
     if not pictures:
         raise DataError(f"{annotations} lists no image")
     folders = [images] if images is not None else [annotations.parent, annotations.parent.parent]
     inside = [d for f in folders if f.is_dir() for d in sorted(f.iterdir()) if d.is_dir()]
-    names = [_tries(picture) for picture in pictures]
+    # LVIS's URL names a folder that may be missing here.
+    names = [
+        [each.names[0], each.names[0].split("/")[-1]] if "coco_url" in each.entry else each.names
+        for each in pictures
+    ]
     where = ", ".join(map(str, folders))
     paths = find_files(names, [*folders, *inside], str(annotations), where)
     return LabelledSet(
         tuple(dict.fromkeys(classes)),
         tuple(replace(image, path=path) for image, path in zip(labelled, paths, strict=True)),
     )
-
-
-def _tries(picture: CocoImage) -> list[str]:
-    """Return what the file may be called: LVIS's URL names a folder that may be missing here."""
-    name = picture.names[0]
-    return [name, name.split("/")[-1]] if "coco_url" in picture.entry else [name]
 
 
 def _labelled(picture: CocoImage, things: Sequence[CocoAnnotation]) -> LabelledImage:

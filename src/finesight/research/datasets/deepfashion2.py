@@ -8,9 +8,8 @@ where pair_id and style are, and style is above 0.
 
 from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
-from typing import Any
 
-from finesight.annotations.json_files import MALFORMED, read_json
+from finesight.annotations.json_files import expecting, read_json
 from finesight.boxes import normalised
 from finesight.errors import DataError, InputError
 from finesight.images.open import SUFFIXES
@@ -77,18 +76,6 @@ def _photo(
     problems: list[str],
 ) -> Photo:
     content = read_json(annotation)
-    try:
-        origin, pair = content["source"], int(content["pair_id"])
-        items = [(name, item) for name, item in content.items() if name.startswith("item")]
-        if origin not in SOURCES:
-            raise ValueError(f"source is user or shop, not {origin!r}")
-        read = [_item(name, item) for name, item in items]
-    except MALFORMED as error:
-        raise DataError(
-            f"{annotation} is not an annotation of DeepFashion2, or is damaged ({error!r}): it "
-            "needs source, pair_id and item1 with style, bounding_box and category_name; copy it "
-            "again"
-        ) from error
     if annotation.stem not in files:
         raise InputError(
             f"{annotation}: its image {annotation.stem}.jpg is not in {folder}: copy it there"
@@ -96,30 +83,32 @@ def _photo(
     file = files[annotation.stem]
     width, height = size_of(file)
     things = []
-    for number, style, category, box_px, levels in read:
-        wrong = wrong_box(box_px, width, height)
-        if wrong:
-            problems.append(f"{annotation}, item{number}: {wrong}")
-            continue
-        identity = identity_of(file, number, pair, style)
-        things.append(Thing(category, normalised(box_px, width, height), identity, levels))
+    with expecting(
+        f"{annotation} is not an annotation of DeepFashion2, or is damaged",
+        "it needs source, pair_id and item1 with style, bounding_box and category_name; copy it "
+        "again",
+    ):
+        origin, pair = content["source"], int(content["pair_id"])
+        if origin not in SOURCES:
+            raise ValueError(f"source is user or shop, not {origin!r}")
+        for name, item in content.items():
+            if not name.startswith("item"):
+                continue
+            number, style = int(name.removeprefix("item")), int(item["style"])
+            box_px, category = tuple(map(float, item["bounding_box"])), str(item["category_name"])
+            levels = {level: int(item[level]) for level in LEVELS if level in item}
+            if len(box_px) != 4:
+                raise ValueError(f"{name} has a bounding_box of {len(box_px)} numbers, not 4")
+            if wrong := _wrong_box(box_px, width, height):
+                problems.append(f"{annotation}, item{number}: {wrong}")
+                continue
+            box = normalised(box_px, width, height)
+            identity = identity_of(file, number, pair, style)
+            things.append(Thing(category, box, identity, levels))
     return Photo(file, width, height, origin, tuple(things))
 
 
-_Item = tuple[int, int, str, tuple[float, ...], dict[str, int]]
-"""Number, style, category, box in pixels, and levels."""
-
-
-def _item(name: str, item: Mapping[str, Any]) -> _Item:
-    number, style = int(name.removeprefix("item")), int(item["style"])
-    box = tuple(float(edge) for edge in item["bounding_box"])
-    if len(box) != 4:
-        raise ValueError(f"{name} has a bounding_box of {len(box)} numbers, not 4")
-    levels = {level: int(item[level]) for level in LEVELS if level in item}
-    return number, style, str(item["category_name"]), box, levels
-
-
-def wrong_box(box_px: tuple[float, ...], width: int, height: int) -> str | None:
+def _wrong_box(box_px: tuple[float, ...], width: int, height: int) -> str | None:
     """Return what is wrong with a box (xyxy, pixels) of an image and what to do, or None."""
     x0, y0, x1, y1 = box_px
     shown = ", ".join(f"{edge:g}" for edge in box_px)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from finesight.annotations.json_files import MALFORMED, read_json
-from finesight.errors import DataError, InputError
+from finesight.annotations.json_files import expecting, read_json
+from finesight.errors import InputError
 from finesight.research.datasets.records import CaptionSet, Judgements
 
 KINDS = ("eccv", "cxc")
@@ -53,13 +53,8 @@ def _read(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return which queries are asked (q,), and the answers that are true of each (q, answers)."""
     content = read_json(path)
-    try:
+    with expecting(f"{path} is no file of judgements, or is damaged", "it needs {ID: [ID, ...]}"):
         judged = {int(query): [int(i) for i in found] for query, found in content.items()}
-    except MALFORMED as error:
-        raise DataError(
-            f"{path} is not a file of judgements, or is damaged ({error!r}): it needs "
-            "{ID: [ID, ...]}"
-        ) from error
     strange = [query for query in judged if query not in queries]
     strange += [i for found in judged.values() for i in found if i not in answers]
     if strange:

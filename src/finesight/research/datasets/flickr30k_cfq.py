@@ -9,17 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from finesight.annotations.json_files import MALFORMED, read_json
-from finesight.errors import DataError, InputError
-from finesight.research.datasets.typed_queries import TypedQueries, TypedQuery
+from finesight.annotations.json_files import expecting, read_json
+from finesight.errors import InputError
+from finesight.research.datasets.records import KINDS, TypedQueries, TypedQuery
 
-_KINDS = {
-    "rawSentence": "raw",
-    "simSentence": "similar",
-    "fragment": "fragment",
-    "phrase": "phrase",
-    "tag": "tag",
-}
+_KINDS = dict(zip(("rawSentence", "simSentence", "fragment", "phrase", "tag"), KINDS, strict=True))
+"""Our names of the kinds by theirs."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +29,7 @@ class Flickr30kCfq:
 def load(directory: Path) -> Flickr30kCfq:
     """Read the five files; raises InputError where one is missing, DataError for a damaged one."""
     queries = _read(directory / "queries.json")
-    try:
+    with expecting(f"{directory} does not hold Flickr30K-CFQ as published", "fetch it again"):
         typed = tuple(
             TypedQuery(_KINDS[entry["type"]], text, frozenset(map(str, entry["images"])))
             for text, entry in queries.items()
@@ -43,23 +38,15 @@ def load(directory: Path) -> Flickr30kCfq:
         folds = tuple(
             tuple(places[text] for text in fold) for fold in _read(directory / "folds.json")
         )
-        captions = {
-            Path(name).stem: tuple(texts)
-            for name, texts in _read(directory / "flickr30k_test_captions.json").items()
+        captioned = _read(directory / "flickr30k_test_captions.json")
+        captions = {Path(name).stem: tuple(texts) for name, texts in captioned.items()}
+        images = tuple(map(str, _read(directory / "test_image_ids.json")))
+        # Some descriptions begin with a stop.
+        descriptions = {
+            text: tuple(each.lstrip(". ").strip() for each in found)
+            for text, found in _read(directory / "enhanced_queries.json").items()
         }
-        images = tuple(str(id_) for id_ in _read(directory / "test_image_ids.json"))
-        described = _read(directory / "enhanced_queries.json")
-        descriptions = {text: tuple(map(_tidied, found)) for text, found in described.items()}
-    except MALFORMED as error:
-        raise DataError(
-            f"{directory} does not hold Flickr30K-CFQ as published ({error!r}): fetch it again"
-        ) from error
     return Flickr30kCfq(TypedQueries(typed, images, folds), captions, descriptions)
-
-
-def _tidied(description: str) -> str:
-    """Return a description without the stop that some begin with."""
-    return description.lstrip(". ").strip()
 
 
 def _read(path: Path) -> Any:

@@ -33,7 +33,7 @@ def is_precomputed(directory: Path) -> bool:
     return directory.is_dir() and bool(_splits(directory))
 
 
-def load(directory: Path, split: str = "test", per_image: int = PER_IMAGE) -> PrecomputedSet:
+def load(directory: Path, split: str = "test") -> PrecomputedSet:
     """Read one split.
 
     Raises InputError for a split that is not there, and DataError where captions, features and ids
@@ -43,41 +43,28 @@ def load(directory: Path, split: str = "test", per_image: int = PER_IMAGE) -> Pr
     if not caps.is_file():
         there = ", ".join(_splits(directory)) or "no split at all"
         raise InputError(f"{directory} has no split {split!r} ({caps.name}): it has {there}")
-    captions = read_captions(directory, split)
-    if len(captions) % per_image:
+    try:
+        text = caps.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{caps} is not text in UTF-8: {error}") from error
+    # Not splitlines: captions may hold the rarer line separators.
+    captions = tuple(line.strip() for line in text.removesuffix("\n").split("\n"))
+    count, rest = divmod(len(captions), PER_IMAGE)
+    if rest:
         raise DataError(
-            f"{caps} has {len(captions)} captions, which is not {per_image} for every image: a "
+            f"{caps} has {len(captions)} captions, which is not {PER_IMAGE} for every image: a "
             "line is missing or too many"
         )
-    count = len(captions) // per_image
-    features = _features(ims, caps, count, per_image)
-    return PrecomputedSet(
-        CaptionSet(
-            f"{directory.name} {split}",
-            _ids(ids, caps, count, per_image),
-            tuple(captions),
-            np.repeat(np.arange(count), per_image),
-        ),
-        features,
-    )
-
-
-def read_captions(directory: Path, split: str) -> list[str]:
-    """Return the captions of a split that is there, in the order of the file."""
-    path = directory / f"{split}{_CAPTIONS}"
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not text in UTF-8: {error}") from error
-    # Not splitlines: captions may hold the rarer line separators.
-    return [line.strip() for line in text.removesuffix("\n").split("\n")]
+    features, owner = _features(ims, caps, count), np.repeat(np.arange(count), PER_IMAGE)
+    name = f"{directory.name} {split}"
+    return PrecomputedSet(CaptionSet(name, _ids(ids, caps, count), captions, owner), features)
 
 
 def _splits(directory: Path) -> list[str]:
     return sorted(path.name.removesuffix(_CAPTIONS) for path in directory.glob(f"*{_CAPTIONS}"))
 
 
-def _features(path: Path, caps: Path, count: int, per_image: int) -> np.ndarray:
+def _features(path: Path, caps: Path, count: int) -> np.ndarray:
     if not path.is_file():
         raise InputError(f"the features {path.name} are not beside {caps}")
     try:
@@ -91,32 +78,32 @@ def _features(path: Path, caps: Path, count: int, per_image: int) -> np.ndarray:
         )
     if len(found) == count:
         return found
-    if len(found) != count * per_image:
+    if len(found) != count * PER_IMAGE:
         raise DataError(
-            f"{path.name} has features of {len(found)} images, but {caps} has {count * per_image} "
-            f"captions, {per_image} for each of {count} images: they are not of the same split"
+            f"{path.name} has features of {len(found)} images, but {caps} has {count * PER_IMAGE} "
+            f"captions, {PER_IMAGE} for each of {count} images: they are not of the same split"
         )
     for image in np.linspace(0, count - 1, min(count, _COMPARED)).astype(int):
-        group = found[image * per_image : (image + 1) * per_image]
+        group = found[image * PER_IMAGE : (image + 1) * PER_IMAGE]
         if not (group == group[:1]).all():
             raise DataError(
                 f"{path.name} has a row for every caption, but those of image {image} differ: it "
-                f"is not {per_image} rows for each image in turn"
+                f"is not {PER_IMAGE} rows for each image in turn"
             )
-    return found[::per_image]
+    return found[::PER_IMAGE]
 
 
-def _ids(path: Path, caps: Path, count: int, per_image: int) -> tuple[str, ...]:
+def _ids(path: Path, caps: Path, count: int) -> tuple[str, ...]:
     """Return the images' names; numbers where there is no file of them."""
     if not path.is_file():
         return tuple(str(number) for number in range(count))
     ids = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     if len(ids) == count:
         return tuple(ids)
-    repeated = [ids[i : i + per_image] for i in range(0, len(ids), per_image)]
-    if len(ids) != count * per_image or any(len(set(group)) > 1 for group in repeated):
+    groups = [set(ids[i : i + PER_IMAGE]) for i in range(0, len(ids), PER_IMAGE)]
+    if len(ids) != count * PER_IMAGE or any(len(group) > 1 for group in groups):
         raise DataError(
             f"{path.name} has {len(ids)} ids, but {caps} has captions of {count} images: they are "
             "not of the same split"
         )
-    return tuple(group[0] for group in repeated)
+    return tuple(ids[::PER_IMAGE])

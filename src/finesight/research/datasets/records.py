@@ -1,7 +1,7 @@
-"""What every dataset is read into: images with named objects in boxes, or with captions."""
+"""What datasets are read into: images with named objects in boxes, with captions, or queries."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,6 +9,9 @@ import numpy as np
 
 from finesight.errors import DataError
 from finesight.types import Box
+
+KINDS = ("raw", "similar", "fragment", "phrase", "tag")
+"""The five kinds of query of Flickr30K-CFQ: two of sentences, three of what people type."""
 
 
 @dataclass(frozen=True)
@@ -72,48 +75,36 @@ class CaptionSet:
     caption_ids: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        if not self.images or not self.captions:
-            raise DataError(
-                f"{self.name} has {len(self.images)} images and {len(self.captions)} captions: "
-                "both are needed"
-            )
-        if len(set(self.images)) < len(self.images):
-            twice = Counter(self.images).most_common(1)[0][0]
-            raise DataError(f"{self.name} names the image {twice} more than once")
-        if self.owner.shape != (len(self.captions),) or self.owner.dtype != np.int64:
-            raise DataError(
-                f"{self.name}: {len(self.captions)} captions need an int64 owner each, got "
-                f"{self.owner.dtype} of shape {self.owner.shape}"
-            )
-        if self.more.ndim != 2 or self.more.shape[1] != 2 or self.more.dtype != np.int64:
-            raise DataError(
-                f"{self.name}: further true pairs have the shape (m, 2) and int64, got "
-                f"{self.more.dtype} of shape {self.more.shape}"
-            )
+        if problem := next(self._problems(), None):
+            raise DataError(f"{self.name}{problem}")
+
+    def _problems(self) -> Iterator[str]:
+        """Yield what is wrong, as it goes on behind the name; the first may cause the others."""
+        n, t = len(self.images), len(self.captions)
+        if not n or not t:
+            yield f" has {n} images and {t} captions: both are needed"
+        if len(set(self.images)) < n:
+            yield f" names the image {Counter(self.images).most_common(1)[0][0]} more than once"
+        if self.owner.shape != (t,) or self.owner.dtype != np.int64:
+            got = f"{self.owner.dtype} of shape {self.owner.shape}"
+            yield f": {t} captions need an int64 owner each, got {got}"
+        if self.more.shape != (len(self.more), 2) or self.more.dtype != np.int64:
+            got = f"{self.more.dtype} of shape {self.more.shape}"
+            yield f": further true pairs have the shape (m, 2) and int64, got {got}"
         for what, indices, count in (
-            ("owner", self.owner, len(self.images)),
-            ("true image", self.more[:, 0], len(self.images)),
-            ("true caption", self.more[:, 1], len(self.captions)),
+            ("owner", self.owner, n),
+            ("true image", self.more[:, 0], n),
+            ("true caption", self.more[:, 1], t),
         ):
-            wrong = (indices < 0) | (indices >= count)
-            if wrong.any():
-                raise DataError(
-                    f"{self.name}: the {what} {indices[wrong][0]} is not among the {count} there "
-                    "are"
-                )
-        for what, ids, count in (
-            ("images", self.image_ids, len(self.images)),
-            ("captions", self.caption_ids, len(self.captions)),
-        ):
+            wrong = indices[(indices < 0) | (indices >= count)]
+            if wrong.size:
+                yield f": the {what} {wrong[0]} is not among the {count} there are"
+        for what, ids, count in (("images", self.image_ids, n), ("captions", self.caption_ids, t)):
             if ids and not len(set(ids)) == len(ids) == count:
-                raise DataError(
-                    f"{self.name}: {count} {what} need as many different ids, got {len(set(ids))}"
-                )
-        empty = next((i for i, text in enumerate(self.captions) if not text.strip()), None)
-        if empty is not None:
-            raise DataError(
-                f"{self.name}: caption {empty}, of {self.images[self.owner[empty]]}, is empty"
-            )
+                yield f": {count} {what} need as many different ids, got {len(set(ids))}"
+        for i, text in enumerate(self.captions):
+            if not text.strip():
+                yield f": caption {i}, of {self.images[self.owner[i]]}, is empty"
 
     def relevant(self) -> np.ndarray:
         """Return which captions are true of which images as far as is known: (n, t) bool."""
@@ -137,3 +128,25 @@ class Judgements:
     i2t: np.ndarray
     texts: np.ndarray
     t2i: np.ndarray
+
+
+@dataclass(frozen=True)
+class TypedQuery:
+    """One query: its kind, of KINDS, its text as typed, and the ids of all relevant images."""
+
+    kind: str
+    text: str
+    relevant: frozenset[str]
+
+
+@dataclass(frozen=True)
+class TypedQueries:
+    """Queries over a gallery of images, by their ids; folds: lists of indices of queries."""
+
+    queries: tuple[TypedQuery, ...]
+    images: tuple[str, ...]
+    folds: tuple[tuple[int, ...], ...] = ()
+
+    def of(self, kind: str) -> Sequence[TypedQuery]:
+        """Return the queries of one kind, in their order."""
+        return [query for query in self.queries if query.kind == kind]

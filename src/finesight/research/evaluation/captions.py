@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from finesight.models import Model
-from finesight.research.datasets import CaptionSet, Judgements
-from finesight.research.datasets.hard_negatives import HardNegatives
+from finesight.research.datasets.records import CaptionSet, Judgements
+from finesight.research.datasets.scene_texts import HardNegatives
 from finesight.research.evaluation.hard_negatives import KindResult, hard_negative_accuracy
 from finesight.research.evaluation.table import Cell, format_table
 from finesight.research.metrics import (

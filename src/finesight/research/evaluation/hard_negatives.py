@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from finesight.research.datasets.hard_negatives import HardNegatives
+from finesight.research.datasets.scene_texts import HardNegatives
 
 Scorer = Callable[[Sequence[int], Sequence[str]], np.ndarray]
 """Any model: the scores (n, t) of n images, by their places in the set, and t texts."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from finesight.research.datasets.typed_queries import TypedQueries
+from finesight.research.datasets.records import TypedQueries
 from finesight.research.metrics import capped_recall
 
 

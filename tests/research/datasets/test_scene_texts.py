@@ -3,7 +3,8 @@ import json
 import pytest
 
 from finesight.errors import DataError, InputError
-from finesight.research.datasets import clevr_captions
+from finesight.research.datasets import scene_texts
+from finesight.research.evaluation.typed_queries import relevant_matrix
 
 HEAD = {"format": "finesight-scenes", "version": 2, "classes": ["mug"], "colors": ["red"]}
 HEAD |= {"never_named": []}
@@ -26,7 +27,7 @@ def write(folder, relevant=((3, 7), (7,), (7,), (7,), (7,)), images=(7, 3)):
 
 
 def test_captions_belong_to_images_and_are_true_of_more(tmp_path):
-    found = clevr_captions.load(write(tmp_path))
+    found = scene_texts.load_captions(write(tmp_path))
     assert found.images == ("images/000007.jpg", "images/000003.jpg")
     assert found.captions == SAYS
     assert found.owner.tolist() == [0] * 5
@@ -34,7 +35,7 @@ def test_captions_belong_to_images_and_are_true_of_more(tmp_path):
 
 
 def test_levels_are_chosen(tmp_path):
-    found = clevr_captions.load(write(tmp_path), levels=(4, 5))
+    found = scene_texts.load_captions(write(tmp_path), levels=(4, 5))
     assert found.captions == SAYS[3:]
     assert len(found.more) == 0
 
@@ -42,7 +43,22 @@ def test_levels_are_chosen(tmp_path):
 def test_captions_of_other_scenes_are_refused(tmp_path):
     write(tmp_path, relevant=((3, 8), (7,), (7,), (7,), (7,)))
     with pytest.raises(DataError, match=r"captions\.jsonl, line 1 is damaged or of other scenes"):
-        clevr_captions.load(tmp_path)
+        scene_texts.load_captions(tmp_path)
     (tmp_path / "captions.jsonl").unlink()
     with pytest.raises(InputError, match=r"has no captions\.jsonl"):
-        clevr_captions.load(tmp_path)
+        scene_texts.load_captions(tmp_path)
+
+
+def test_typed_queries_of_rendered_scenes(tmp_path):
+    line = {"kind": "tag", "text": "mug", "relevant": [0, 2]}
+    (tmp_path / "queries.jsonl").write_text(json.dumps(line) + "\n")
+    (tmp_path / "scenes.jsonl").write_text("".join(f'{{"index": {i}}}\n' for i in range(3)))
+    typed = scene_texts.load_queries(tmp_path)
+    assert typed.images == ("0", "1", "2")
+    assert relevant_matrix(typed).tolist() == [[True, False, True]]
+    (tmp_path / "queries.jsonl").write_text("{}")
+    with pytest.raises(DataError, match="damaged"):
+        scene_texts.load_queries(tmp_path)
+    (tmp_path / "queries.jsonl").unlink()
+    with pytest.raises(InputError, match="finesight render"):
+        scene_texts.load_queries(tmp_path)
