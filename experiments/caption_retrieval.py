@@ -4,7 +4,7 @@ python experiments/caption_retrieval.py [--seeds 3] [--quick]
     [--part table|ablation|rerank|negatives|all]
 
 Trained on the captions of train-textured, the epoch chosen on val-textured, tested once on
-test-textured: five captions an image, image to text R@K, text to image R@K and their sum. Regions
+test-textured: five captions per image, image to text R@K, text to image R@K and their sum. Regions
 are those that `finesight index` keeps by default (--regions normal): the whole image and the crops
 that the model itself proposes, of a frozen encoder. What is trained is kept beside the features,
 with the scores of the test set; a run that was stopped goes on.

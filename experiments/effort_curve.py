@@ -5,7 +5,7 @@ python experiments/effort_curve.py [--set test-textured] [--ways NAME ...] [--pl
 Passes are multiples of encoding one crop, by multiplications: the tower is convolutional, so its
 canvases cost by their pixels, and what finds objects was counted when it was trained.
 Seconds are measured in this run on the first images, one after the other: cutting, encoding and
-what decides where to look, without decoding the file, as multiples of encoding one crop as well.
+proposing, without decoding the file, as multiples of encoding one crop as well.
 Recall@1 in percent for all objects, small ones (below 1 % of the image) and large ones (above
 5 %), with 95 % bootstrap intervals; the ratio to CC@10 max stands beside, and the interval of the
 difference to it. Every setting was chosen on the validation scenes.
@@ -102,7 +102,7 @@ def main() -> None:
 
 
 def _ways(test: TestSet, only: list[str] | None) -> dict[str, Look]:
-    """Every way of looking, or some."""
+    """All kinds of proposals, or some."""
     model = test.model
 
     def way(name: str) -> Look:
@@ -135,7 +135,7 @@ def _plot(points: dict[str, float], costs: dict[str, tuple[float, float]], path:
         "dense map": DENSE,
         "objects": OBJECTS,
     }
-    labels = ("encoder passes an image", "time, in encodings of one crop")
+    labels = ("forward passes per image", "time, in encodings of one crop")
     for axis, (panel, label) in enumerate(zip(panels, labels, strict=True)):
         for kind, names in kinds.items():
             chosen = sorted((costs[name][axis], points[name]) for name in names)

@@ -53,7 +53,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("scenes", type=Path, nargs="+")
     parser.add_argument("--model", default="mini")
-    parser.add_argument("--quick", action="store_true", help=f"{QUICK_IMAGES} images a set")
+    parser.add_argument("--quick", action="store_true", help=f"{QUICK_IMAGES} images per set")
     arguments = parser.parse_args()
     model = load_model(arguments.model)
     for folder in arguments.scenes:

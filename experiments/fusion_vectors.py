@@ -12,7 +12,7 @@ plain training scenes, its best epoch chosen on the validation scenes; so are cl
 other than CC@10, where `mini`'s own were trained. Rows of trained fusions are means over seeds ±
 standard deviation.
 "oracle" weights regions by how well they frame a true object, which no one knows at search time: a
-bound for what clusters of these regions can keep. --regions: what is fused, another way of looking
+bound for what clusters of these regions can keep. --regions: what is fused, other proposals
 than CC@10, which stays what recovery is measured against. Below stand paired bootstrap intervals of
 the differences to CC@10 max and to the training-free clusters of CC@10 of the same k.
 """
@@ -262,7 +262,7 @@ def _plot(curves: dict, path: Path) -> None:
             axis.plot(*zip(*points, strict=True), "o-", ms=3, label=family)
         axis.axhline(100, color="gray", lw=0.8)
         axis.set_xscale("log", base=2)
-        axis.set(title=title, xlabel="vectors an image", ylabel="recovery, %", ylim=(-5, 125))
+        axis.set(title=title, xlabel="vectors per image", ylabel="recovery, %", ylim=(-5, 125))
         axis.grid(alpha=0.3)
     axes[0].legend(fontsize=7)
     figure.savefig(path)

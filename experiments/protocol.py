@@ -43,7 +43,7 @@ def arguments(
     parser.add_argument("--scenes", type=Path, default=CACHE / "scenes", help="the standard sets")
     parser.add_argument("--features", type=Path, default=CACHE / "features", help="their features")
     parser.add_argument("--model", default="mini")
-    parser.add_argument("--quick", action="store_true", help=f"{QUICK_IMAGES} images a set")
+    parser.add_argument("--quick", action="store_true", help=f"{QUICK_IMAGES} images per set")
     if searched is not None:
         parser.add_argument("--set", default=searched, help="val-textured to choose settings")
     if out:

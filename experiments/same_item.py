@@ -290,7 +290,7 @@ Figures = dict[str, ItemRanks]  # by way
 
 
 def measure(study: Study, seeds: list[int]) -> dict[tuple[str, str], list[Figures]]:
-    """Return what every row finds, a figure a seed; rows are (tower, name)."""
+    """Return what every row finds, a figure per seed; rows are (tower, name)."""
     plain = study.seen(study.model)
     found: dict[tuple[str, str], list[Figures]] = {}
     zero = {way: plain.ranks(way, lambda vectors: vectors) for way in WAYS}

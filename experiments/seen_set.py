@@ -100,7 +100,7 @@ class SeenSet:
         return score, regions + (self.starts[chosen])
 
     def queries(self) -> list[Typed]:
-        """Return the typed queries with an image among those that are looked at."""
+        """Return the typed queries with an image among those of this run."""
         lines = (self.directory / "queries.jsonl").read_text(encoding="utf-8").splitlines()
         found = []
         for line in map(json.loads, lines):

@@ -90,7 +90,7 @@ def _plot(curves: dict, k: int, path: Path) -> None:
         if mark == "cc":
             axes.plot(counts, [v[3] for v in chosen], "s--", ms=3, label=f"{name}, {k} vectors")
             axes.plot(counts, [v[2] for v in chosen], "^:", ms=3, label=f"{name}, 1 vector")
-    axes.set(xlabel="regions an image", ylabel="Recall@1, %")
+    axes.set(xlabel="regions per image", ylabel="Recall@1, %")
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
     figure.savefig(path)

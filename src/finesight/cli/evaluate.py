@@ -47,7 +47,7 @@ def evaluate(
     regions: Annotated[
         str | None,
         typer.Option(
-            help="Captions, items: where to look, as in `finesight index`; else as the model."
+            help="Captions, items: the region proposals, as in `finesight index`; else the model's."
         ),
     ] = None,
     pool: Annotated[

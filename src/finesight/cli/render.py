@@ -93,7 +93,7 @@ _add_kind(
     "textured",
     """Draw shop and user images of the same items, annotated as DeepFashion2 is.
 
-    Eight images a pair: two styles, each with a shop image and three user images.
+    Eight images per pair: two styles, each with a shop image and three user images.
 
     Example: finesight render identities --out scenes/items --images 400
     """,

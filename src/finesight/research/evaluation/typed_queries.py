@@ -26,15 +26,15 @@ def recalls(scores: np.ndarray, relevant: np.ndarray, ks: Sequence[int]) -> np.n
 
 
 def by_kind(values: np.ndarray, typed: TypedQueries, kinds: Sequence[str]) -> dict[str, float]:
-    """Return the mean of one value a query (q,) over each kind."""
+    """Return the mean of one value per query (q,) over each kind."""
     of = np.array([query.kind for query in typed.queries])
     return {kind: float(np.nanmean(values[of == kind])) for kind in kinds if (of == kind).any()}
 
 
 def over_folds(values: np.ndarray, typed: TypedQueries) -> tuple[float, float]:
-    """Return mean and standard deviation over the folds of the mean of one value a query (q,).
+    """Return mean and standard deviation over the folds of the mean of one value per query (q,).
 
-    Published figures average all eleven lists: ten that part the queries, and one drawn anew.
+    Published figures average all eleven lists: ten that part the queries, and one drawn by itself.
     """
     means = [float(np.nanmean(values[list(fold)])) for fold in typed.folds]
     return float(np.mean(means)), float(np.std(means))

@@ -26,7 +26,7 @@ from finesight.research.scenes.sampling import Item, Object, Recipe, Scene, back
 
 STYLES = 2
 USERS = 3
-"""Styles a pair and user images a style; with the shop image, 8 images a pair."""
+"""Styles per pair and user images per style; with the shop image, 8 images per pair."""
 
 _SCALES = ((0.006, 0.02), (0.02, 0.1), (0.1, 0.4))  # share of the image: small, modest, large
 _CUT = ((0.0, 0.0), (0.1, 0.28), (0.32, 0.55))  # of the item's box outside, by zoom-in level

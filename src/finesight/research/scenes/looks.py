@@ -18,7 +18,7 @@ PATTERNS = ("noise", "voronoi", "wave", "brick", "checker", "magic")
 class Ground:
     """The ground's material: `pattern` "plain", or one of PATTERNS between two linear colours.
 
-    scale: repeats a world unit, about; rotation: of the pattern, degrees; contrast: 0..1, how
+    scale: repeats per world unit, about; rotation: of the pattern, degrees; contrast: 0..1, how
     sharply one colour turns into the other.
     """
 

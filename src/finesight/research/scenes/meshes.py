@@ -15,7 +15,7 @@ Array = np.ndarray
 class Mesh:
     """A surface of polygons.
 
-    vertices: (n, 3); faces: tuples of vertex indices; tones: a name a face, "main" for the
+    vertices: (n, 3); faces: tuples of vertex indices; tones: a name per face, "main" for the
     object's colour, else "dark", "light" or "steel"; smooth: whether a face is shaded round.
     """
 

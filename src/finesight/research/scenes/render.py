@@ -1,6 +1,6 @@
 """Renders a set of scenes to a folder, and goes on where it was stopped.
 
-A set is `dataset.json` (its settings), `images/000012.jpg`, `scenes.jsonl` (a line an image), and,
+A set is `dataset.json` (its settings), `images/000012.jpg`, `scenes.jsonl` (a line per image), and,
 once it is complete, the same as `instances.json` in COCO's format, and words for the scenes.
 An image is written under another name and moved into place, then its line is added: what has
 no line was not finished, and is drawn again.

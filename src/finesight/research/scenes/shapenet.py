@@ -16,7 +16,7 @@ from finesight.research.scenes.meshes import Mesh, standing
 from finesight.research.scenes.objects import CLASSES
 
 PER_CLASS = 10
-"""Models a class, as in the paper; of these, 6 are for training, 2 each for validation and test."""
+"""Models per class, as in the paper; 6 for training, 2 each for validation and test."""
 _SPLITS = {"train": range(0, 6), "val": range(6, 8), "test": range(8, 10)}
 
 _SYNONYMS = {

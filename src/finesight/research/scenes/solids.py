@@ -18,7 +18,7 @@ def box(x: float, y: float, z: float, bevel: float = 0.0, tone: str = "main") ->
     sides = np.array([x, y, z], float)
     cut = max(min(bevel, 0.49), 0.004) * sides.min()
     signs = np.array([[i, j, k] for i in (-1, 1) for j in (-1, 1) for k in (-1, 1)], float)
-    # Each corner has one vertex a face: on that face's plane, inside by the cut on the others.
+    # Each corner has one vertex per face: on that face's plane, inside by the cut on the others.
     corner = np.repeat(signs, 3, axis=0) * (sides / 2 - cut)
     corner[np.arange(24), np.tile([0, 1, 2], 8)] = (signs * sides / 2).ravel()
     number = {tuple(sign): 3 * i for i, sign in enumerate(signs.astype(int).tolist())}

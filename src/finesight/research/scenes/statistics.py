@@ -16,9 +16,9 @@ from finesight.research.evaluation.table import Cell, format_table
 PAPER: dict[str, Any] = {
     "images": 10_000,
     "classes": 51,
-    "instances an image": (3.01, 1, 5),
-    "classes an image": (3.01, 1, 5),
-    "instances a class": 590,
+    "instances per image": (3.01, 1, 5),
+    "classes per image": (3.01, 1, 5),
+    "instances per class": 590,
     "area, % of the image": (0.01, 97.0),  # 504 and 4,849,600 of 2240 x 2240 pixels
 }
 """DetailCLIP, Tables 2 and 6, Figure 5 and section 4.2; numbers in threes are mean, min, max."""
@@ -91,9 +91,9 @@ def format_statistics(found: Sequence[Statistics]) -> str:
     rows: list[Sequence[Cell]] = [
         ("images", f"{PAPER['images']:,}", *(f"{len(each.instances):,}" for each in found)),
         ("classes", PAPER["classes"], *(len(each.by_class) for each in found)),
-        _three("instances an image", [each.instances for each in found]),
-        _three("classes an image", [each.classes for each in found]),
-        ("instances a class", "about 590", *_three("", counts)[2:]),
+        _three("instances per image", [each.instances for each in found]),
+        _three("classes per image", [each.classes for each in found]),
+        ("instances per class", "about 590", *_three("", counts)[2:]),
         ("area, % (min-max)", "0.01-97", *areas),
         ("most hidden, %", "", *(f"{100 * each.hidden.max():.0f}" for each in found)),
     ]
@@ -107,7 +107,7 @@ def format_statistics(found: Sequence[Statistics]) -> str:
 
 
 def plot(found: Sequence[Statistics], path: Path) -> None:
-    """Draw Figure 5: the objects' areas and the objects of each class, a colour a set.
+    """Draw Figure 5: the objects' areas and the objects of each class, a colour per set.
 
     Raises MissingDependencyError without matplotlib.
     """
