@@ -130,19 +130,21 @@ class SearchRequest:
         parts = _parts_of(query)
         if near is not None:
             parts = (*parts, Part(near=Path(near).expanduser()))
-        filters = {f.name: options.pop(f.name) for f in fields(Filters) if f.name in options}
-        known = [f.name for f in fields(SearchRequest) if f.name != "parts"]
-        for name in options:
-            if name not in known:
-                names = [*known, *(f.name for f in fields(Filters)), "near"]
-                close = difflib.get_close_matches(name, names, 1)
-                hint = f": did you mean {close[0]}?" if close else f": it has {', '.join(names)}"
-                raise InputError(f"a search has no option {name!r}{hint}")
+        filters = {name: options.pop(name) for name in _FILTERS.intersection(options)}
+        for name in options.keys() - _OPTIONS:
+            names = sorted(_OPTIONS | _FILTERS | {"near"})
+            close = difflib.get_close_matches(name, names, 1)
+            hint = f": did you mean {close[0]}?" if close else f": it has {', '.join(names)}"
+            raise InputError(f"a search has no option {name!r}{hint}")
         if filters:
             if "filters" in options:
                 raise InputError("give filters either by their names or as Filters, not both")
             options["filters"] = Filters(**filters)
         return SearchRequest(parts, **options)
+
+
+_OPTIONS = {each.name for each in fields(SearchRequest)} - {"parts"}
+_FILTERS = {each.name for each in fields(Filters)}
 
 
 def _set(request: SearchRequest, name: str, value: Any) -> None:

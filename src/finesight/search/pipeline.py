@@ -109,7 +109,8 @@ def rank(
         named = snapshot.named(text, count, where)
         chosen = np.union1d(chosen, named) if isinstance(chosen, np.ndarray) else chosen
     ranking = score(snapshot, chosen, *scorer_for(request, query, head))
-    ranking = ranking.take(~np.isin(ranking.row_ids, query.left_out))
+    if len(query.left_out):
+        ranking = ranking.take(~np.isin(ranking.row_ids, query.left_out))
     if request.words:
         ranking = with_words(snapshot, ranking, named, count)
     if request.descriptions:
