@@ -14,7 +14,7 @@ from finesight.encoders.dense import DenseEntry
 from finesight.errors import DataError, InputError
 from finesight.matching.item_head import ITEM_HEAD
 from finesight.models import BUNDLED, load_model
-from finesight.models.bundle import Bundle
+from finesight.models.bundle import Bundle, need_manifest
 from finesight.models.parts import FinderEntry, FusionEntry, ItemsEntry, MatcherEntry
 from finesight.proposals.finder import OBJECTNESS
 
@@ -129,8 +129,8 @@ def test_scores_are_kept_in_the_folder(copy):
 def test_nothing_is_written_over(copy, tmp_path):
     with pytest.raises(InputError, match="is there already"):
         Bundle.read(BUNDLE).write(copy)
-    with pytest.raises(InputError, match=r"is not a bundle of finesight: .*finesight export"):
-        Bundle.own(tmp_path)
+    with pytest.raises(InputError, match=r"is not a bundle of finesight.*finesight export"):
+        need_manifest(tmp_path, tmp_path)
 
 
 def test_a_bundle_that_cannot_be_written_leaves_nothing(copy, tmp_path):

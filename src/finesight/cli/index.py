@@ -165,14 +165,9 @@ def _changes(paths: list[Path], collection: Path) -> Iterator[object]:
 
     Raises MissingDependencyError at once where the package that watches is missing.
     """
-    from finesight.errors import MissingDependencyError
+    from finesight.errors import need
 
-    try:
-        import watchfiles
-    except ImportError as error:
-        raise MissingDependencyError(
-            "watching needs one more package: pip install 'finesight[watch]'"
-        ) from error
+    watchfiles = need("watchfiles", "watching needs one more package", "watch")
     inside = f"{collection.resolve()}{os.sep}"
     wanted: Callable[[object, str], bool] = lambda kind, path: not path.startswith(inside)  # noqa: E731
 

@@ -43,14 +43,10 @@ def serve(
 
       finesight serve --collection pics --host 0.0.0.0    # prints the address with its token
     """
-    from finesight.errors import MissingDependencyError
+    from finesight.errors import need
 
-    try:
-        from finesight.server.running import bind, run, token_for, url_of
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"serving needs a web server ({error}): pip install 'finesight[server]'"
-        ) from error
+    need("finesight.server.running", "serving needs a web server", "server")
+    from finesight.server.running import bind, run, token_for, url_of
     from finesight.server.settings import Settings
 
     settings = Settings(

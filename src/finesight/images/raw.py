@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from finesight.errors import DataError, MissingDependencyError
+from finesight.errors import DataError, need
 from finesight.images.exif import ORIENTATION
 from finesight.images.open import one_line
 
@@ -25,12 +25,7 @@ class NoPreviewError(DataError):
 
 def need_rawpy() -> None:
     """Raise MissingDependencyError, with the command that mends it, where LibRaw is missing."""
-    try:
-        import rawpy  # noqa: F401
-    except ImportError as error:
-        raise MissingDependencyError(
-            "reading raw files needs one more package: pip install 'finesight[raw]'"
-        ) from error
+    need("rawpy", "reading raw files needs one more package", "raw")
 
 
 def read_preview(data: bytes | Path) -> bytes:

@@ -93,18 +93,6 @@ class Bundle:
             ) from error
 
     @staticmethod
-    def own(folder: Path | None, called: object = None) -> "Bundle":
-        """Read a bundle that parts can be added to, which has a manifest.
-
-        called: how the user names it. Raises InputError for another folder, or none.
-        """
-        if folder is None or not (folder / MANIFEST).is_file():
-            raise InputError(
-                f"{called or folder} is not a bundle of finesight: make one with `finesight export`"
-            )
-        return Bundle.read(folder)
-
-    @staticmethod
     def of_files(folder: Path, **said: Any) -> "Bundle":
         """Return the bundle that all files of a folder make; said: its other fields."""
         return Bundle(files=_files(folder), directory=folder, **said)
@@ -245,6 +233,19 @@ class Bundle:
 
     def _digest(self, name: str) -> str:
         return self.sha256.get(name) or _content_id(self.place(name))
+
+
+def need_manifest(folder: Path | None, called: object) -> Path:
+    """Return the folder of a bundle that parts can be added to, as it has a manifest.
+
+    called: what the user named. Raises InputError for another folder, or none.
+    """
+    if folder is None or not (folder / MANIFEST).is_file():
+        raise InputError(
+            f"{called} is not a bundle of finesight, which could hold what is learned: make one of "
+            f"it with `finesight export {called} OUT`"
+        )
+    return folder
 
 
 def _read(folder: Path, content: Mapping[str, Any], towers: tuple[str, str]) -> Bundle:

@@ -14,7 +14,7 @@ import numpy as np
 
 from finesight.boxes import ScoredBoxes, areas, squares_around, suppress
 from finesight.encoders import Preprocessing
-from finesight.errors import InputError, MissingDependencyError
+from finesight.errors import InputError, need
 from finesight.images.open import Picture
 from finesight.proposals.boxes_file import BoxesFile
 from finesight.proposals.capabilities import Capabilities
@@ -127,12 +127,13 @@ def load_detector(source: str, words: tuple[str, ...] = (), images: str | None =
             f"unknown detector {source!r}: name a COCO file of boxes, a folder with {MODEL} or a "
             "checkpoint, or a repository of the hub, such as google/owlv2-base-patch16-ensemble"
         )
-    try:
-        from finesight.proposals.torch_detectors import load_torch_detector
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"the detector {source} runs in PyTorch: pip install 'finesight[torch]', or run "
-            "`finesight export` on it where that is installed and name the folder it makes, or a "
-            "COCO file of boxes"
-        ) from error
+    need(
+        "finesight.proposals.torch_detectors",
+        f"the detector {source} runs in PyTorch",
+        "torch",
+        ", or run `finesight export` on it where that is installed and name the folder it makes, "
+        "or a COCO file of boxes",
+    )
+    from finesight.proposals.torch_detectors import load_torch_detector
+
     return load_torch_detector(source, words)

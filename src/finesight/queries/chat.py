@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from finesight.errors import InputError, MissingDependencyError
+from finesight.errors import InputError, need
 
 Message = dict[str, Any]
 """One turn of a conversation: {"role": "user", "content": TEXT, or a list of texts and images}."""
@@ -142,13 +142,7 @@ def check_address(url: str) -> None:
 
 def need_httpx() -> Any:
     """Return httpx; raises MissingDependencyError, with what to install, without it."""
-    try:
-        import httpx
-    except ImportError as error:
-        raise MissingDependencyError(
-            "asking a language model needs httpx: pip install 'finesight[llm]'"
-        ) from error
-    return httpx
+    return need("httpx", "asking a language model needs httpx", "llm")
 
 
 def _refused(response: Any) -> NoAnswerError:

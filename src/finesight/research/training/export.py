@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from finesight.errors import FinesightError, InputError
-from finesight.models.bundle import Bundle
+from finesight.models.bundle import Bundle, need_manifest
 from finesight.models.parts import Part
 
 LEAST_COSINE = 0.9999  # between what PyTorch and ONNX Runtime compute
@@ -109,7 +109,7 @@ def put_part(
     embeddings and so the fingerprint stay what they are. Raises InputError where `bundle` is none
     of ours or `out` is there already.
     """
-    whole = Bundle.own(bundle)
+    whole = Bundle.read(need_manifest(bundle, bundle))
     if out is not None and out.exists():
         raise InputError(f"{out} is there already: name a new folder")
     with tempfile.TemporaryDirectory() as place:

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from finesight.errors import InputError
 from finesight.models import Model, load_model
-from finesight.models.bundle import MANIFEST
+from finesight.models.bundle import need_manifest
 from finesight.research.training.checkpoints import load_checkpoint, save_checkpoint
 
 FORMAT = 2
@@ -246,12 +246,7 @@ def load_bundle(source: str) -> tuple[Model, Path]:
     Raises InputError for a model that is no bundle of finesight.
     """
     model = load_model(source)
-    if model.directory is None or not (model.directory / MANIFEST).is_file():
-        raise InputError(
-            f"{source} is not a bundle, which could hold what is learned: make one of it with "
-            f"`finesight export {source} OUT`"
-        )
-    return model, model.directory
+    return model, need_manifest(model.directory, source)
 
 
 def check_new(out: Path) -> None:
