@@ -17,7 +17,7 @@ from made_up import bundle, in_rounds
 
 from finesight.fusion import NetworkFusion, farthest_points, salient_clusters
 from finesight.models import Model, load_model
-from finesight.proposals.geometry.complete_cover import complete_cover
+from finesight.proposals.geometry import complete_cover
 from finesight.research.networks.fusion import FusionSettings, build_fusion
 from finesight.research.training.fusion.export import export_fusion
 from finesight.types import ImageVectors

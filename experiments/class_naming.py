@@ -19,8 +19,8 @@ import numpy as np
 from protocol import interval, means_of_samples
 
 from finesight import load_model
+from finesight.boxes import square_around
 from finesight.images.open import read_image
-from finesight.proposals.geometry import square_around
 from finesight.research.datasets import LabelledObject, read_dataset
 from finesight.research.training.encoder.crops import centered_window
 from finesight.types import Box

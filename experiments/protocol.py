@@ -15,7 +15,7 @@ import numpy as np
 
 from finesight import load_model
 from finesight.models import Model
-from finesight.proposals.finder_proposer import finds_objects
+from finesight.proposals.finder_proposer import OBJECTS
 from finesight.research.datasets.clevr_ds import SceneSet, load
 from finesight.research.datasets.scene_texts import HardNegatives
 from finesight.research.evaluation.class_prompts import SUBSETS, largest_shares
@@ -155,7 +155,7 @@ def features(
 def feature_folder(name: str, regions: str, options: argparse.Namespace, model: Model) -> Path:
     """Return where the features of a standard set are; what found objects is part of the name."""
     parts = [name, regions]
-    if model.objects is not None and finds_objects(regions):
+    if model.objects is not None and OBJECTS.fullmatch(regions):
         parts.append(model.objects.version)
     if options.quick:
         parts.append("quick")

@@ -10,6 +10,9 @@ from finesight.types import Box, Float32
 OVERLAP = 0.45
 """Of two boxes with a higher intersection over union, the better one is kept, unless told."""
 
+MARGIN = 1.12
+"""Side of the square around a detected or known box over the box's longer side (METHODS.md, 1)."""
+
 
 @dataclass(frozen=True)
 class ScoredBoxes:
@@ -78,6 +81,15 @@ def squares_around(
     sides = np.minimum(np.maximum(longest * margin, smallest * size.max())[:, None], size)
     low = np.clip(centres - sides / 2, 0, size - sides)
     return np.concatenate([low / size, np.minimum((low + sides) / size, 1)], axis=1)
+
+
+def square_around(box: Box, width: int, height: int) -> Box:
+    """Return the square around a known box: what a perfect detector would give.
+
+    DetailCLIP's "patch-obj": normalised, of MARGIN x the box's longer side; see `squares_around`.
+    """
+    x0, y0, x1, y1 = squares_around(np.array([box], np.float64), width, height, MARGIN)[0].tolist()
+    return x0, y0, x1, y1
 
 
 def normalised(box_px: Sequence[float], width: int, height: int) -> Box:

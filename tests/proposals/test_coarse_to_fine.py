@@ -7,8 +7,8 @@ from PIL import Image
 from finesight.encoders import Preprocessing
 from finesight.images.open import Picture
 from finesight.proposals import encode_proposals, parse_proposer
-from finesight.proposals.capabilities import Capabilities
 from finesight.proposals.coarse_to_fine import DESCENTS
+from finesight.proposals.proposer import Capabilities
 
 
 class Redness:

@@ -7,15 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from finesight.boxes import ScoredBoxes
+from finesight.boxes import ScoredBoxes, square_around
 from finesight.collection import Collection
 from finesight.errors import DataError, InputError
 from finesight.images.open import ImageError, Picture
 from finesight.proposals import parse_proposer, resolve_effort
-from finesight.proposals.capabilities import NO_MODEL
-from finesight.proposals.detector import build_detector, keep, load_detector
-from finesight.proposals.detector_spec import DetectorSpec
-from finesight.proposals.geometry import square_around
+from finesight.proposals.detector import DetectorSpec, build_detector, keep, load_detector
+from finesight.proposals.proposer import NO_MODEL
 from finesight.proposals.tiles import encode_tiles
 from finesight.research.datasets import clevr_ds
 

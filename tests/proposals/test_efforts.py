@@ -9,7 +9,7 @@ from finesight.proposals import (
     parse_proposer,
     resolve_effort,
 )
-from finesight.proposals.capabilities import Capabilities
+from finesight.proposals.proposer import Capabilities
 
 
 class Finder:

@@ -6,8 +6,8 @@ import pytest
 from finesight.collection import Collection
 from finesight.errors import InputError
 from finesight.proposals import REGISTRY, Proposals, parse_proposer, sparing
-from finesight.proposals.capabilities import Capabilities
 from finesight.proposals.geometry_proposer import GeometryProposer
+from finesight.proposals.proposer import Capabilities
 
 
 class Finder:

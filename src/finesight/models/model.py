@@ -11,8 +11,8 @@ from finesight.errors import InputError
 from finesight.fusion import Fusion, TextHead, salient_clusters
 from finesight.matching import ItemHead, NetworkMatcher
 from finesight.models.bundle import Bundle
-from finesight.proposals.capabilities import Capabilities
 from finesight.proposals.finder import Finder
+from finesight.proposals.proposer import Capabilities
 from finesight.queries.everyday import background_texts
 from finesight.types import Float32, ImageVectors, ModelIdentity
 

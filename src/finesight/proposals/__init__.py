@@ -3,9 +3,17 @@
 `REGISTRY` holds a builder for each kind of proposer; to add one, write a builder and put it there.
 """
 
-from finesight.proposals.efforts import EFFORTS, WITH_FINDER, WITHOUT_FINDER, resolve_effort
 from finesight.proposals.proposer import Proposals, Proposer, encode_proposals
-from finesight.proposals.registry import REGISTRY, carried_over, parse_proposer, sparing
+from finesight.proposals.registry import (
+    EFFORTS,
+    REGISTRY,
+    WITH_FINDER,
+    WITHOUT_FINDER,
+    carried_over,
+    parse_proposer,
+    resolve_effort,
+    sparing,
+)
 
 __all__ = [
     "EFFORTS",

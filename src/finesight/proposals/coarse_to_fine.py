@@ -6,6 +6,7 @@ are encoded where those that were encoded around them are far from the backgroun
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,29 +16,23 @@ from finesight.boxes import areas, intersections
 from finesight.encoders import Encoder, Preprocessing
 from finesight.errors import InputError
 from finesight.images.open import Picture
-from finesight.proposals.capabilities import Capabilities
-from finesight.proposals.geometry.complete_cover import complete_cover, levels
-from finesight.proposals.proposer import Proposals, read_name
+from finesight.proposals.geometry import complete_cover, levels
+from finesight.proposals.proposer import Capabilities, Proposals, read_name
 from finesight.types import WHOLE, Float32, UInt8
 
 CELLS = 10
 """The cover whose levels are used: sides of 0.6, 0.4, 0.3, 0.2 and 0.1 of the image's."""
 
 
-@dataclass(frozen=True)
-class Descent:
-    """first: windows a side of the level that is encoded whole; then: finer ones, and how many."""
-
-    first: int
-    then: tuple[tuple[int, int], ...]
-
-
 DESCENTS = {
-    8: Descent(2, ((4, 3),)),
-    16: Descent(3, ((6, 6),)),
-    40: Descent(4, ((6, 14), (10, 9))),
+    8: ((2, 4), (4, 3)),
+    16: ((3, 9), (6, 6)),
+    40: ((4, 16), (6, 14), (10, 9)),
 }
-"""By what they cost, the whole image included; chosen on the textured validation scenes."""
+"""Levels by their windows a side, and how many windows of each are encoded: all of the first.
+
+By what they cost, the whole image included; chosen on the textured validation scenes.
+"""
 
 _CLOSER = re.compile(r"closer([0-9]{1,3})")
 
@@ -51,15 +46,15 @@ class CoarseToFineProposer:
 
     def finest(self, width: int, height: int) -> Float32:
         """Return a window of the finest level."""
-        finest, _ = DESCENTS[self.cost].then[-1]
+        finest, _ = DESCENTS[self.cost][-1]
         share = dict(levels(CELLS))[finest] / CELLS
         return np.array([[0, 0, share, share]], np.float32)
 
     def propose(self, picture: Picture, preprocessing: Preprocessing) -> tuple[Proposals, UInt8]:
         """Return its boxes; the whole image and the windows chosen last are left to encode."""
         whole = np.array([WHOLE], np.float32)
-        descent = DESCENTS[self.cost]
-        last, crops, boxes, known = descend(picture.image, self.encoder.replicas[0], descent)
+        steps, encoder = DESCENTS[self.cost], self.encoder.replicas[0]
+        last, crops, boxes, known = descend(picture.image, encoder, steps)
         left = np.concatenate([preprocessing.cut(picture.image, whole), crops])
         return Proposals(np.concatenate([whole, last, boxes]), known), left
 
@@ -84,24 +79,25 @@ def build_coarse_to_fine(name: str, capabilities: Capabilities) -> CoarseToFineP
 
 
 def descend(
-    image: Image.Image, encoder: Encoder, descent: Descent
+    image: Image.Image, encoder: Encoder, steps: Sequence[tuple[int, int]]
 ) -> tuple[Float32, UInt8, Float32, Float32]:
     """Return boxes (m, 4) and crops of the last windows, then boxes (n, 4) and embeddings.
 
     The last windows are chosen and not encoded yet, so that they go with those of other images.
     """
     cover = complete_cover(*image.size, CELLS)
-    of_level = _members()
-    boxes = cover[of_level[descent.first]]
-    crops = encoder.preprocessing.cut(image, boxes)
-    embeddings = encoder.encode_images(crops)
-    for step, (level, count) in enumerate(descent.then):
-        finer = cover[of_level[level]]
-        chosen = finer[np.sort(_unlike(finer, boxes, embeddings)[:count])]
-        crops = encoder.preprocessing.cut(image, chosen)
-        if step + 1 < len(descent.then):
+    sides = [windows for windows, _ in levels(CELLS)]
+    level_of = np.repeat(sides, np.square(sides))
+    chosen = cover[level_of == steps[0][0]]
+    crops = encoder.preprocessing.cut(image, chosen)
+    boxes, embeddings = chosen, encoder.encode_images(crops)
+    for step, (level, count) in enumerate(steps[1:]):
+        if step:
             boxes = np.concatenate([boxes, chosen])
             embeddings = np.concatenate([embeddings, encoder.encode_images(crops)])
+        finer = cover[level_of == level]
+        chosen = finer[np.sort(_unlike(finer, boxes, embeddings)[:count])]
+        crops = encoder.preprocessing.cut(image, chosen)
     return chosen, crops, boxes, embeddings
 
 
@@ -115,12 +111,3 @@ def _unlike(finer: Float32, boxes: Float32, embeddings: Float32) -> np.ndarray:
     shared = intersections(finer[:, None], boxes)
     weights = shared / areas(finer)[:, None] / np.sqrt(areas(boxes))
     return np.argsort(-(weights @ unlike) / weights.sum(axis=1), kind="stable")
-
-
-def _members() -> dict[int, slice]:
-    """Where the windows of each level, by how many a side, stand in the cover."""
-    found, start = {}, 0
-    for across, _ in levels(CELLS):
-        found[across] = slice(start, start + across**2)
-        start += across**2
-    return found

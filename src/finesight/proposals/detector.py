@@ -4,25 +4,101 @@ Region fusion (METHODS.md 2) keeps what a detector finds where area(region) / ar
 Any detector serves that gives boxes with scores: a network in ONNX or PyTorch, or a file of boxes.
 """
 
+import re
 import threading
+from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
-from finesight.boxes import ScoredBoxes, areas, squares_around, suppress
+from finesight.boxes import MARGIN, ScoredBoxes, areas, squares_around, suppress
 from finesight.encoders import Preprocessing
 from finesight.errors import InputError, need
 from finesight.images.open import Picture
 from finesight.proposals.boxes_file import BoxesFile
-from finesight.proposals.capabilities import Capabilities
-from finesight.proposals.detector_spec import DetectorSpec
-from finesight.proposals.geometry.square import MARGIN
 from finesight.proposals.onnx_detector import MODEL, OnnxDetector
-from finesight.proposals.proposer import Proposals
+from finesight.proposals.proposer import Capabilities, Proposals
 from finesight.types import WHOLE, Float32, UInt8
+
+DETECT = "detect:"
+"""What stands before the name of a detector."""
+
+MOST = 36
+"""Regions of an image unless told: as many as bottom-up features have (Anderson et al. 2018)."""
+
+
+def _words(said: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in said.split("|") if word.strip())
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).resolve()) if Path(path).exists() else path
+
+
+_OPTIONS: dict[str, tuple[Callable[[str], Any], Callable[[Any], str]]] = {
+    "score": (float, "{:g}".format),
+    "area": (float, "{:g}".format),
+    "overlap": (float, "{:g}".format),
+    "most": (int, str),
+    "words": (_words, "|".join),
+    "images": (str, _absolute),
+}
+"""What may stand behind a detector's name: how it is read, and how it is written."""
+
+_OPTION = re.compile(rf",(?=(?:{'|'.join(_OPTIONS)})=)")
+
+
+@dataclass(frozen=True)
+class DetectorSpec:
+    """What a name such as "detect:owlv2,area=0.001,most=20" asks for.
+
+    source: a file of boxes, a folder of a detector, or a repository of the hub; score: the lowest
+    that is kept, None for the detector's own; area: alpha, the share of the image that a box must
+    exceed; overlap: of two boxes with a higher intersection over union the surer one is kept, None
+    for the detector's own; most: regions of an image, the whole image not counted; words:
+    what to look for, where the detector reads; images: a file with the names of a results file's
+    images.
+    """
+
+    source: str
+    score: float | None = None
+    area: float = 0.0
+    overlap: float | None = None
+    most: int = MOST
+    words: tuple[str, ...] = ()
+    images: str | None = None
+
+    @staticmethod
+    def parse(name: str) -> "DetectorSpec":
+        """Read a name; raises InputError for options that make no sense."""
+        source, *options = _OPTION.split(name.removeprefix(DETECT))
+        given = dict(option.split("=", 1) for option in options)
+        try:
+            spec = DetectorSpec(source, **{key: _OPTIONS[key][0](given[key]) for key in given})
+        except ValueError as error:
+            raise InputError(f"{name!r}: {error}") from error
+        shares = (spec.score or 0.0, spec.area, spec.overlap or 0.0)
+        if not source or spec.most < 1 or not all(0 <= share <= 1 for share in shares):
+            raise InputError(
+                f"{name!r}: a detector is {DETECT}SOURCE with the options score, area and overlap "
+                "in 0..1, and most of at least 1, such as "
+                f"{DETECT}google/owlv2-base-patch16-ensemble,area=0.001,most=20"
+            )
+        return spec
+
+    def name(self) -> str:
+        """Return the name that asks for the same from any folder: paths are absolute."""
+        plain = vars(DetectorSpec(self.source))
+        said = [
+            f"{option}={write(value)}"
+            for option, (_, write) in _OPTIONS.items()
+            if (value := getattr(self, option)) != plain[option]
+        ]
+        return ",".join([DETECT + _absolute(self.source), *said])
 
 
 class Detector(Protocol):

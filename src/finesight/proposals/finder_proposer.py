@@ -16,9 +16,8 @@ from finesight.encoders import Preprocessing
 from finesight.encoders.dense import PooledTower
 from finesight.errors import InputError
 from finesight.images.open import Picture
-from finesight.proposals.capabilities import Capabilities
 from finesight.proposals.finder import COARSEST, Finder
-from finesight.proposals.proposer import Proposals, read_name
+from finesight.proposals.proposer import Capabilities, Proposals, read_name
 from finesight.types import WHOLE, Float32, UInt8
 
 ROOM = 1.3  # a crop's side over the longer side of what it is centred on
@@ -100,8 +99,3 @@ def build_finder(name: str, capabilities: Capabilities) -> FinderProposer:
             "without a number, the model's own"
         )
     return FinderProposer(capabilities.objects, canvas, count, side, tower)
-
-
-def finds_objects(name: str) -> bool:
-    """Whether regions of this name (no effort) depend on the finder."""
-    return OBJECTS.fullmatch(name) is not None

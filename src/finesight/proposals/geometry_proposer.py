@@ -7,11 +7,8 @@ from dataclasses import dataclass
 from finesight.encoders import Preprocessing
 from finesight.errors import InputError
 from finesight.images.open import Picture
-from finesight.proposals.capabilities import Capabilities
-from finesight.proposals.geometry.complete_cover import Spacing, complete_cover
-from finesight.proposals.geometry.cover import cover
-from finesight.proposals.geometry.grid import grid
-from finesight.proposals.proposer import Proposals, unknown_regions
+from finesight.proposals.geometry import Spacing, complete_cover, cover, grid
+from finesight.proposals.proposer import Capabilities, Proposals, unknown_regions
 from finesight.types import Float32, UInt8
 
 Regions = Callable[[int, int], Float32]

@@ -1,18 +1,16 @@
-"""Proposers by name: a builder for each kind, and which of them a name belongs to."""
+"""Proposers by name: a builder for each kind, which a name belongs to; and efforts, in words."""
 
 import re
 from collections.abc import Callable
 
+from finesight.encoders.dense import PooledTower
 from finesight.errors import InputError
-from finesight.proposals.capabilities import NO_MODEL, Capabilities
 from finesight.proposals.coarse_to_fine import build_coarse_to_fine
 from finesight.proposals.dense import build_dense
-from finesight.proposals.detector import build_detector
-from finesight.proposals.detector_spec import DETECT
-from finesight.proposals.efforts import EFFORTS, WITH_FINDER, resolve_effort
+from finesight.proposals.detector import DETECT, DetectorSpec, build_detector
 from finesight.proposals.finder_proposer import OBJECTS, build_finder
 from finesight.proposals.geometry_proposer import GeometryProposer, build_geometry
-from finesight.proposals.proposer import Proposer, unknown_regions
+from finesight.proposals.proposer import NO_MODEL, Capabilities, Proposer, unknown_regions
 from finesight.proposals.sparing import SparingProposer
 
 Builder = Callable[[str, Capabilities], Proposer]
@@ -33,6 +31,15 @@ REGISTRY: dict[str, Builder] = {
     DETECT: build_detector,
 }
 """From how the names of a kind begin to its builder; where several fit, the longest counts."""
+
+EFFORTS = ("low", "normal", "high")
+"""How much may be spent on an image, in words."""
+
+WITH_FINDER = {"low": "objects256x5", "normal": "objects384x12", "high": "objects384x36"}
+"""Efforts with a model that has a finder: at most 8, 16 and 40 forward passes."""
+
+WITHOUT_FINDER = {"low": "closer8", "normal": "closer16", "high": "closer40"}
+"""Efforts with any other model: the same forward passes, from coarse to fine."""
 
 _SPARING = re.compile(r"([^:~]+)~([0-9]{1,3})")
 
@@ -56,6 +63,23 @@ def parse_proposer(name: str, capabilities: Capabilities = NO_MODEL) -> Proposer
     if not beginnings:
         raise unknown_regions(name)
     return REGISTRY[max(beginnings, key=len)](name, capabilities)
+
+
+def resolve_effort(name: str, capabilities: Capabilities = NO_MODEL) -> str:
+    """Return the regions that an effort stands for with a model; other names stay as they are.
+
+    A detector's file or folder is named by its whole path, so that the name holds everywhere.
+    """
+    if name.startswith(DETECT):
+        return DetectorSpec.parse(name).name()
+    if name not in EFFORTS:
+        return name
+    if capabilities.objects is None:
+        return WITHOUT_FINDER[name]
+    if name == "low" and isinstance(capabilities.dense, PooledTower):
+        # Crops of 7/8 of the tower's input's side cost 3/4.
+        return f"objects256x7at{capabilities.dense.preprocessing.side * 7 // 8}"
+    return WITH_FINDER[name]
 
 
 def carried_over(name: str, capabilities: Capabilities = NO_MODEL) -> str:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from PIL import Image
 
+from finesight.boxes import square_around
 from finesight.errors import ServiceError
 from finesight.images.open import ImageError, read_image
-from finesight.proposals.geometry import square_around
 from finesight.research.captioning.budget import BudgetSpentError
 from finesight.research.captioning.dialogue import Dialogue
 from finesight.research.captioning.jobs import Job

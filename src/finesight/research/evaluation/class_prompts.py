@@ -11,12 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from finesight.boxes import square_around
 from finesight.errors import DataError
 from finesight.fusion import TRAINING_FREE, ClosedForm
 from finesight.images.open import ImageError, Picture, read_image
 from finesight.models import Model
 from finesight.proposals import EFFORTS, Proposals, parse_proposer
-from finesight.proposals.geometry import complete_cover, grid, square_around
+from finesight.proposals.geometry import complete_cover, grid
 from finesight.research.datasets.records import LabelledImage, LabelledSet
 from finesight.research.metrics import class_prompt_recall
 from finesight.types import WHOLE, Float32, ImageVectors, UInt8

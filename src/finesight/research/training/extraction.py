@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from finesight.boxes import square_around
 from finesight.encoders import Preprocessing
 from finesight.encoders.crops import encode_ahead
 from finesight.errors import DataError, InputError
@@ -15,8 +16,7 @@ from finesight.images.open import ImageError, Picture, decode_image, image_size
 from finesight.indexing.walking import find_images
 from finesight.models import Model
 from finesight.proposals import Proposals, Proposer, parse_proposer, resolve_effort
-from finesight.proposals.finder_proposer import FinderProposer, finds_objects
-from finesight.proposals.geometry import square_around
+from finesight.proposals.finder_proposer import OBJECTS, FinderProposer
 from finesight.research.datasets import LabelledImage, is_annotated, read_dataset
 from finesight.research.training.features import (
     FORMAT,
@@ -113,7 +113,7 @@ def _describe(
             "region_fingerprint": region_model.fingerprint,
             "region_width": region_model.encoder.width,
         }
-    if model.objects is not None and finds_objects(regions):
+    if model.objects is not None and OBJECTS.fullmatch(regions):
         settings["objectness"] = model.objects.version  # the embeddings' fingerprint is without it
     return settings
 

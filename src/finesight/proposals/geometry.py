@@ -1,23 +1,94 @@
-"""Covers that are measured, and one built to measure: every object small enough in some window.
+"""Windows known from an image's size alone: boxes (p, 4), normalised xyxy, first the whole image.
 
-A box is covered when it lies whole in a window whose longer side is at most r times its own longer
-side, in pixels: at the encoder the object then fills at least 1/r of the crop. DetailCLIP's
-Complete Cover (3.3) aims at the same and leaves gaps; `cover_rate` says how many.
+Complete Cover holds objects of every size in square-celled windows (DetailCLIP, 3.3). `CC@c` cuts
+each axis into c cells. A level has m x m windows of j cells a side; the levels are the distinct
+values of m in {1, c} and floor(c/j) + 1 for 2 <= j < c.
+
+A cover is measured, and built to measure: a box is covered when it lies whole in a window whose
+longer side is at most r times its own longer side, in pixels: at the encoder the object then fills
+at least 1/r of the crop. Complete Cover aims at the same and leaves gaps; `cover_rate` says how
+many.
+
+A plain grid has n x n windows that touch and do not overlap, as ViT cuts an image.
 """
 
 import math
 from collections.abc import Iterator
 from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 
 from finesight.errors import InputError
-from finesight.types import Float32
+from finesight.types import WHOLE, Float32
+
+Spacing = Literal["paper", "even"]
 
 _ASPECTS = (0.5, 2.0)  # width over height of the boxes that are tried, log-uniform
 _TRIED = 1500  # boxes: a rate of .95 is then known to half a percent
 _GROWTH = np.linspace(1.1, 3.0, 20)  # of the windows from level to level, that are tried
 _SPARSER = (1.0, 1.15, 1.3, 1.5, 1.75, 2.0, 2.5)  # times the step that would leave no gap
+
+
+def levels(c: int) -> list[tuple[int, int]]:
+    """Return (windows per side, cells per window side) of every level, coarse to fine.
+
+    >>> levels(10)
+    [(1, 10), (2, 6), (3, 4), (4, 3), (6, 2), (10, 1)]
+    """
+    if c < 1:
+        raise InputError(f"Complete Cover needs c >= 1, got {c}")
+    windows = sorted({1, c} | {c // j + 1 for j in range(2, c)})
+    return [(m, c if m == 1 else 1 if m == c else c // m + 1) for m in windows]
+
+
+def complete_cover(width: int, height: int, c: int, spacing: Spacing = "even") -> Float32:
+    """Return the boxes (p, 4) of CC@c for an image of width x height pixels.
+
+    Boxes are normalised xyxy; the first one is the whole image, then level by level, row by row.
+    spacing="even" spreads the windows of a level from border to border; "paper" steps by
+    w - (j - 1) pixels, as the authors' code does, with the last window at the border, on the
+    image resized so that each side is a multiple of c pixels.
+    """
+    _check_size(width, height)
+    if spacing not in ("paper", "even"):
+        raise InputError(f"spacing is 'paper' or 'even', got {spacing!r}")
+    boxes = []
+    for m, j in levels(c):
+        x0, y0 = (_starts(m, j, c, max(1, round(side / c)), spacing) for side in (width, height))
+        left, top = (grid.ravel() for grid in np.meshgrid(x0, y0))
+        boxes.append(np.stack([left, top, left + j / c, top + j / c], axis=1))
+    return np.clip(np.concatenate(boxes), 0.0, 1.0).astype(np.float32)
+
+
+def _starts(m: int, j: int, c: int, cell_px: int, spacing: Spacing) -> np.ndarray:
+    """Return where the m windows of j cells begin on an axis of c cells, in 0..1."""
+    if m == 1:
+        return np.zeros(1)
+    order = np.arange(m)
+    if spacing == "even":
+        return order * (c - j) / ((m - 1) * c)
+    length, window = c * cell_px, j * cell_px
+    starts = np.minimum(order * (window - (j - 1)), length - window)
+    # On cells of a few pixels the steps end before the border: the last window always reaches it.
+    starts[-1] = length - window
+    return starts / length
+
+
+def grid(width: int, height: int, n: int) -> Float32:
+    """Return the boxes (1 + n * n, 4), normalised xyxy: the whole image, then row by row.
+
+    The size of the image does not matter to normalised boxes; it is an argument so that every
+    scheme is called alike.
+    """
+    _check_size(width, height)
+    if n < 1:
+        raise InputError(f"a grid needs n >= 1, got {n}")
+    edges = np.arange(n + 1) / n
+    left, top = (axis.ravel() for axis in np.meshgrid(edges[:-1], edges[:-1]))
+    right, bottom = (axis.ravel() for axis in np.meshgrid(edges[1:], edges[1:]))
+    cells = np.stack([left, top, right, bottom], axis=1)
+    return np.concatenate([[WHOLE], cells]).astype(np.float32)
 
 
 def cover_rate(
@@ -64,8 +135,7 @@ def cover(width: int, height: int, smallest: float, r: float, rate: float = 0.95
     `cover_rate`, above 1; rate: of it, at least, for boxes between smallest and the image's longer
     side. Raises InputError where these make no sense.
     """
-    if width < 1 or height < 1:
-        raise InputError(f"an image has at least 1 x 1 pixels, got {width} x {height}")
+    _check_size(width, height)
     if smallest < 1 or r <= 1 or not 0 < rate <= 1:
         raise InputError(
             "a cover needs a smallest object of 1 pixel or more, r above 1 and a rate in 0..1, "
@@ -122,3 +192,8 @@ def _random_boxes(
     sides = np.minimum(sides, [width, height])
     corners = rng.uniform(size=(count, 2)) * (np.array([width, height]) - sides)
     return np.concatenate([corners, corners + sides], axis=1)
+
+
+def _check_size(width: int, height: int) -> None:
+    if width < 1 or height < 1:
+        raise InputError(f"an image has at least 1 x 1 pixels, got {width} x {height}")

@@ -23,7 +23,7 @@ def slow_rate(windows, width, height, boxes, r):
 
 
 def test_the_rate_is_what_the_definition_says():
-    from finesight.proposals.geometry.cover import _random_boxes
+    from finesight.proposals.geometry import _random_boxes
 
     windows = complete_cover(400, 300, 6)
     boxes = _random_boxes(400, 300, (20, 300), 300, seed=3)

@@ -4,8 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from finesight.errors import InputError
-from finesight.proposals.geometry import complete_cover, grid
-from finesight.proposals.geometry.complete_cover import levels
+from finesight.proposals.geometry import complete_cover, grid, levels
 from finesight.proposals.geometry_proposer import parse_regions
 
 # DetailCLIP, Table 12: patches of CC@c for c = 1..15.
