@@ -85,7 +85,7 @@ def test_switching_to_another_model(folder, index, tmp_path):
     assert code == 2
     assert f"finesight switch {other} --collection {tmp_path / 'c'}" in err
     code, _, err = finesight("switch", other, *collection)
-    assert (code, "3 looked at" in err) == (0, True)
+    assert (code, "3 encoded" in err) == (0, True)
     assert finesight("search", "red", "--model", other, *collection)[0] == 0
     (folder / "red.png").unlink()
     (folder / "blue.png").touch()

@@ -6,24 +6,17 @@ import warnings
 
 import typer
 
-from finesight.cli import render, train
+from finesight.cli import train
 from finesight.cli.caption import caption
+from finesight.cli.datasets import features, render, stats
 from finesight.cli.demo import demo
-from finesight.cli.duplicates import duplicates
 from finesight.cli.evaluate import evaluate
-from finesight.cli.export import export
-from finesight.cli.export_vectors import export_vectors
-from finesight.cli.features import features
 from finesight.cli.index import index
-from finesight.cli.models import models
-from finesight.cli.optimize import optimize
+from finesight.cli.models import export, models
 from finesight.cli.output import say
-from finesight.cli.remove import remove
 from finesight.cli.search import search
 from finesight.cli.serve import serve
-from finesight.cli.stats import stats
-from finesight.cli.status import status
-from finesight.cli.switch import switch
+from finesight.cli.upkeep import duplicates, export_vectors, optimize, remove, status, switch
 from finesight.errors import FinesightError, InputError
 
 _INTERRUPTED = "finesight: interrupted; what was finished is kept, the same command goes on"
@@ -35,12 +28,12 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (index, search, serve, status, models, export, features, evaluate, stats, demo):
+for command in (
+    *(index, search, serve, status, models, export, features, evaluate, stats, demo, caption),
+    *(remove, duplicates, switch, optimize, export_vectors),
+):
     app.command()(command)
-app.command()(caption)
-for upkeep in (remove, duplicates, switch, optimize, export_vectors):
-    app.command()(upkeep)
-app.add_typer(render.app, name="render")
+app.add_typer(render, name="render")
 app.add_typer(train.app, name="train")
 
 

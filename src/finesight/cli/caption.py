@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
+from finesight.cli.options import ImagesOption, option
 from finesight.cli.output import progress_bar, say, say_some
 
-Limit = Annotated[int | None, typer.Option(help="Of this run, at most.")]
+Limit = Annotated[int | None, option("Of this run, at most.")]
 
 
 def caption(
@@ -19,48 +20,42 @@ def caption(
             "images."
         ),
     ],
-    out: Annotated[Path, typer.Option(help="The file to write: a JSON line per image.")],
+    out: Annotated[Path, option("The file to write: a JSON line per image.")],
     template: Annotated[
-        bool,
-        typer.Option("--template", help="From annotated viewpoint, occlusion, scale and zoom-in."),
+        bool, option("From annotated viewpoint, occlusion, scale and zoom-in.", "--template")
     ] = False,
     asker: Annotated[
         str | None,
-        typer.Option(
+        option(
+            "The address of a language model that asks and sums up; it is sent no image.",
             envvar="FINESIGHT_LLM",
-            help="The address of a language model that asks and sums up; it is sent no image.",
         ),
     ] = None,
     asker_model: Annotated[
-        str, typer.Option(envvar="FINESIGHT_LLM_MODEL", help="Its name there.")
+        str, option("Its name there.", envvar="FINESIGHT_LLM_MODEL")
     ] = "llama3.2",
     answerer: Annotated[
         str | None,
-        typer.Option(
+        option(
+            "The address of a model that sees the images and answers; the asker's if none.",
             envvar="FINESIGHT_VQA",
-            help="The address of a model that sees the images and answers; the asker's if none.",
         ),
     ] = None,
     answerer_model: Annotated[
-        str, typer.Option(envvar="FINESIGHT_VQA_MODEL", help="Its name there.")
+        str, option("Its name there.", envvar="FINESIGHT_VQA_MODEL")
     ] = "llama3.2-vision",
     items: Annotated[
-        bool,
-        typer.Option("--items", help="Describe each annotated item, not the photo as a whole."),
+        bool, option("Describe each annotated item, not the photo as a whole.", "--items")
     ] = False,
-    images: Annotated[
-        Path | None, typer.Option(help="The folder of the images that a JSON file names.")
-    ] = None,
-    questions: Annotated[int, typer.Option(help="Asked about an image, at most.")] = 6,
+    images: ImagesOption = None,
+    questions: Annotated[int, option("Asked about an image, at most.")] = 6,
     max_requests: Limit = None,
     max_tokens: Limit = None,
-    max_seconds: Annotated[float | None, typer.Option(help="Of this run, at most.")] = None,
-    timeout: Annotated[float, typer.Option(help="Seconds for one answer.")] = 60.0,
-    retries: Annotated[int, typer.Option(min=0, help="Of a request that failed.")] = 3,
-    at_once: Annotated[int, typer.Option(min=1, help="Images described at a time.")] = 1,
-    side: Annotated[
-        int, typer.Option(min=32, help="Pixels of an image's longer side as it is sent.")
-    ] = 768,
+    max_seconds: Annotated[float | None, option("Of this run, at most.")] = None,
+    timeout: Annotated[float, option("Seconds for one answer.")] = 60.0,
+    retries: Annotated[int, option("Of a request that failed.", min=0)] = 3,
+    at_once: Annotated[int, option("Images described at a time.", min=1)] = 1,
+    side: Annotated[int, option("Pixels of an image's longer side as it is sent.", min=32)] = 768,
 ) -> None:
     """Write captions that training and `finesight index` read.
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from finesight.cli.options import option
 from finesight.cli.output import progress_bar, say
 
 if TYPE_CHECKING:
@@ -17,10 +18,8 @@ _SMALL = 0.01  # share of the image: the demo asks for things that are smaller
 
 def demo(
     scenes: Annotated[Path, typer.Argument(help="A scene set, such as data/sample.")],
-    out: Annotated[Path, typer.Option(help="Where collection and page are written.")] = Path(
-        "demo"
-    ),
-    model: Annotated[str, typer.Option(help="A model, as for `index`.")] = "mini",
+    out: Annotated[Path, option("Where collection and page are written.")] = Path("demo"),
+    model: Annotated[str, option("A model, as for `index`.")] = "mini",
 ) -> None:
     """Index scenes, ask for small things, evaluate, and write one page with the results.
 

@@ -1,12 +1,18 @@
 """`finesight evaluate`: how well a model finds classes, captioned images, and items."""
 
+import inspect
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from finesight.cli.options import JsonOption, ModelOption
-from finesight.cli.protocols import PROTOCOLS
+from finesight.cli.options import ImagesOption, JsonOption, ModelOption, open_model, option
+from finesight.cli.output import progress_bar, say, say_some
+from finesight.errors import InputError
+
+Evaluated = tuple[Any, str]
+"""Plain data for JSON, and the same as text."""
 
 
 def evaluate(
@@ -19,46 +25,35 @@ def evaluate(
         ),
     ],
     model: ModelOption = None,
-    images: Annotated[
-        Path | None, typer.Option(help="The folder of the images that a JSON file names.")
-    ] = None,
+    images: ImagesOption = None,
     verified: Annotated[
-        bool,
-        typer.Option(
-            "--verified", help="Rank only images in which a class was looked for (LVIS says)."
-        ),
+        bool, option("Rank only images in which a class was looked for (LVIS says).", "--verified")
     ] = False,
     scale: Annotated[
-        bool,
-        typer.Option(
-            "--scale", help="Measure instead how small a thing may be in a crop and be named."
-        ),
+        bool, option("Measure instead how small a thing may be in a crop and be named.", "--scale")
     ] = False,
     protocol: Annotated[
         str,
-        typer.Option(
-            help="What is asked for: classes, captions (images and sentences), or items (the same "
+        option(
+            "What is asked for: classes, captions (images and sentences), or items (the same "
             "thing in a shop's photo)."
         ),
     ] = "classes",
     split: Annotated[
-        str | None, typer.Option(help="Captions: the split of Karpathy's file; else test.")
+        str | None, option("Captions: the split of Karpathy's file; else test.")
     ] = None,
     regions: Annotated[
         str | None,
-        typer.Option(
-            help="Captions, items: the region proposals, as in `finesight index`; else the model's."
-        ),
+        option("Captions, items: the region proposals, as in `finesight index`; else the model's."),
     ] = None,
     pool: Annotated[
-        Path | None, typer.Option(help="Captions: file names of a larger pool (Flickr30K-FG).")
+        Path | None, option("Captions: file names of a larger pool (Flickr30K-FG).")
     ] = None,
     judgements: Annotated[
-        Path | None, typer.Option(help="Captions: the folder with ECCV Caption's and CxC's files.")
+        Path | None, option("Captions: the folder with ECCV Caption's and CxC's files.")
     ] = None,
     matched_only: Annotated[
-        bool,
-        typer.Option("--matched-only", help="Items: leave out those without a shop photo."),
+        bool, option("Items: leave out those without a shop photo.", "--matched-only")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -82,14 +77,14 @@ def evaluate(
 
       finesight evaluate deepfashion2/validation --protocol items --model items-model
     """
-    from finesight.errors import InputError
     from finesight.research.evaluation.table import to_json
 
     if matched_only and protocol != "items":
         raise InputError("--matched-only needs --protocol items")
     if protocol not in PROTOCOLS:
         raise InputError(f"unknown protocol {protocol!r}: use classes, captions or items")
-    chosen = PROTOCOLS[protocol]
+    run, refusal = PROTOCOLS[protocol]
+    takes = inspect.signature(run).parameters
     options = {
         "images": images,
         "verified": verified,
@@ -100,7 +95,98 @@ def evaluate(
         "judgements": judgements,
         "matched_only": matched_only,
     }
-    if any(options[name] not in (None, False) for name in options if name not in chosen.options):
-        raise InputError(chosen.refusal)
-    figures, table = chosen.run(dataset, model, **{name: options[name] for name in chosen.options})
+    if any(value not in (None, False) for name, value in options.items() if name not in takes):
+        raise InputError(refusal)
+    taken = {name: value for name, value in options.items() if name in takes}
+    figures, table = run(dataset, model, **taken)
     typer.echo(to_json(figures) if as_json else table)
+
+
+def _classes(
+    dataset: Path, model: str | None, images: Path | None, verified: bool, scale: bool
+) -> Evaluated:
+    """Ask for classes in labelled images; scale: measure how small a thing may be instead."""
+    from finesight.research.datasets import read_dataset
+    from finesight.research.evaluation.class_prompts import evaluate_class_prompts
+    from finesight.research.evaluation.paper import format_class_prompts
+    from finesight.research.evaluation.scale import FILLS, effective_scale, format_scale
+
+    scenes = read_dataset(dataset, images)
+    loaded = open_model(model)
+    with progress_bar("evaluating", "images", len(scenes.images)) as advance:
+        if not scale:
+            rows = evaluate_class_prompts(scenes, loaded, advance, verified)
+            return [row.plain() for row in rows], format_class_prompts(rows)
+        found = effective_scale(scenes, loaded, advance)
+    if loaded.bundle is None or not loaded.bundle.keep_scores(effective_scale=found.effective):
+        say("not kept: only a bundle's finesight.json can hold it (see `finesight export`)")
+    shares = dict(zip(map(str, FILLS), found.named, strict=True))
+    return {"effective_scale": found.effective, "named": shares}, format_scale(found)
+
+
+def _captions(
+    dataset: Path,
+    model: str | None,
+    images: Path | None,
+    split: str | None,
+    regions: str | None,
+    pool: Path | None,
+    judgements: Path | None,
+) -> Evaluated:
+    """Ask for images by their captions, and for captions by their images."""
+    from finesight.research.datasets import eccv, precomputed, scene_texts
+    from finesight.research.datasets.captions import find_images, read_captions
+    from finesight.research.evaluation import captions as evaluation
+    from finesight.research.training.extraction import encode_files
+
+    if precomputed.is_precomputed(dataset):
+        raise InputError(
+            f"{dataset} holds another network's features: a model needs the images themselves, so "
+            "give it Karpathy's JSON file with --images"
+        )
+    captions = read_captions(dataset, split, pool=pool)
+    files = find_images(captions, images or (dataset if dataset.is_dir() else dataset.parent))
+    judged = [] if judgements is None else eccv.load_all(judgements, captions)
+    negatives = None
+    if (dataset / "negatives.jsonl").is_file():
+        negatives = scene_texts.load_negatives(dataset)
+    loaded = open_model(model)
+    with progress_bar("evaluating", "images", len(files)) as advance:
+        seen = encode_files(
+            [(file, ()) for file in files], loaded, regions or loaded.regions, progress=advance
+        )
+        scores = evaluation.score_captions(captions, seen, loaded, negatives)
+    results = evaluation.evaluate_captions(captions, scores, judged, negatives)
+    table = evaluation.format_captions(captions, results)
+    return [evaluation.plain(result) for result in results], table
+
+
+def _items(dataset: Path, model: str | None, regions: str | None, matched_only: bool) -> Evaluated:
+    """Ask for the same item in another photo."""
+    from finesight.research.datasets import ItemSet, read_items
+    from finesight.research.evaluation import item_retrieval
+
+    items: ItemSet = read_items(dataset)
+    say_some("left out", items.problems, "photos or items")
+    if matched_only:
+        lost = len(items.unmatched())
+        items = items.matched()
+        say(f"{lost} queries without a shop photo are left out")
+    item_retrieval.refuse_unmatched(items)
+    loaded = open_model(model)
+    if loaded.item_head is None:
+        say(
+            f"{loaded.source} has no item head: these are its encoder's embeddings (train a head "
+            "with `finesight train items`)"
+        )
+    with progress_bar("evaluating", "photos", len(items.photos)) as advance:
+        rows = item_retrieval.evaluate_items(items, loaded, regions, advance)
+    return [row.plain() for row in rows], item_retrieval.format_items(items, rows)
+
+
+PROTOCOLS: dict[str, tuple[Callable[..., Evaluated], str]] = {
+    "classes": (_classes, "--split, --regions, --pool and --judgements need --protocol captions"),
+    "captions": (_captions, "--scale and --verified are about classes, not captions"),
+    "items": (_items, "items are evaluated with --model, --regions and --matched-only alone"),
+}
+"""By the name that --protocol gives: how a model is asked, and the refusal of others' options."""

@@ -4,14 +4,15 @@ import contextlib
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from finesight.cli.options import CollectionOption, ModelOption, collection_folder
+from finesight.cli.options import CollectionOption, ModelOption, open_collection, option
 from finesight.cli.output import progress_bar, say
+from finesight.errors import FinesightError, InputError, need
 
 if TYPE_CHECKING:
     from finesight.collection import Collection
@@ -32,56 +33,47 @@ def index(
     model: ModelOption = None,
     regions: Annotated[
         str | None,
-        typer.Option(
-            help="Which regions to encode: full, cc10, cc10-paper, grid10, cover24r4, "
-            "detect:SOURCE, …"
+        option(
+            "Which regions to encode: full, cc10, cc10-paper, grid10, cover24r4, detect:SOURCE, …"
         ),
     ] = None,
     effort: Annotated[
         str | None,
-        typer.Option(
-            help="Forward passes of the encoder per image: low (at most 8), normal (16, the "
+        option(
+            "Forward passes of the encoder per image: low (at most 8), normal (16, the "
             "default) or high (40)."
         ),
     ] = None,
     smallest: Annotated[
         float | None,
-        typer.Option(
-            min=1, help="The smallest object that has to be found, in pixels; costs more."
-        ),
+        option("The smallest object that has to be found, in pixels; costs more.", min=1),
     ] = None,
     tolerance: Annotated[
         int | None,
-        typer.Option(
+        option(
+            "Leave out windows of --smallest or --regions that show nothing new: no part of "
+            "them differs by more grey levels than this.",
             min=0,
             max=255,
-            help="Leave out windows of --smallest or --regions that show nothing new: no part of "
-            "them differs by more grey levels than this.",
         ),
     ] = None,
     vectors: Annotated[
-        int | None,
-        typer.Option(min=1, help="Fused vectors kept per image, by which it is found; 8."),
+        int | None, option("Fused vectors kept per image, by which it is found; 8.", min=1)
     ] = None,
     exclude: Annotated[
         list[str] | None,
-        typer.Option(help="Leave out what matches a pattern, written as in .finesightignore."),
+        option("Leave out what matches a pattern, written as in .finesightignore."),
     ] = None,
     prune: Annotated[
-        bool, typer.Option("--prune", help="Remove images from these folders whose files are gone.")
+        bool, option("Remove images from these folders whose files are gone.", "--prune")
     ] = False,
-    raw: Annotated[
-        bool, typer.Option("--raw", help="Index the previews in cameras' raw files, too.")
-    ] = False,
+    raw: Annotated[bool, option("Index the previews in cameras' raw files, too.", "--raw")] = False,
     max_pixels: Annotated[
         int | None,
-        typer.Option(
-            min=1, help="Skip images with more pixels, as decompression bombs; 178956970."
-        ),
+        option("Skip images with more pixels, as decompression bombs; 178956970.", min=1),
     ] = None,
     watch: Annotated[
-        bool,
-        typer.Option("--watch", help="Keep running, and index what is added or changed, until ^C."),
+        bool, option("Keep running, and index what is added or changed, until ^C.", "--watch")
     ] = False,
 ) -> None:
     """Index images so that they can be searched; a second run takes only what is new or changed.
@@ -92,11 +84,9 @@ def index(
 
       find . -name '*.jpg' -newer last-week | finesight index - --collection pics
     """
-    from finesight.collection import Collection
-    from finesight.errors import FinesightError
     from finesight.images.open import MAX_PIXELS
 
-    store = Collection.open(collection_folder(collection), model)
+    store = open_collection(collection, model)
     chosen_regions = _regions_of(store, regions, effort, smallest, tolerance)
     listed = paths == [Path("-")]
     chosen = _read_list() if listed else paths
@@ -134,11 +124,10 @@ def _regions_of(
     tolerance: int | None,
 ) -> str | None:
     """Return the regions that the options name, None for the collection's or the model's own."""
-    from finesight.errors import InputError
     from finesight.proposals import EFFORTS, sparing
     from finesight.proposals.geometry_proposer import cover_for
 
-    given = [option for option in (regions, effort, smallest) if option is not None]
+    given = [each for each in (regions, effort, smallest) if each is not None]
     if len(given) > 1:
         raise InputError("give one of --regions, --effort and --smallest, not several")
     if effort is not None and effort not in EFFORTS:
@@ -165,11 +154,11 @@ def _changes(paths: list[Path], collection: Path) -> Iterator[object]:
 
     Raises MissingDependencyError at once where the package that watches is missing.
     """
-    from finesight.errors import need
-
     watchfiles = need("watchfiles", "watching needs one more package", "watch")
     inside = f"{collection.resolve()}{os.sep}"
-    wanted: Callable[[object, str], bool] = lambda kind, path: not path.startswith(inside)  # noqa: E731
+
+    def wanted(kind: object, path: str) -> bool:
+        return not path.startswith(inside)
 
     def changes() -> Iterator[object]:
         say("watching for changes; stop with ^C")
@@ -194,12 +183,6 @@ def _tell(report: "IndexReport") -> None:
         parts.append(f"{report.removed} removed")
     elif report.gone:
         parts.append(f"{report.gone} gone (--prune removes them)")
-    say(", ".join([*parts, f"{len(report.skipped)} skipped"]) + _reasons(report))
-
-
-def _reasons(report: "IndexReport") -> str:
-    """Return the reasons with their numbers, the most frequent first."""
-    counts = Counter(item.reason.split(":")[0] for item in report.skipped)
-    return (
-        ": " + ", ".join(f"{reason} ({n})" for reason, n in counts.most_common()) if counts else ""
-    )
+    reasons = Counter(item.reason.split(":")[0] for item in report.skipped).most_common()
+    why = ": " + ", ".join(f"{reason} ({count})" for reason, count in reasons) if reasons else ""
+    say(", ".join([*parts, f"{len(report.skipped)} skipped"]) + why)

@@ -3,29 +3,40 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import platformdirs
 import typer
 
 from finesight.errors import InputError
 
+if TYPE_CHECKING:
+    from finesight.collection import Collection
+    from finesight.models import Model
+
+
+def option(help: str, *names: str, **settings: Any) -> Any:
+    """Return what makes an option of a parameter: its help first, then as `typer.Option` has it."""
+    return typer.Option(*names, help=help, **settings)
+
+
 CollectionOption = Annotated[
     str | None,
-    typer.Option(
-        "--collection",
-        help="A collection's name in your data folder, or its folder (with a slash, or one that is "
+    option(
+        "A collection's name in your data folder, or its folder (with a slash, or one that is "
         "there); else $FINESIGHT_COLLECTION, else the collection of your data folder.",
+        "--collection",
     ),
 ]
 ModelOption = Annotated[
     str | None,
-    typer.Option(
+    option(
+        "A bundled model (mini: rendered objects only), a model folder, or a hub repository.",
         "--model",
-        help="A bundled model (mini: rendered objects only), a model folder, or a hub repository.",
     ),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+ImagesOption = Annotated[Path | None, option("The folder of the images that a JSON file names.")]
+JsonOption = Annotated[bool, option("Print the result as JSON.", "--json")]
 
 # Where earlier versions kept collections, whatever the registry or $XDG_DATA_HOME say there.
 _EARLIER = {"darwin": "~/Library/Application Support", "win32": "$LOCALAPPDATA"}
@@ -44,6 +55,20 @@ def collection_folder(given: str | None) -> Path:
     folder = Path(named).expanduser()
     is_folder = "/" in named or os.sep in named or folder.is_dir()
     return folder if is_folder else data_folder() / named
+
+
+def open_collection(given: str | None, model: str | None = None) -> "Collection":
+    """Open the collection that `--collection` means, with the model that `--model` names."""
+    from finesight.collection import Collection
+
+    return Collection.open(collection_folder(given), model)
+
+
+def open_model(given: str | None) -> "Model":
+    """Load the model that `--model` names, the default one where it is not given."""
+    from finesight.models import DEFAULT, load_model
+
+    return load_model(given or DEFAULT)
 
 
 def data_folder() -> Path:

@@ -1,8 +1,12 @@
 """How commands speak: results to stdout, progress and messages to stderr."""
 
+import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
+
+import typer
 
 
 def say(message: str) -> None:
@@ -16,6 +20,12 @@ def say_some(what: str, reasons: Sequence[str], things: str, shown: int = 5) -> 
         say(f"{what}: {reason}")
     if len(reasons) > shown:
         say(f"{what}: {len(reasons) - shown} more {things}")
+
+
+def show(found: Any, lines: Iterable[str], as_json: bool) -> None:
+    """Print a result to stdout: its plain data as JSON, or its lines for people."""
+    for line in [json.dumps(found)] if as_json else lines:
+        typer.echo(line)
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """`finesight search`: find images by what is in them."""
 
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,9 +11,11 @@ from finesight.cli.options import (
     JsonOption,
     ModelOption,
     cache_folder,
-    collection_folder,
+    open_collection,
+    option,
 )
-from finesight.cli.output import say
+from finesight.cli.output import say, show
+from finesight.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,111 +35,91 @@ def search(  # its parameters are its options: those of a SearchRequest by the r
     ] = None,
     collection: CollectionOption = None,
     model: ModelOption = None,
-    k: Annotated[int, typer.Option("-k", help="How many hits.")] = 10,
-    offset: Annotated[int, typer.Option(help="Pass over so many of the best, for paging.")] = 0,
+    k: Annotated[int, option("How many hits.", "-k")] = 10,
+    offset: Annotated[int, option("Pass over so many of the best, for paging.")] = 0,
     rank_by: Annotated[
         str,
-        typer.Option(
-            help="regions (the best one of the likeliest images), exact (of all images), pooled "
+        option(
+            "regions (the best one of the likeliest images), exact (of all images), pooled "
             "(the kept vectors alone), global (the whole image alone), or mean (of all regions)."
         ),
     ] = "regions",
     detail: Annotated[
-        float,
-        typer.Option(help="From the whole image (0) to its best region (1), where regions rank."),
+        float, option("From the whole image (0) to its best region (1), where regions rank.")
     ] = 1.0,
-    near: Annotated[
-        Path | None, typer.Option(help="An indexed image: more like it, itself left out.")
-    ] = None,
+    near: Annotated[Path | None, option("An indexed image: more like it, itself left out.")] = None,
     split: Annotated[
         str,
-        typer.Option(
-            help="auto takes a text apart that asks for several things, and finds images with all "
+        option(
+            "auto takes a text apart that asks for several things, and finds images with all "
             "of them; off leaves it whole."
         ),
     ] = "auto",
     parts: Annotated[str | None, typer.Option(hidden=True)] = None,
     prompts: Annotated[
-        bool,
-        typer.Option("--prompts", help="Encode short texts in the model's prompts, not as typed."),
+        bool, option("Encode short texts in the model's prompts, not as typed.", "--prompts")
     ] = False,
-    words: Annotated[
-        bool, typer.Option("--words", help="Captions and file names count as well.")
-    ] = False,
+    words: Annotated[bool, option("Captions and file names count as well.", "--words")] = False,
     rerank: Annotated[
-        str | None,
-        typer.Option(help="A matcher of the model that reranks the best: adapt."),
+        str | None, option("A matcher of the model that reranks the best: adapt.")
     ] = None,
-    rerank_top: Annotated[int, typer.Option(help="How many of the best it reranks.")] = 100,
+    rerank_top: Annotated[int, option("How many of the best it reranks.")] = 100,
     item: Annotated[
         bool,
-        typer.Option(
-            "--item", help="Find the very thing that a photo or a box of it shows, not its kind."
-        ),
+        option("Find the very thing that a photo or a box of it shows, not its kind.", "--item"),
     ] = False,
     min_relevance: Annotated[
-        float, typer.Option(help="Only hits that are as likely as this (0 to 1) to be right.")
+        float, option("Only hits that are as likely as this (0 to 1) to be right.")
     ] = 0.0,
     group: Annotated[
-        bool, typer.Option("--group", help="Show one of near-duplicates, with how many it hides.")
+        bool, option("Show one of near-duplicates, with how many it hides.", "--group")
     ] = False,
     path: Annotated[
-        str | None,
-        typer.Option(help="Only images whose path below the root matches: 'holiday/**/*.jpg'."),
+        str | None, option("Only images whose path below the root matches: 'holiday/**/*.jpg'.")
     ] = None,
     folder: Annotated[
-        str | None, typer.Option(help="Only those in a folder below the root: 2024/june.")
+        str | None, option("Only those in a folder below the root: 2024/june.")
     ] = None,
-    min_width: Annotated[int | None, typer.Option(help="Only those as wide, in pixels.")] = None,
-    max_width: Annotated[int | None, typer.Option(help="Only those no wider.")] = None,
-    min_height: Annotated[int | None, typer.Option(help="Only those as high, in pixels.")] = None,
-    max_height: Annotated[int | None, typer.Option(help="Only those no higher.")] = None,
-    shape: Annotated[str | None, typer.Option(help="landscape, portrait or square.")] = None,
+    min_width: Annotated[int | None, option("Only those as wide, in pixels.")] = None,
+    max_width: Annotated[int | None, option("Only those no wider.")] = None,
+    min_height: Annotated[int | None, option("Only those as high, in pixels.")] = None,
+    max_height: Annotated[int | None, option("Only those no higher.")] = None,
+    shape: Annotated[str | None, option("landscape, portrait or square.")] = None,
     taken_from: Annotated[
-        str | None, typer.Option(help="Only those taken on this day or later: 2024-06-01.")
+        str | None, option("Only those taken on this day or later: 2024-06-01.")
     ] = None,
-    taken_to: Annotated[str | None, typer.Option(help="Only those up to the end of it.")] = None,
-    camera: Annotated[str | None, typer.Option(help="A part of the camera's name.")] = None,
+    taken_to: Annotated[str | None, option("Only those up to the end of it.")] = None,
+    camera: Annotated[str | None, option("A part of the camera's name.")] = None,
     meta: Annotated[
         list[str] | None,
-        typer.Option(help="What metadata files say of them: author=Ann; several times for all."),
+        option("What metadata files say of them: author=Ann; several times for all."),
     ] = None,
     where: Annotated[
-        str | None,
-        typer.Option(help='Only images that meet a condition: "width > 1000 AND height > 500".'),
+        str | None, option('Only images that meet a condition: "width > 1000 AND height > 500".')
     ] = None,
     enhance: Annotated[
-        bool,
-        typer.Option(
-            "--enhance", help="Have a language model say what is meant; only the text is sent."
-        ),
+        bool, option("Have a language model say what is meant; only the text is sent.", "--enhance")
     ] = False,
     description: Annotated[
-        list[str] | None,
-        typer.Option(help="One more text that says what is meant, as --enhance finds them."),
+        list[str] | None, option("One more text that says what is meant, as --enhance finds them.")
     ] = None,
     rank_fusion: Annotated[
-        str, typer.Option(help="How descriptions are merged: trusted, mean, votes or two-stage.")
+        str, option("How descriptions are merged: trusted, mean, votes or two-stage.")
     ] = "trusted",
     llm: Annotated[
-        str,
-        typer.Option(
-            envvar="FINESIGHT_LLM", help="Its address, which speaks OpenAI's chat completions."
-        ),
+        str, option("Its address, which speaks OpenAI's chat completions.", envvar="FINESIGHT_LLM")
     ] = "http://localhost:11434/v1",
-    llm_model: Annotated[
-        str, typer.Option(envvar="FINESIGHT_LLM_MODEL", help="Its name there.")
-    ] = "llama3.2",
+    llm_model: Annotated[str, option("Its name there.", envvar="FINESIGHT_LLM_MODEL")] = "llama3.2",
     llm_timeout: Annotated[
-        float, typer.Option(help="Seconds, after which the query is searched as typed.")
+        float, option("Seconds, after which the query is searched as typed.")
     ] = 2.0,
     llm_check: Annotated[
-        bool, typer.Option("--llm-check", help="Have it sort out what misses the query's meaning.")
+        bool, option("Have it sort out what misses the query's meaning.", "--llm-check")
     ] = False,
     as_json: JsonOption = False,
-    paths: Annotated[bool, typer.Option("--paths", help="Print paths alone, for pipes.")] = False,
+    paths: Annotated[bool, option("Print paths alone, for pipes.", "--paths")] = False,
     save: Annotated[
-        Path | None, typer.Option(help="Save the hits with their boxes drawn, and a sheet of them.")
+        Path | None, option("Save the hits with their boxes drawn, and a sheet of them.")
     ] = None,
 ) -> None:
     """Search a collection; prints rank, score, path, box, what was found by, and relevance.
@@ -161,27 +142,16 @@ def search(  # its parameters are its options: those of a SearchRequest by the r
 
       finesight search dog no leash sunset --enhance --llm-model qwen3
     """
-    from finesight.collection import Collection
-
     request = _request(context.params)
-    hits = Collection.open(collection_folder(collection), model).search(request)
+    hits = open_collection(collection, model).search(request)
     if offset == 0 and (doubt := _doubt(hits, min_relevance)):
         say(doubt)
     if save is not None:
         from finesight.images.drawing import save_hits
 
         say(f"saved {save_hits(hits, save)} images and sheet.jpg to {save}")
-    if as_json:
-        typer.echo(json.dumps([hit.as_dict() for hit in hits]))
-        return
-    for hit in hits:
-        if paths:
-            typer.echo(str(hit.path))
-        else:
-            box = ",".join(str(edge) for edge in hit.box_px)
-            line = f"{hit.rank}\t{hit.score:.4f}\t{hit.path}\t{box}\t{_why(hit)}"
-            known = "" if hit.relevance is None else f"\t{hit.relevance:.2f}"
-            typer.echo(line + known)
+    lines = (str(hit.path) if paths else _line(hit) for hit in hits)
+    show([hit.as_dict() for hit in hits], lines, as_json)
 
 
 def _request(given: dict[str, Any]) -> "SearchRequest":
@@ -210,7 +180,6 @@ def _request(given: dict[str, Any]) -> "SearchRequest":
 
 def _described(text: str | None, given: dict[str, Any]) -> list[str]:
     """Return what a language model says that a query of one text means."""
-    from finesight.errors import InputError
     from finesight.queries.enhancement import LanguageModel
 
     if text is None:
@@ -241,7 +210,10 @@ def _doubt(hits: "Sequence[Hit]", least: float) -> str | None:
     )
 
 
-def _why(hit: "Hit") -> str:
-    """Return what a hit was found by: region, or of several parts: region of red mug."""
-    part = f" of {hit.part}" if len(hit.matches) > 1 else ""
-    return hit.why + part + (f" (+{len(hit.similar)} alike)" if hit.similar else "")
+def _line(hit: "Hit") -> str:
+    """Return a hit in one line; found by region, or of several parts: by region of red mug."""
+    why = hit.why + (f" of {hit.part}" if len(hit.matches) > 1 else "")
+    alike = f" (+{len(hit.similar)} alike)" if hit.similar else ""
+    box = ",".join(map(str, hit.box_px))
+    known = "" if hit.relevance is None else f"\t{hit.relevance:.2f}"
+    return f"{hit.rank}\t{hit.score:.4f}\t{hit.path}\t{box}\t{why}{alike}{known}"

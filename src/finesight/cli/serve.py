@@ -2,38 +2,37 @@
 
 from typing import Annotated
 
-import typer
-
-from finesight.cli.options import collection_folder
+from finesight.cli.options import collection_folder, option
 from finesight.cli.output import say
+from finesight.errors import need
 
 
 def serve(
     collection: Annotated[
         list[str] | None,
-        typer.Option("--collection", help="As for search, several times for several collections."),
+        option("As for search, several times for several collections.", "--collection"),
     ] = None,
     host: Annotated[
-        str, typer.Option(help="The address to listen on; 0.0.0.0 for the whole network.")
+        str, option("The address to listen on; 0.0.0.0 for the whole network.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any that is free.")] = 8000,
+    port: Annotated[int, option("0 takes any that is free.", min=0, max=65535)] = 8000,
     token: Annotated[
         str | None,
-        typer.Option(
-            envvar="FINESIGHT_TOKEN",
-            help="What a caller has to know. Beyond this machine one is always needed, and made "
+        option(
+            "What a caller has to know. Beyond this machine one is always needed, and made "
             "where none is given.",
+            envvar="FINESIGHT_TOKEN",
         ),
     ] = None,
     allow_host: Annotated[
         list[str] | None,
-        typer.Option(help="A further name by which this server is reached, such as pics.lan."),
+        option("A further name by which this server is reached, such as pics.lan."),
     ] = None,
     allow_origin: Annotated[
         list[str] | None,
-        typer.Option(help="A site whose pages may ask this server, such as https://intra.lan."),
+        option("A site whose pages may ask this server, such as https://intra.lan."),
     ] = None,
-    open_page: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
+    open_page: Annotated[bool, option("Open the page in a browser.", "--open")] = False,
 ) -> None:
     """Serve collections to browsers and programs; a folder may be indexed meanwhile.
 
@@ -43,10 +42,7 @@ def serve(
 
       finesight serve --collection pics --host 0.0.0.0    # prints the address with its token
     """
-    from finesight.errors import need
-
-    need("finesight.server.running", "serving needs a web server", "server")
-    from finesight.server.running import bind, run, token_for, url_of
+    running = need("finesight.server.running", "serving needs a web server", "server")
     from finesight.server.settings import Settings
 
     settings = Settings(
@@ -54,13 +50,13 @@ def serve(
         host=host,
         names=tuple(allow_host or ()),
         origins=tuple(allow_origin or ()),
-        token=token_for(host, token),
+        token=running.token_for(host, token),
     )
     for folder in settings.collections:
         if not (folder / "collection.json").exists():
             say(f"nothing is in {folder} yet: finesight index FOLDER --collection {folder}")
-    listening = bind(host, port)
-    url = url_of(listening, settings)
+    listening = running.bind(host, port)
+    url = running.url_of(listening, settings)
 
     def ready() -> None:
         say(f"finesight is at {url} (Ctrl+C stops it)")
@@ -69,5 +65,5 @@ def serve(
 
             webbrowser.open(url)
 
-    run(settings, listening, ready)
+    running.run(settings, listening, ready)
     say("stopped")

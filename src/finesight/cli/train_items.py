@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from finesight.cli.options import JsonOption
-from finesight.cli.output import say
+from finesight.cli.options import JsonOption, option
+from finesight.cli.output import say, say_some
 from finesight.cli.training import OutOption, SeedOption, begin, finish, shown
 from finesight.errors import InputError
 
@@ -27,32 +27,30 @@ def items(
         typer.Argument(help="Shop and user photos: DeepFashion2's, or `finesight render`'s."),
     ],
     validation: Annotated[
-        Path, typer.Option(help="Such photos of other items, whose mAP chooses the best weights.")
+        Path, option("Such photos of other items, whose mAP chooses the best weights.")
     ],
     out: OutOption,
-    model: Annotated[str, typer.Option(help="The bundle to begin with.")] = "mini",
+    model: Annotated[str, option("The bundle to begin with.")] = "mini",
     losses: Annotated[
-        str, typer.Option(help="Any of arcface, itc, itm, box and mlm, with commas between.")
+        str, option("Any of arcface, itc, itm, box and mlm, with commas between.")
     ] = "arcface",
     captions: Annotated[
         str,
-        typer.Option(
-            help="The captions of the items: template, category or detailed (from the "
+        option(
+            "The captions of the items: template, category or detailed (from the "
             "annotation), or a file of captions."
         ),
     ] = "template",
     described: Annotated[
         list[Path] | None,
-        typer.Option(
-            help="Rendered scenes whose objects teach words alone, beside the items; repeatable."
-        ),
+        option("Rendered scenes whose objects teach words alone, beside the items; repeatable."),
     ] = None,
     tune: Annotated[
-        bool, typer.Option(help="Train the vision tower too; collections are then indexed again.")
+        bool, option("Train the vision tower too; collections are then indexed again.")
     ] = False,
-    steps: Annotated[int, typer.Option(min=1, help="Updates at most.")] = 300,
-    batch: Annotated[int, typer.Option(min=4, help="Photos in an update.")] = 192,
-    rate: Annotated[float, typer.Option(min=0, help="The highest learning rate.")] = 1e-3,
+    steps: Annotated[int, option("Updates at most.", min=1)] = 300,
+    batch: Annotated[int, option("Photos in an update.", min=4)] = 192,
+    rate: Annotated[float, option("The highest learning rate.", min=0)] = 1e-3,
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
@@ -83,7 +81,7 @@ def items(
     recipe = ItemRecipe(
         losses=dict.fromkeys(names, 1.0), steps=steps, batch=batch, rate=rate, seed=seed
     )
-    found = read_examples(datasets, described or [], captions, _report_problems)
+    found = read_examples(datasets, described or [], captions, _left_out)
     held = _held(validation, loaded)
     if not tune:
         say(f"encoding {ROUNDS} views of each of {len(found)} things")
@@ -119,7 +117,7 @@ def _held(validation: Path, model: Model) -> Held:
     from finesight.types import Float32
 
     items = read_items(validation).matched()
-    _report_problems(items)
+    _left_out(items)
     queries, gallery = items.views("user"), items.views("shop")
     if not queries:
         raise InputError(
@@ -136,8 +134,5 @@ def _held(validation: Path, model: Model) -> Held:
     return Held(crops, score)
 
 
-def _report_problems(items: ItemSet) -> None:
-    for problem in items.problems[:5]:
-        say(f"finesight: left out: {problem}")
-    if len(items.problems) > 5:
-        say(f"finesight: and {len(items.problems) - 5} more were left out")
+def _left_out(items: ItemSet) -> None:
+    say_some("finesight: left out", items.problems, "photos or items")

@@ -2,71 +2,61 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
-from finesight.cli.options import JsonOption
+from finesight.cli.options import JsonOption, option
 from finesight.cli.training import OutOption, SeedOption, begin, finish, shown
 from finesight.errors import InputError
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
-
     from finesight.models import Model
-    from finesight.research.networks.matcher import Matcher
     from finesight.research.training.matcher.loop import Recipe
     from finesight.research.training.matcher.pairs import CaptionPairs
     from finesight.research.training.run import Run
-
-    Pairs = tuple[CaptionPairs, CaptionPairs]  # to train on, and to validate with
 
 
 def matcher(
     captions: Annotated[
         Path,
-        typer.Option(
-            help="Images with captions: scenes of `finesight render`, Karpathy's JSON, an "
+        option(
+            "Images with captions: scenes of `finesight render`, Karpathy's JSON, an "
             "evaluation list, or a folder of SCAN's features."
         ),
     ],
     validation_captions: Annotated[
-        Path, typer.Option(help="Those of other images, whose recalls choose the best epoch.")
+        Path, option("Those of other images, whose recalls choose the best epoch.")
     ],
     out: OutOption,
     features: Annotated[
-        Path | None, typer.Option(help="Features of these images, of `finesight features`.")
+        Path | None, option("Features of these images, of `finesight features`.")
     ] = None,
-    validation: Annotated[
-        Path | None, typer.Option(help="Features of the images to validate on.")
-    ] = None,
-    model: Annotated[str | None, typer.Option(help="The bundle whose features these are.")] = None,
+    validation: Annotated[Path | None, option("Features of the images to validate on.")] = None,
+    model: Annotated[str | None, option("The bundle whose features these are.")] = None,
     kind: Annotated[
         str,
-        typer.Option(
-            help="adapt, scan or sgraf, or one of their parts (adapt-t2i, adapt-i2t, scan-t2i, "
+        option(
+            "adapt, scan or sgraf, or one of their parts (adapt-t2i, adapt-i2t, scan-t2i, "
             "scan-i2t, sgr, saf); region-fusion or linear-probe, which need no matcher to search."
         ),
     ] = "adapt",
     name: Annotated[
-        str | None, typer.Option(help="What the bundle calls it; its kind where not given.")
+        str | None, option("What the bundle calls it; its kind where not given.")
     ] = None,
     split: Annotated[
-        str, typer.Option(help="The split to train on, where the captions have several.")
+        str, option("The split to train on, where the captions have several.")
     ] = "train",
-    validation_split: Annotated[str, typer.Option(help="The split to validate on.")] = "val",
-    hidden: Annotated[int, typer.Option(min=8, help="The width of a part; papers: 1024.")] = 256,
+    validation_split: Annotated[str, option("The split to validate on.")] = "val",
+    hidden: Annotated[int, option("The width of a part; papers: 1024.", min=8)] = 256,
     words: Annotated[
-        str,
-        typer.Option(help="gru: embeddings through a GRU; encoder: its frozen token states."),
+        str, option("gru: embeddings through a GRU; encoder: its frozen token states.")
     ] = "gru",
-    epochs: Annotated[int | None, typer.Option(min=1, help="Times through all captions.")] = None,
-    batch: Annotated[int | None, typer.Option(min=2, help="Captions in an update.")] = None,
-    rate: Annotated[float | None, typer.Option(min=0, help="The learning rate.")] = None,
+    epochs: Annotated[int | None, option("Times through all captions.", min=1)] = None,
+    batch: Annotated[int | None, option("Captions in an update.", min=2)] = None,
+    rate: Annotated[float | None, option("The learning rate.", min=0)] = None,
     warm_up: Annotated[
-        int | None, typer.Option(min=0, help="Steps of ADAPT's warm-up; the paper's are 4,000.")
+        int | None, option("Steps of ADAPT's warm-up; the paper's are 4,000.", min=0)
     ] = None,
     seed: SeedOption = 0,
     as_json: JsonOption = False,
@@ -108,103 +98,91 @@ def matcher(
     changes = {"epochs": epochs, "batch": batch, "rate": rate, "warm_up": warm_up, "seed": seed}
     given = {key: value for key, value in changes.items() if value is not None}
     with shown(run) as watched:
+        task = _Task(kind, pairs, loaded, given, watched, out)
         if kind in IMAGE_SIDES:
-            result = _train_fusion(kind, pairs, loaded, given, watched, out)
+            result = _train_fusion(task)
         else:
-            trained = _train_matcher(kind, hidden, words, pairs, loaded, given, watched)
-            result = _export(trained, name or kind, pairs[0], loaded, features, out)
+            result = _train_matcher(task, name or kind, hidden, words, features)
     said = f"{kind} trained in {{seconds}} s, validation rsum {result['validation']:.1f} of 600"
     finish(run, {"out": out, **result}, said, as_json)
 
 
+@dataclass(frozen=True)
+class _Task:
+    """What is trained, on what, and how; pairs: to train on, and to validate with."""
+
+    kind: str
+    pairs: tuple[CaptionPairs, CaptionPairs]
+    model: Model | None
+    given: dict[str, Any]  # settings of the recipe that are not its own
+    run: Run
+    out: Path
+
+    def provenance(self, settings: Any, score: float) -> dict[str, Any]:
+        """Return how to make the part again."""
+        from finesight.research.training.run import provenance
+
+        return provenance(
+            captions=len(self.pairs[0]),
+            images=len(self.pairs[0].regions),
+            settings=asdict(settings),
+            validation=round(score, 2),
+        )
+
+
 def _train_matcher(
-    kind: str,
-    hidden: int,
-    words: str,
-    pairs: Pairs,
-    model: Model | None,
-    given: dict[str, Any],
-    run: Run,
-) -> tuple[Matcher, Tokenizer, float]:
-    """Return a trained matcher, the tokenizer of its words, and its validation's rsum."""
+    task: _Task, name: str, hidden: int, words: str, features: Path | None
+) -> dict[str, Any]:
+    """Train a matcher and write it into a copy of the model's bundle, or alone without a model."""
     from finesight.research.networks.matcher import MatcherSettings
+    from finesight.research.training.features import open_features
+    from finesight.research.training.matcher import export
     from finesight.research.training.matcher.token_states import token_tower
     from finesight.research.training.matcher.training import LONGEST_CAPTION, RECIPES, train_matcher
     from finesight.research.training.vocabulary import build_tokenizer, words_of
 
     tower, states = None, 0
+    bundle = None if task.model is None else task.model.directory
     if words == "encoder":
-        if model is None or model.directory is None:
+        if bundle is None:
             raise InputError("--words encoder needs --model, whose text tower is to be read")
-        tower, states, tokenizer = token_tower(model.directory)
+        tower, states, tokenizer = token_tower(bundle)
     else:
-        tokenizer = build_tokenizer(words_of(pairs[0].captions), LONGEST_CAPTION)
-    width = pairs[0].regions.padded([0])[0].shape[2]
+        tokenizer = build_tokenizer(words_of(task.pairs[0].captions), LONGEST_CAPTION)
+    width = task.pairs[0].regions.padded([0])[0].shape[2]
     settings = MatcherSettings(
-        kind, width, tokenizer.get_vocab_size(), hidden=hidden, tokens=states
+        task.kind, width, tokenizer.get_vocab_size(), hidden=hidden, tokens=states
     )
 
     def recipe(member: str) -> Recipe:
-        return replace(RECIPES[member], **given)
+        return replace(RECIPES[member], **task.given)
 
-    trained, score = train_matcher(settings, *pairs, tokenizer, recipe, run, tower=tower)
-    return trained, tokenizer, score
-
-
-def _export(
-    trained: tuple[Matcher, Tokenizer, float],
-    name: str,
-    pairs: CaptionPairs,
-    model: Model | None,
-    features: Path | None,
-    out: Path,
-) -> dict[str, Any]:
-    """Write a matcher into a copy of the model's bundle, or alone where there is no model."""
-    from finesight.research.training.features import open_features
-    from finesight.research.training.matcher.export import (
-        put_matcher_into_bundle,
-        write_matcher_alone,
-    )
-    from finesight.research.training.run import provenance
-
-    matcher, tokenizer, score = trained
-    about = provenance(
-        captions=len(pairs),
-        images=len(pairs.regions),
-        settings=asdict(matcher.settings),
-        validation=round(score, 2),
-    )
-    if model is None or model.directory is None or features is None:
-        apart = write_matcher_alone(matcher, tokenizer, about, out)
+    matcher, score = train_matcher(settings, *task.pairs, tokenizer, recipe, task.run, tower=tower)
+    about = task.provenance(matcher.settings, score)
+    if bundle is None or features is None:
+        apart = export.write_matcher_alone(matcher, tokenizer, about, task.out)
     else:
         regions = str(open_features(features).settings["regions"])
-        apart = put_matcher_into_bundle(
-            matcher, tokenizer, model.directory, name, regions, about, out
+        apart = export.put_matcher_into_bundle(
+            matcher, tokenizer, bundle, name, regions, about, task.out
         )
     return {"matcher": name, "validation": score, "onnx_apart": apart}
 
 
-def _train_fusion(
-    kind: str, pairs: Pairs, model: Model | None, given: dict[str, Any], run: Run, out: Path
-) -> dict[str, Any]:
+def _train_fusion(task: _Task) -> dict[str, Any]:
     """Train a fusion with a text head and write it into a copy of the model's bundle."""
     from finesight.research.networks.region_fusion import RegionFusionSettings
     from finesight.research.training.fusion.export import put_into_bundle
     from finesight.research.training.matcher.loop import PROBE
     from finesight.research.training.matcher.region_fusion import train_region_fusion
-    from finesight.research.training.run import provenance
 
+    model, kind = task.model, task.kind
     if model is None or model.directory is None:
         raise InputError(f"{kind} stands on a model's embeddings: name it with --model")
     settings = RegionFusionSettings(kind, model.encoder.width)
-    trained, score = train_region_fusion(
-        settings, *pairs, model.encoder.encode_texts, replace(PROBE, **given), run.of(kind)
-    )
-    about = provenance(
-        captions=len(pairs[0]),
-        images=len(pairs[0].regions),
-        settings=asdict(settings),
-        validation=round(score, 2),
-    )
-    agreement = put_into_bundle(trained.fusion, model.directory, kind, 1, about, out, trained.head)
+    recipe, run = replace(PROBE, **task.given), task.run.of(kind)
+    encode = model.encoder.encode_texts
+    trained, score = train_region_fusion(settings, *task.pairs, encode, recipe, run)
+    about, bundle = task.provenance(settings, score), model.directory
+    agreement = put_into_bundle(trained.fusion, bundle, kind, 1, about, task.out, trained.head)
     return {"fusion": kind, "validation": score, "onnx_cosine": agreement}

@@ -5,29 +5,24 @@ The commands are functions of many parameters, as Typer makes an option of each.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
-from finesight.cli.output import progress_bar, say
+from finesight.cli.options import option
+from finesight.cli.output import progress_bar, say, show
 from finesight.errors import need
 
 if TYPE_CHECKING:
     from finesight.research.training.run import Progress, Run
 
-OutOption = Annotated[Path, typer.Option(help="The folder for the new bundle.")]
+OutOption = Annotated[Path, option("The folder for the new bundle.")]
 SeedOption = Annotated[
-    int, typer.Option(min=0, help="Decides the order, whatever is drawn, and the first weights.")
+    int, option("Decides the order, whatever is drawn, and the first weights.", min=0)
 ]
-EpochsOption = Annotated[int, typer.Option(min=1, help="Times through all images.")]
-ImagesOption = Annotated[
-    Path | None, typer.Option(help="The folder of the images that a JSON file names.")
-]
+EpochsOption = Annotated[int, option("Times through all images.", min=1)]
 
 
 def begin(out: Path, *, new: bool = True, checkpoint: Path | None = None) -> Run:
@@ -64,7 +59,4 @@ def finish(run: Run, result: dict[str, Any], said: str, as_json: bool) -> None:
     """
     (key, out), *others = result.items()
     result = {key: str(out), "seconds": run.finish(), **dict(others)}
-    if as_json:
-        typer.echo(json.dumps(result))
-    else:
-        typer.echo(f"{out}: {said.format(seconds=result['seconds'])}")
+    show(result, [f"{out}: {said.format(seconds=result['seconds'])}"], as_json)

@@ -1,15 +1,17 @@
 """The HTTP API: what is asked for, from which collection, and what is answered."""
 
 import re
+from pathlib import Path
 from typing import Annotated, Any
 
+import fastapi
 from fastapi import APIRouter, Depends, Query, Request
-from fastapi import Path as PathParameter
 from fastapi.responses import Response
 from PIL import Image
 from starlette.datastructures import UploadFile
 
 from finesight.images.open import ImageError, decode_image
+from finesight.indexing.progress import read_progress
 from finesight.server.collections import ServedCollection
 from finesight.server.metrics import CONTENT_TYPE
 from finesight.server.openapi import SEARCH_BODY, refusals
@@ -17,10 +19,7 @@ from finesight.server.problems import Problem
 from finesight.server.schemas import (
     MAX_PARTS,
     CollectionAnswer,
-    Folder,
-    HealthAnswer,
     ImagesAnswer,
-    Indexing,
     Listing,
     Name,
     SearchAnswer,
@@ -111,7 +110,7 @@ async def image(
     request: Request,
     state: Shared,
     served: Served,
-    id: Annotated[str, PathParameter(pattern="^[0-9a-f]{16}$")],
+    id: Annotated[str, fastapi.Path(pattern="^[0-9a-f]{16}$")],
     size: Annotated[
         int, Query(ge=16, le=LARGEST, description="Of the longer side, at most.")
     ] = 640,
@@ -128,14 +127,14 @@ async def image(
     known = request.headers.get("if-none-match")
 
     def make() -> Response:
-        row = served.image(id)
+        path = Path(served.image(id).path)
         try:
-            stamp = stamp_of(row.path)
+            stamp = stamp_of(path)
             tag = f'"{stamp}-{size}-{box or ""}"'
             headers = {"ETag": tag, "Cache-Control": "private, max-age=300"}
             if known is not None and tag in re.split(r"\s*,\s*", known):
                 return Response(status_code=304, headers=headers)
-            content = state.thumbnails.get(Wanted(row.path, stamp, size, part))
+            content = state.thumbnails.get(Wanted(path, stamp, size, part))
         except ImageError as error:
             raise Problem(404, f"The image cannot be shown: {error}.") from error
         return Response(content, media_type="image/jpeg", headers=headers)
@@ -158,9 +157,9 @@ async def status(state: Shared, served: Served) -> StatusAnswer:
 
 
 @router.get("/health")
-async def health() -> HealthAnswer:
+async def health() -> dict[str, str]:
     """Say that the server answers."""
-    return HealthAnswer()
+    return {"status": "ok"}
 
 
 @router.get(
@@ -240,12 +239,8 @@ def _described(served: ServedCollection) -> CollectionAnswer:
 
 
 def _status(served: ServedCollection) -> StatusAnswer:
-    from finesight.indexing.progress import read_progress
-
     collection = served.collection()
-    progress = read_progress(served.directory)
     facts: dict[str, Any] = collection.status() if collection.exists else {}
-    folders = [Folder(path=path, images=count) for path, count in served.outline().folders]
     return StatusAnswer(
         name=served.name,
         images=facts.get("images", 0),
@@ -253,8 +248,8 @@ def _status(served: ServedCollection) -> StatusAnswer:
         model=_short(facts.get("model")),
         regions=facts.get("regions"),
         items=served.tells_items,
-        folders=folders,
-        indexing=None if progress is None else Indexing(done=progress.done, total=progress.total),
+        folders=served.outline().folders,
+        indexing=read_progress(served.directory),
     )
 
 

@@ -12,11 +12,8 @@ from starlette.types import ASGIApp
 
 from finesight.errors import FinesightError
 from finesight.server import api, page, problems
-from finesight.server.guarding import Guard, Strict
-from finesight.server.limits import Bounded
-from finesight.server.metrics import Measured
+from finesight.server.layers import Bounded, Guard, Outermost, TokenCheck
 from finesight.server.openapi import ALWAYS, document_of, refusals
-from finesight.server.sessions import TokenCheck
 from finesight.server.settings import Settings
 from finesight.server.state import State
 
@@ -54,7 +51,7 @@ def create_app(settings: Settings) -> ASGIApp:
             allow_methods=["GET", "POST"],
             allow_headers=["Authorization", "Content-Type"],
         )
-    return Measured(Strict(Guard(checked, settings)), state.metrics)
+    return Outermost(Guard(checked, settings), state.metrics)
 
 
 @contextlib.asynccontextmanager

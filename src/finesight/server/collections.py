@@ -1,14 +1,15 @@
 """The collections a server has: opened when first asked for, and again when they changed."""
 
+import contextlib
 import itertools
 import os
 import re
 import threading
 from collections import Counter
-from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Container, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from finesight.server.problems import Problem
 from finesight.server.recent import Recent
@@ -25,8 +26,6 @@ ID = re.compile(r"[0-9a-f]{16}")
 _REMEMBERED = 50_000  # images whose rows are kept, so that a thumbnail needs no query
 _DESCRIPTION = "collection.json"  # replaced whenever what a collection is changes
 _FOLDERS = 200  # named in an outline
-COLUMNS = ["id", "path", "width", "height"]
-"""What is read of an image to serve it."""
 
 
 @dataclass(frozen=True)
@@ -34,28 +33,40 @@ class ImageRow:
     """What the server knows of an image: its id, its file, and its size upright in pixels."""
 
     id: str
-    path: Path
+    path: str
     width: int
     height: int
+
+
+COLUMNS = [each.name for each in fields(ImageRow)]
+"""What is read of an image to serve it."""
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder below the images' common one, and how many images are in it and below."""
+
+    path: str
+    images: int
 
 
 @dataclass(frozen=True)
 class Outline:
     """How many images a collection has, and where: their common folder, and those below it.
 
-    folders: (path below the root, images in it and below), the largest first.
+    folders: the largest first.
     """
 
     images: int
     root: str
-    folders: tuple[tuple[str, int], ...]
+    folders: tuple[Folder, ...]
 
-    def shown(self, path: Path) -> str:
+    def shown(self, path: Path | str) -> str:
         """Return a path as people may see it: below the root, with forward slashes."""
-        try:
-            return PurePath(os.path.relpath(path, self.root)).as_posix() if self.root else path.name
-        except ValueError:  # another drive
-            return path.name
+        with contextlib.suppress(ValueError):  # of another drive
+            if self.root:
+                return PurePath(os.path.relpath(path, self.root)).as_posix()
+        return PurePath(path).name
 
 
 _NOTHING = Outline(0, "", ())
@@ -140,9 +151,8 @@ class ServedCollection:
                     self._version = table.version
             if (row := self._rows.get(id_)) is not None:
                 return row
-            found = table.read(COLUMNS, f"id = '{id_}'", limit=1).to_pylist()
-            if found:
-                row = image_row(found[0])
+            for found in table.read(COLUMNS, f"id = '{id_}'", limit=1).to_pylist():
+                row = ImageRow(**found)
                 self.remember(row)
                 return row
         raise Problem(404, f"{self.name} has no image with this id.")
@@ -187,11 +197,6 @@ class ServedCollections:
         return self._by_name[name]
 
 
-def image_row(row: Mapping[str, Any]) -> ImageRow:
-    """Return a row of the table as a record."""
-    return ImageRow(row["id"], Path(row["path"]), row["width"], row["height"])
-
-
 def outline_of(paths: Sequence[str]) -> Outline:
     """Return the common folder of absolute paths, and the folders below it with their counts."""
     if not paths:
@@ -204,7 +209,7 @@ def outline_of(paths: Sequence[str]) -> Outline:
         for part in (below, *below.parents):
             counts[part.as_posix()] += images
     counts.pop(".", None)
-    return Outline(len(paths), root, tuple(counts.most_common(_FOLDERS)))
+    return Outline(len(paths), root, tuple(Folder(*each) for each in counts.most_common(_FOLDERS)))
 
 
 def _name(directory: Path, taken: Container[str]) -> str:

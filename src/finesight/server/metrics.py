@@ -1,16 +1,14 @@
 """What Prometheus reads: requests, searches, batches and images, in numbers."""
 
-import time
 from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST as CONTENT_TYPE
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Scope
 
 from finesight.server.collections import ServedCollections
-from finesight.server.problems import Layer
 
-__all__ = ["CONTENT_TYPE", "Measured", "Metrics"]
+__all__ = ["CONTENT_TYPE", "Metrics"]
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -58,26 +56,3 @@ class Metrics:
                 self._encoded.labels(served.name).set(served.encoder.encoded)
                 self._batches.labels(served.name).set(served.encoder.batches)
         return generate_latest(self._registry)
-
-
-class Measured(Layer):
-    """Counts every request that comes in, whoever answers it."""
-
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
-        super().__init__(app)
-        self._metrics = metrics
-
-    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        start = time.perf_counter()
-        status = 499  # nobody waited for an answer
-
-        async def watched(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        try:
-            await self.app(scope, receive, watched)
-        finally:
-            self._metrics.count(scope, status, time.perf_counter() - start)

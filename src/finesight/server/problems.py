@@ -11,7 +11,6 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from finesight.errors import FinesightError, InputError
 
@@ -84,26 +83,6 @@ class Problem(Exception):
         document = self.document
         content = document.model_dump(exclude=None if document.errors else {"errors"})
         return JSONResponse(content, document.status, self._headers, MEDIA_TYPE)
-
-
-class Layer:
-    """A layer around an ASGI application, which refuses a request by raising Problem."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        try:
-            await self.answer(scope, receive, send)
-        except Problem as problem:
-            await problem.response()(scope, receive, send)
-
-    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let the application answer a request, or raise Problem."""
-        raise NotImplementedError
 
 
 def without_paths(message: str) -> str:

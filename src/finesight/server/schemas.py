@@ -8,8 +8,10 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from finesight.indexing.progress import Progress
 from finesight.queries import SearchRequest
-from finesight.types import Box
+from finesight.server.collections import Folder, ImageRow
+from finesight.types import Box, Match
 
 MAX_HITS = 200
 """Hits in one answer, at most."""
@@ -203,18 +205,6 @@ class SearchBody(_Strict):
     compare: bool = Field(False, description="Also say which rank the whole image would have.")
 
 
-class MatchAnswer(BaseModel):
-    """How one part of the query fared in an image."""
-
-    part: str
-    weight: float
-    score: float = Field(description="The best region's cosine.")
-    box: Region
-    relevance: float | None = Field(
-        None, ge=0, le=1, description="How likely the image shows it; null for images."
-    )
-
-
 class HitAnswer(BaseModel):
     """An image that was found, and its best region."""
 
@@ -227,7 +217,7 @@ class HitAnswer(BaseModel):
     height: int
     why: str = Field(description="What it was found by: whole, region, pooled or words.")
     part: str = Field(description="The part of the query that the box belongs to.")
-    matches: list[MatchAnswer]
+    matches: list[Match]
     relevance: float | None = Field(
         None, ge=0, le=1, description="How likely it shows what was asked for; null if not known."
     )
@@ -251,19 +241,10 @@ class SearchAnswer(BaseModel):
     milliseconds: float
 
 
-class ImageAnswer(BaseModel):
-    """An image of the collection."""
-
-    id: str
-    path: str
-    width: int
-    height: int
-
-
 class ImagesAnswer(BaseModel):
     """Some images of a collection, in its order."""
 
-    images: list[ImageAnswer]
+    images: list[ImageRow]
     offset: int
     more: bool
 
@@ -276,20 +257,6 @@ class CollectionAnswer(BaseModel):
     model: str | None = Field(description="Its model; null while nothing was indexed.")
 
 
-class Folder(BaseModel):
-    """A folder with images."""
-
-    path: str
-    images: int
-
-
-class Indexing(BaseModel):
-    """How far a process that is indexing into the collection has come."""
-
-    done: int
-    total: int
-
-
 class StatusAnswer(BaseModel):
     """What a collection holds, and whether more is coming."""
 
@@ -299,14 +266,8 @@ class StatusAnswer(BaseModel):
     model: str | None
     regions: str | None
     items: bool = Field(description="Whether a search for the very thing (`item`) is possible.")
-    folders: list[Folder]
-    indexing: Indexing | None = Field(description="Null where nobody is indexing.")
-
-
-class HealthAnswer(BaseModel):
-    """That the server answers."""
-
-    status: Literal["ok"] = "ok"
+    folders: tuple[Folder, ...]
+    indexing: Progress | None = Field(description="Null where nobody is indexing.")
 
 
 class SessionRequest(_Strict):

@@ -3,18 +3,18 @@
 import time
 from collections.abc import Sequence
 from dataclasses import fields, replace
+from pathlib import Path
 
 from PIL import Image
 
 from finesight.queries import Filters, SearchRequest
 from finesight.queries.filters import parse_metadata
 from finesight.scoring.calibration import seems_nothing
-from finesight.server.collections import COLUMNS, ImageRow, ServedCollection, image_row
+from finesight.server.collections import COLUMNS, ImageRow, ServedCollection
 from finesight.server.problems import Problem
 from finesight.server.schemas import (
     FilterBody,
     HitAnswer,
-    ImageAnswer,
     ImagesAnswer,
     Listing,
     QueryPart,
@@ -48,7 +48,7 @@ def answer(
         )
         ranks = {hit.id: hit.rank for hit in collection.search(whole)}
     for hit in hits:
-        served.remember(ImageRow(hit.id, hit.path, hit.width, hit.height))
+        served.remember(ImageRow(hit.id, str(hit.path), hit.width, hit.height))
     return SearchAnswer(
         collection=served.name,
         images=outline.images,
@@ -101,7 +101,7 @@ def _part(served: ServedCollection, part: QueryPart, uploads: Sequence[Image.Ima
             raise Problem(422, f"There is no upload {part.upload}: {len(uploads)} came.")
         return Part(image=uploads[part.upload], box=part.box, weight=part.weight)
     assert part.image is not None
-    path = served.image(part.image).path
+    path = Path(served.image(part.image).path)
     if part.box is None:
         return Part(near=path, weight=part.weight)
     return Part(image=path, box=part.box, weight=part.weight)
@@ -116,14 +116,11 @@ def list_images(served: ServedCollection, listing: Listing) -> ImagesAnswer:
     filters = filters_of(listing, parse_metadata(listing.metadata))
     where = table.condition(None, filters, lambda: outline.root)
     found = table.read(COLUMNS, where, limit=listing.k + 1, offset=listing.offset)
-    rows = [image_row(row) for row in found.to_pylist()]
+    rows = [ImageRow(**row) for row in found.to_pylist()]
     for row in rows:
         served.remember(row)
     return ImagesAnswer(
-        images=[
-            ImageAnswer(id=r.id, path=outline.shown(r.path), width=r.width, height=r.height)
-            for r in rows[: listing.k]
-        ],
+        images=[replace(row, path=outline.shown(row.path)) for row in rows[: listing.k]],
         offset=listing.offset,
         more=len(rows) > listing.k,
     )

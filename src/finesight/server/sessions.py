@@ -6,14 +6,9 @@ import time
 
 from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
-from starlette.types import ASGIApp, Receive, Scope, Send
-
-from finesight.server.problems import Layer, Problem
 
 DAYS = 30
 """How long the page's cookie is valid."""
-
-_PUBLIC = frozenset({"/", "/health", "/session", "/favicon.ico", "/openapi.json"})
 
 
 class Sessions:
@@ -53,24 +48,3 @@ class Sessions:
         return hmac.new(
             self._token, f"finesight session {text}".encode(), hashlib.sha256
         ).hexdigest()
-
-
-class TokenCheck(Layer):
-    """Answers 401 to whoever does not show the token; the page itself holds nothing secret."""
-
-    def __init__(self, app: ASGIApp, sessions: Sessions) -> None:
-        super().__init__(app)
-        self._sessions = sessions
-
-    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not (is_public(scope) or self._sessions.admits(Headers(scope=scope))):
-            raise Problem(
-                401, "Send the token that the server was started with: Authorization: Bearer TOKEN."
-            )
-        await self.app(scope, receive, send)
-
-
-def is_public(scope: Scope) -> bool:
-    """Whether a path is answered without a token: the page's own files, health, and the door."""
-    path: str = scope["path"]
-    return path in _PUBLIC or path.startswith("/page/")
