@@ -2,11 +2,14 @@
 
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+from tokenizers import Tokenizer
 
 from finesight.encoders.preprocessing import Preprocessing
+from finesight.errors import DataError
 from finesight.types import Float32, UInt8
 
 
@@ -56,6 +59,16 @@ class Encoder(Protocol):
 
 class TextTooLongWarning(UserWarning):
     """A text was cut to what a model can read."""
+
+
+def open_tokenizer(path: Path) -> Tokenizer:
+    """Read a `tokenizer.json`; raises DataError for one that is missing or damaged."""
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as error:  # the Rust library raises plain Exception
+        raise DataError(
+            f"{path} is missing or damaged ({error}): download, export or install the model again"
+        ) from error
 
 
 def warn_of_long_texts(texts: Sequence[str], cut: Sequence[bool], longest: int) -> None:

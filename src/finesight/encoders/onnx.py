@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer
 
-from finesight.encoders.base import as_map, warn_of_long_texts
+from finesight.encoders.base import as_map, open_tokenizer, warn_of_long_texts
 from finesight.encoders.preprocessing import Preprocessing
 from finesight.errors import DataError
 from finesight.graphs import Graph, has_gpu
@@ -177,13 +177,7 @@ class OnnxEncoder:
 
     @cached_property
     def _tokenizer(self) -> Tokenizer:
-        path = self.directory / "tokenizer.json"
-        try:
-            tokenizer = Tokenizer.from_file(str(path))
-        except Exception as error:  # the Rust library raises plain Exception
-            raise DataError(
-                f"{path} is missing or damaged ({error}): download the model again"
-            ) from error
+        tokenizer = open_tokenizer(self.directory / "tokenizer.json")
         text = self._config.get("text_config", {})
         longest = text.get("max_position_embeddings", 77)
         if tokenizer.truncation is None or tokenizer.truncation["max_length"] > longest:

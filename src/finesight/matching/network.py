@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
-from finesight.encoders.base import warn_of_long_texts
+from finesight.encoders.base import open_tokenizer, warn_of_long_texts
 from finesight.errors import DataError
 from finesight.graphs import Graph
 from finesight.types import Float32
@@ -68,13 +68,7 @@ class NetworkMatcher:
 
     @cached_property
     def _tokenizer(self) -> Tokenizer:
-        try:
-            return Tokenizer.from_file(str(self._tokenizer_file))
-        except Exception as error:  # the Rust library raises plain Exception
-            raise DataError(
-                f"{self._tokenizer_file} is missing or damaged ({error}): download, export or "
-                "install the model again"
-            ) from error
+        return open_tokenizer(self._tokenizer_file)
 
 
 def _blocks(order: np.ndarray, sizes: np.ndarray, most: int) -> Sequence[np.ndarray]:

@@ -18,7 +18,7 @@ from finesight.images.open import Picture
 from finesight.types import Float32
 
 MODEL = "onnx/detector.onnx"
-_OUTPUTS = ["pred_boxes", "objectness_logits"]
+OUTPUTS = ["pred_boxes", "objectness_logits"]
 
 
 class OnnxDetector:
@@ -31,10 +31,10 @@ class OnnxDetector:
     def __init__(self, directory: Path) -> None:
         self.preprocessing = Preprocessing.read(directory / "preprocessor_config.json")
         self._graph = Graph(directory / MODEL, threads=0)
-        if not {*_OUTPUTS} <= {*self._graph.outputs}:
+        if not {*OUTPUTS} <= {*self._graph.outputs}:
             raise DataError(
                 f"{directory / MODEL} gives {', '.join(sorted(self._graph.outputs))}: a detector "
-                f"gives {' and '.join(_OUTPUTS)}"
+                f"gives {' and '.join(OUTPUTS)}"
             )
 
     def detect(self, picture: Picture) -> ScoredBoxes:
@@ -45,7 +45,7 @@ class OnnxDetector:
 
     def run(self, pixels: Float32) -> tuple[Float32, Float32]:
         """Return the boxes (n, 4) in the padded square and scores (n,) of one input."""
-        boxes, logits = self._graph.run({"pixel_values": pixels}, _OUTPUTS)
+        boxes, logits = self._graph.run({"pixel_values": pixels}, OUTPUTS)
         return boxes[0], sigmoid(logits[0])
 
 

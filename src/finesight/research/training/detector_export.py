@@ -5,16 +5,18 @@ The words that OWLv2 also reads stay behind: what is exported finds things of an
 
 from __future__ import annotations
 
-import json
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from finesight.errors import DataError, InputError
-from finesight.proposals.onnx_detector import MODEL, OnnxDetector
+from finesight.files import write_json
+from finesight.proposals.onnx_detector import MODEL, OUTPUTS, OnnxDetector
 from finesight.proposals.torch_detectors import Owlv2Detector, load_torch_detector, objectness
 from finesight.research.training.export import export_graph
 
@@ -50,11 +52,10 @@ def export_detector(source: str, out: Path) -> float:
             "image_std": list(settings.std),
             "rescale_factor": settings.factor,
         }
-        (folder / "preprocessor_config.json").write_text(json.dumps(described, indent=2) + "\n")
-        network = _Objectness(detector.model).eval()
-        names = ["pred_boxes", "objectness_logits"]
-        export_graph(network, {"pixel_values": pixels}, {}, names, folder / MODEL)
-        difference = _difference(network, folder, pixels)
+        write_json(folder / "preprocessor_config.json", described)
+        compute = partial(objectness, detector.model)
+        export_graph(detector.model, {"pixel_values": pixels}, {}, OUTPUTS, folder / MODEL, compute)
+        difference = _difference(compute, folder, pixels)
         if not difference <= _LARGEST_DIFFERENCE:
             raise DataError(
                 f"{source} gives something else in ONNX Runtime (by {difference:.2g}): update "
@@ -64,22 +65,12 @@ def export_detector(source: str, out: Path) -> float:
     return difference
 
 
-class _Objectness(nn.Module):
-    """OWLv2 without its words."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Pixels (1, 3, side, side) → boxes (1, n, 4) and logits (1, n)."""
-        return objectness(self.model, pixels)
-
-
-def _difference(network: nn.Module, folder: Path, pixels: Tensor) -> float:
+def _difference(
+    compute: Callable[[Tensor], tuple[Tensor, Tensor]], folder: Path, pixels: Tensor
+) -> float:
     """Return the largest difference of a box's edge or a score between the two."""
     with torch.inference_mode():
-        boxes, logits = network(pixels)
+        boxes, logits = compute(pixels)
     ours = boxes.numpy(), logits.sigmoid().numpy()
     found = OnnxDetector(folder).run(pixels.numpy())
     return max(float(np.abs(a[0] - b).max()) for a, b in zip(ours, found, strict=True))
