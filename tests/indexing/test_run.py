@@ -277,7 +277,7 @@ def test_bytes_of_archives_do_not_pile_up(tmp_path, store, monkeypatch):
 
     def count(self, more):
         read(self, more)
-        held.append(self._bytes)
+        held.append(self.waiting)
 
     monkeypatch.setattr(encode._Encoding, "_count", count)
     assert store.add([tmp_path]).indexed == 20

@@ -128,18 +128,18 @@ def _near(
     whole = unpack_whole(table.read(["whole"])["whole"].combine_chunks())
     # Stored in float16, whose rounding changes their lengths.
     vectors = normalise(whole[places].astype(np.float32))
-    parent = np.arange(len(places))
+    groups = [[place] for place in range(len(places))]  # of each; those of a group share one list
     lowest = np.ones(len(places))
     for first, second, cosine in pairs_above(vectors, near, progress):
-        a, b = _root(parent, first), _root(parent, second)
-        parent[b] = a
-        lowest[a] = min(lowest[a], lowest[b], cosine)
-    groups: dict[int, list[int]] = {}
-    for i in range(len(places)):
-        groups.setdefault(_root(parent, i), []).append(places[i])
+        large, small = sorted((groups[first], groups[second]), key=len, reverse=True)
+        lowest[large[0]] = min(lowest[large[0]], lowest[small[0]], cosine)
+        if large is not small:
+            large += small
+            for place in small:
+                groups[place] = large
     return [
-        _group("near", paths, members, round(float(lowest[root]), 4))
-        for root, members in groups.items()
+        _group("near", paths, [places[i] for i in members], round(float(lowest[members[0]]), 4))
+        for members in {id(each): each for each in groups}.values()
         if len(members) > 1
     ]
 
@@ -159,10 +159,3 @@ def pairs_above(
                 if start + i < other + j:
                     yield int(start + i), int(other + j), float(cosines[i, j])
         progress(min(start + _ROWS, count), count)
-
-
-def _root(parent: np.ndarray, i: int) -> int:
-    while parent[i] != i:
-        parent[i] = parent[parent[i]]
-        i = int(parent[i])
-    return i

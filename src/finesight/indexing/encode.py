@@ -4,7 +4,7 @@ import hashlib
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -86,40 +86,35 @@ def encode_sources(
     """
     proposer = parse_proposer(regions, model.capabilities)
     encoding = _Encoding(model, proposer, vectors, known, max_pixels)
-    for finish, embeddings in encode_ahead(
-        encoding.given(sources), encoding.prepare, model.encoder
-    ):
+    ahead = encode_ahead(encoding.given(sources), encoding.prepare, model.encoder)
+    for finish, embeddings in ahead:
         yield finish(embeddings)
 
 
+@dataclass
 class _Encoding:
     """How one run encodes images."""
 
-    def __init__(
-        self,
-        model: Model,
-        proposer: Proposer,
-        vectors: int,
-        known: Callable[[str], bool],
-        max_pixels: int,
-    ) -> None:
-        self.model, self.proposer, self.vectors = model, proposer, vectors
-        self.known, self.max_pixels = known, max_pixels
-        self.room = _Room(_PIXELS_AT_ONCE)
-        self._bytes = 0  # that were read from archives and are not decoded yet
-        self._counting = threading.Lock()
+    model: Model
+    proposer: Proposer
+    vectors: int
+    known: Callable[[str], bool]
+    max_pixels: int
+    room: "_Room" = field(default_factory=lambda: _Room(_PIXELS_AT_ONCE))
+    waiting: int = 0  # bytes that were read from archives and are not decoded yet
+    counting: threading.Lock = field(default_factory=threading.Lock)
 
     def given(self, sources: Iterable[Source]) -> Iterator[Source | None]:
         """Yield the sources; None while too many bytes wait to be decoded."""
         for source in sources:
             self._count(len(source.data or b""))
             yield source
-            while self._bytes > _BYTES_AHEAD:
+            while self.waiting > _BYTES_AHEAD:
                 yield None
 
     def _count(self, more: int) -> None:
-        with self._counting:
-            self._bytes += more
+        with self.counting:
+            self.waiting += more
 
     def prepare(self, source: Source) -> tuple[Finish, UInt8 | None]:
         """Read, decode and cut one file, in whichever thread; the crops are what to encode."""
@@ -248,6 +243,4 @@ def _pixel_hash(size: tuple[int, int], whole: UInt8) -> str:
     size: in pixels; whole: the image as the model sees it (side, side, 3). All the pixels would
     take a core some milliseconds an image: they are compared when somebody asks for duplicates.
     """
-    digest = xxhash.xxh3_128(f"{size[0]}x{size[1]}".encode())
-    digest.update(whole.tobytes())
-    return digest.hexdigest()
+    return xxhash.xxh3_128(f"{size[0]}x{size[1]}".encode() + whole.tobytes()).hexdigest()

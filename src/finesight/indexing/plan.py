@@ -23,8 +23,8 @@ class Plan:
 
     def __init__(self, known: Known, ledger: Ledger, tried: str, opened: str) -> None:
         """Begin a run. tried, opened: how it reads files and archives, as the ledger has it."""
-        self.known, self._ledger = known, ledger
-        self._tried, self._opened = tried, opened
+        self.known, self.ledger = known, ledger
+        self.tried, self.opened = tried, opened
         self._ids = set(known.ids)
         self._moved: set[int] = set()  # places of rows that moved
         self.met: set[str] = set()
@@ -47,7 +47,7 @@ class Plan:
 
     def was_skipped(self, found: Found) -> bool:
         """Whether a file failed before, as it is now and would be read now."""
-        entry = self._ledger.of(found, self._tried)
+        entry = self.ledger.of(found, self.tried)
         if entry is None or entry.reason is None:
             return False
         self.skipped.append(Skipped(found.path, entry.reason, remembered=True))
@@ -56,7 +56,7 @@ class Plan:
     def is_new_archive(self, found: Found) -> bool:
         """Whether an archive has to be opened; one that was read to the end costs a stat."""
         self.met.add(str(found.path))
-        entry = self._ledger.of(found, self._opened)
+        entry = self.ledger.of(found, self.opened)
         if entry is None:
             return True
         if entry.reason is not None:
@@ -65,7 +65,7 @@ class Plan:
         inside = self.known.by_archive.get(str(found.path), [])
         self.unchanged += len(inside)
         self.met.update(self.known.paths[place] for place in inside)
-        for entry in self._ledger.below([found.path]):
+        for entry in self.ledger.below([found.path]):
             if entry.found.path != found.path and entry.reason is not None:
                 self.met.add(str(entry.found.path))
                 self.skipped.append(Skipped(entry.found.path, entry.reason, remembered=True))
@@ -74,7 +74,7 @@ class Plan:
     def new_annotations(self, annotations: Sequence[Found]) -> list[Found]:
         """Return the annotation files that were not read before as they are now."""
         self.met.update(str(found.path) for found in annotations)
-        return [found for found in annotations if self._ledger.of(found, self._tried) is None]
+        return [found for found in annotations if self.ledger.of(found, self.tried) is None]
 
     def claim(self, found: Found, sha256: str) -> str | None:
         """Return the id of the row that is this file, touched or moved; None for a copy."""
@@ -118,7 +118,7 @@ class Plan:
 
     def failures_gone(self, roots: Sequence[Path]) -> list[Path]:
         """Return the files of the ledger below the given folders that this run did not meet."""
-        paths = (entry.found.path for entry in self._ledger.below(roots))
+        paths = (entry.found.path for entry in self.ledger.below(roots))
         return [path for path in paths if self._is_gone(path)]
 
     def _is_gone(self, path: Path) -> bool:

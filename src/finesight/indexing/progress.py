@@ -4,7 +4,7 @@ import contextlib
 import json
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 PROGRESS = "progress.json"
@@ -38,8 +38,11 @@ def shown_progress(directory: Path, progress: Advance) -> Iterator[Advance]:
         progress(done, total)
         if time.monotonic() - written >= _EVERY:
             written = time.monotonic()
+            # Replaced, but not synced: it tells of a run that a power cut ends as well.
             with contextlib.suppress(OSError):
-                _write(path, Progress(done, total))
+                temporary = path.with_suffix(".new")
+                temporary.write_text(json.dumps({"done": done, "total": total}), encoding="utf-8")
+                temporary.replace(path)
 
     try:
         yield advance
@@ -58,10 +61,3 @@ def read_progress(directory: Path) -> Progress | None:
         return Progress(int(found["done"]), int(found["total"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def _write(path: Path, progress: Progress) -> None:
-    """Replace the file, without syncing it: it tells of a run that a power cut ends as well."""
-    temporary = path.with_suffix(".new")
-    temporary.write_text(json.dumps(asdict(progress)), encoding="utf-8")
-    temporary.replace(path)

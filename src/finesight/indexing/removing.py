@@ -9,8 +9,6 @@ from pathlib import Path
 from finesight.errors import InputError
 from finesight.images.archives import containing
 from finesight.store.folder import CollectionFolder
-from finesight.store.ledger import Ledger
-from finesight.store.table import ImageTable
 
 
 def remove(folder: CollectionFolder, given: Sequence[Path | str]) -> int:
@@ -20,28 +18,20 @@ def remove(folder: CollectionFolder, given: Sequence[Path | str]) -> int:
     """
     wanted = _Wanted(given)
     with folder.writing():
-        counts = [_remove_rows(folder.table(entry), wanted) for entry in folder.need().entries]
-        forgotten = _forget(folder.ledger(), wanted)
-    if not (any(counts) or forgotten):
+        counts = []
+        for table in map(folder.table, folder.need().entries):
+            rows = table.read(["id", "path"]).to_pylist()
+            found = [row["id"] for row in rows if wanted.match(row["path"])]
+            table.delete(found)
+            counts.append(len(found))
+        ledger = folder.ledger()
+        gone = [skipped.path for skipped in ledger.skipped() if wanted.match(str(skipped.path))]
+        # Archives are opened again when they are next indexed.
+        ledger.drop([*gone, *filter(wanted.touches, ledger.opened())])
+    if not (any(counts) or gone):
         names = ", ".join(map(str, given))
         raise InputError(f"{folder.directory} holds no image of {names}")
     return counts[0]
-
-
-def _remove_rows(table: ImageTable, wanted: "_Wanted") -> int:
-    rows = table.read(["id", "path"])
-    pairs = zip(rows["id"].to_pylist(), rows["path"].to_pylist(), strict=True)
-    found = [id_ for id_, path in pairs if wanted.match(path)]
-    table.delete(found)
-    return len(found)
-
-
-def _forget(ledger: Ledger, wanted: "_Wanted") -> int:
-    """Forget skipped files; archives are opened again when they are next indexed."""
-    gone = [skipped.path for skipped in ledger.skipped() if wanted.match(str(skipped.path))]
-    archives = [path for path in ledger.opened() if wanted.touches(path)]
-    ledger.drop([*gone, *archives])
-    return len(gone)
 
 
 class _Wanted:

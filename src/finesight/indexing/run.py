@@ -7,7 +7,8 @@ from pathlib import Path
 
 from finesight.annotations.notes import Note, Notes
 from finesight.errors import DataError
-from finesight.images.open import MAX_PIXELS, decoders
+from finesight.images.open import SUFFIXES, decoders
+from finesight.images.raw import SUFFIXES as RAW_SUFFIXES
 from finesight.images.tiles import reads_tiles
 from finesight.indexing.commit import Commits, update_notes
 from finesight.indexing.encode import encode_sources
@@ -70,19 +71,14 @@ class Run:
     ledger: Ledger
     model: Model
     entry: TableEntry
-    raw: bool = False
-    max_pixels: int = MAX_PIXELS
+    raw: bool
+    max_pixels: int
 
     @cached_property
     def tried(self) -> str:
         """What a file that failed was tried with: with anything else, it is tried again."""
         readers = "+".join(filter(None, (decoders(), reads_tiles(), "raw" if self.raw else "")))
         return f"{self.max_pixels} {readers}"
-
-    @property
-    def opened(self) -> str:
-        """What an archive was opened for: for anything else, it is opened again."""
-        return f"{self.entry.key} {self.entry.regions_name} {self.tried}"
 
     def index(
         self,
@@ -100,13 +96,15 @@ class Run:
         ids = {path: id_ for path, (id_, _) in (wanted or {}).items()}
         notes = Notes({path: note for path, (_, note) in (wanted or {}).items()})
         known = Known(self.table, self.entry.regions_name)
-        plan = Plan(known, self.ledger, self.tried, self.opened)
-        commits = Commits(self.table, self.ledger, plan, self.entry.regions_name, self.tried, ids)
+        opened = f"{self.entry.key} {self.entry.regions_name} {self.tried}"
+        plan = Plan(known, self.ledger, self.tried, opened)
+        commits = Commits(plan, ids)
         new = [found for found in findings.images if plan.is_new(found)]
         archives = [found for found in findings.archives if plan.is_new_archive(found)]
         annotated = _read_notes(findings, notes, plan, commits, bool(new or archives))
         is_wanted = (lambda path: str(path) in ids) if wanted is not None else (lambda path: True)
-        sources = Sources(plan, notes, self.raw, self.opened, is_wanted, commits.fail)
+        suffixes = SUFFIXES | RAW_SUFFIXES if self.raw else SUFFIXES
+        sources = Sources(plan, notes, suffixes, is_wanted, commits.fail)
         self._encode(sources, new, archives, commits, progress)
         for skipped in findings.skipped:
             commits.fail(Found(skipped.path, 0, 0), skipped.reason, lasting=False)
@@ -138,23 +136,20 @@ class Run:
     ) -> None:
         """Encode what is new, and commit it batch by batch; the last batch is left."""
         before = commits.done + len(images)
-
-        def tell() -> None:
-            progress(commits.done, max(before + sources.in_archives, commits.done))
-
-        tell()
-        for outcome in encode_sources(
+        outcomes = encode_sources(
             sources.read(images, archives),
             self.model,
             self.entry.regions,
             self.entry.vectors or self.model.vectors,
             commits.is_known,
             self.max_pixels,
-        ):
+        )
+        progress(commits.done, max(before, commits.done))
+        for outcome in outcomes:
             commits.take(outcome)
             if commits.is_full():
                 commits.write(sources.ended(commits.taken))
-            tell()
+            progress(commits.done, max(before + sources.in_archives, commits.done))
 
 
 def _read_notes(

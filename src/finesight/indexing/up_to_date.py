@@ -39,10 +39,14 @@ def up_to_date(
     """
     identity = model.identity
     if entry is None:
-        name = _table_name(folder, identity)
+        name = f"images-{identity.towers}.lance"
+        if folder.manifest and any(each.table == name for each in folder.manifest.entries):
+            name = f"images-{identity.towers}-{identity.fit}.lance"  # the towers with another fit
         entry = TableEntry(name, model.source, identity, regions, regions, identity, vectors)
         folder.create_table(entry, model.encoder.width)
-    first = _filled(entry.first, identity)
+    # What was not recorded of the first versions counts as what it is now.
+    recorded = {name: value for name, value in vars(entry.first).items() if value is not None}
+    first = dataclasses.replace(identity, **recorded)
     fresh = dataclasses.replace(
         entry,
         source=model.source,
@@ -77,18 +81,3 @@ def regions_name(regions: str, identity: ModelIdentity, first: ModelIdentity) ->
     now = [getattr(identity, part) for part in parts]
     changed = now != [getattr(first, part) for part in parts]
     return "@".join([regions, *now]) if changed else regions
-
-
-def _filled(first: ModelIdentity, identity: ModelIdentity) -> ModelIdentity:
-    """Return the first versions; what was not recorded counts as what it is now."""
-    kept = {name: value for name, value in vars(first).items() if value is not None}
-    return dataclasses.replace(identity, **kept)
-
-
-def _table_name(folder: CollectionFolder, identity: ModelIdentity) -> str:
-    """Return the name of a new table, which no other of the collection has."""
-    name = f"images-{identity.towers}.lance"
-    taken = folder.manifest.entries if folder.manifest else ()
-    if any(entry.table == name for entry in taken):  # of the same towers with another fit
-        return f"images-{identity.towers}-{identity.fit}.lance"
-    return name

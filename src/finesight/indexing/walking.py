@@ -1,4 +1,7 @@
-"""Finds the image files of folders, each once, also where links go in circles."""
+"""Finds the image files of folders, each once, also where links go in circles.
+
+What a user does not want is left out: `.finesightignore`, in the syntax of `.gitignore`.
+"""
 
 import glob
 import os
@@ -6,14 +9,60 @@ import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from finesight.annotations.notes import is_annotation
 from finesight.errors import InputError
 from finesight.images.archives import is_archive
 from finesight.images.open import SUFFIXES
 from finesight.images.raw import SUFFIXES as RAW_SUFFIXES
-from finesight.indexing.ignoring import Ignored
 from finesight.types import Found, Skipped
+
+if TYPE_CHECKING:
+    import pathspec
+
+FILE = ".finesightignore"
+"""Patterns for the folder it lies in and all below, one a line, as in `.gitignore`."""
+
+
+@dataclass(frozen=True)
+class Ignored:
+    """The patterns that hold in a folder: those of the folders above it first, then its own."""
+
+    _layers: tuple[tuple[Path, "pathspec.GitIgnoreSpec"], ...] = ()
+
+    def inside(self, folder: Path) -> "Ignored":
+        """Return what holds in a folder below, with its own file; raises InputError for bad ones.
+
+        An ignore file that cannot be read is an error: what it keeps out must not slip in.
+        """
+        file = folder / FILE
+        try:
+            lines = file.read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError:
+            return self
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{file} cannot be read: {error}") from error
+        return self.with_patterns(folder, lines, str(file))
+
+    def with_patterns(self, folder: Path, lines: Sequence[str], source: str) -> "Ignored":
+        """Return what holds with more patterns for a folder; source: named in the error."""
+        import pathspec  # searching does without
+
+        try:
+            spec = pathspec.GitIgnoreSpec.from_lines(lines)
+        except ValueError as error:
+            raise InputError(f"{source} has a pattern that is not valid: {error}") from error
+        return Ignored((*self._layers, (folder, spec)))
+
+    def match(self, path: Path, is_folder: bool = False) -> bool:
+        """Whether a path is ignored; the last pattern that matches it decides, as in Git."""
+        for folder, spec in reversed(self._layers):
+            name = path.relative_to(folder).as_posix() + ("/" if is_folder else "")
+            decided = spec.check_file(name).include
+            if decided is not None:
+                return decided
+        return False
 
 
 @dataclass
@@ -84,8 +133,7 @@ class _Walk:
         self.suffixes = suffixes
         self.exclude = list(exclude)
         self.found = Findings()
-        self.folders: set[str] = set()
-        self.files: set[str] = set()
+        self.been: set[str] = set()  # folders and files
 
     def start(self, path: Path) -> None:
         """Take a path that was named; raises OSError where it is not there."""
@@ -96,17 +144,19 @@ class _Walk:
             return
         if not os.access(path, os.R_OK | os.X_OK):
             raise PermissionError(13, "Permission denied: check its permissions")
-        self._folder(path, Ignored().with_patterns(path, self.exclude, "--exclude"))
+        self._folder(path)
 
-    def _folder(self, folder: Path, ignored: Ignored) -> None:
-        if str(folder) in self.folders:
+    def _folder(self, folder: Path, ignored: Ignored | None = None) -> None:
+        """Take what is in a folder; ignored: what holds in the one above, where it has one."""
+        if str(folder) in self.been:
             return
-        self.folders.add(str(folder))
+        self.been.add(str(folder))
         try:
             entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
         except OSError as error:
             self._skip(folder, error)
             return
+        ignored = ignored or Ignored().with_patterns(folder, self.exclude, "--exclude")
         ignored = ignored.inside(folder)
         for entry in entries:
             if entry.name.startswith("."):
@@ -117,35 +167,31 @@ class _Walk:
                 self._skip(Path(entry.path), error)
 
     def _entry(self, path: Path, entry: os.DirEntry[str], ignored: Ignored) -> None:
+        linked, suffix = entry.is_symlink(), path.suffix
         if entry.is_dir():
             # The tables of a collection that lies among its pictures are no place to search.
-            if path.suffix == ".lance" or ignored.match(path, is_folder=True):
-                return
-            if entry.is_symlink():
-                path = path.resolve(strict=True)
-                ignored = Ignored().with_patterns(path, self.exclude, "--exclude")
-            self._folder(path, ignored)
-        elif self._wanted(path) and not ignored.match(path):
-            real = path.resolve(strict=True) if entry.is_symlink() else path
-            self._take(real, entry.stat())
-
-    def _wanted(self, path: Path) -> bool:
-        return path.suffix.lower() in self.suffixes or is_archive(path) or is_annotation(path)
+            wanted = suffix != ".lance"
+        else:
+            wanted = suffix.lower() in self.suffixes or is_archive(path) or is_annotation(path)
+        if not wanted or ignored.match(path, is_folder=entry.is_dir()):
+            return
+        path = path.resolve(strict=True) if linked else path
+        if entry.is_dir():
+            self._folder(path, None if linked else ignored)
+        else:
+            self._take(path, entry.stat())
 
     def _take(self, path: Path, status: os.stat_result, named: bool = False) -> None:
-        if str(path) in self.files:
+        if str(path) in self.been:
             return
-        self.files.add(str(path))
+        self.been.add(str(path))
         if not stat.S_ISREG(status.st_mode):
             self.found.skipped.append(Skipped(path, "cannot be read: not a plain file"))
             return
-        found = Found(path, status.st_size, status.st_mtime_ns)
-        if is_annotation(path, named):
-            self.found.annotations.append(found)
-        elif is_archive(path):
-            self.found.archives.append(found)
-        else:
-            self.found.images.append(found)
+        found = self.found
+        kind = found.archives if is_archive(path) else found.images
+        kind = found.annotations if is_annotation(path, named) else kind
+        kind.append(Found(path, status.st_size, status.st_mtime_ns))
 
     def _skip(self, path: Path, error: OSError) -> None:
         reason = f"cannot be read: {error.strerror or error}"

@@ -21,7 +21,7 @@ class Known:
     """The rows of one version of a table; they stay readable while newer ones are written."""
 
     def __init__(self, table: ImageTable, regions_name: str) -> None:
-        self._table = table
+        self.table, self.regions_name = table, regions_name
         rows = table.read(["path", "id", "size", "mtime_ns", "looked"])
         self.paths: list[str] = rows["path"].to_pylist()
         self.ids: list[str] = rows["id"].to_pylist()
@@ -44,14 +44,14 @@ class Known:
     def by_content(self) -> dict[str, list[int]]:
         """The places of the rows with the regions of today, by sha256."""
         places: dict[str, list[int]] = {}
-        for i, digest in enumerate(self._table.read(["sha256"])["sha256"].to_pylist()):
+        for i, digest in enumerate(self.table.read(["sha256"])["sha256"].to_pylist()):
             if self._alike[i]:
                 places.setdefault(digest, []).append(i)
         return places
 
     def record(self, place: int) -> Record:
         """Return a whole row."""
-        return to_record(self._table.take([place]))
+        return to_record(self.table.take([place]))
 
     @cached_property
     def by_archive(self) -> dict[str, list[int]]:
