@@ -44,8 +44,7 @@ def vectors_of(collection):
 
 
 def images_of(indexed):
-    owners = indexed.owners
-    return len(np.unique(owners.images[owners.known]))
+    return len(np.unique(indexed.images[indexed.known]))
 
 
 def test_many_vectors_are_indexed_without_being_asked(tmp_path, random_model, few):

@@ -8,7 +8,7 @@ from finesight.models import Model
 from finesight.proposals.finder_proposer import OBJECTS
 from finesight.store.calibration import calibration_file
 from finesight.store.folder import CollectionFolder
-from finesight.store.manifest import VERSION, TableEntry
+from finesight.store.manifest import VERSION, Manifest, TableEntry
 from finesight.store.migration import add_details, fuse_again
 from finesight.store.schema import DETAILS
 from finesight.types import ModelIdentity
@@ -23,7 +23,7 @@ def update_active(folder: CollectionFolder, model: Model, regions: str, vectors:
     if old is not None and old.is_of_another(model.identity):
         raise InputError(f"{folder.directory} answers with {old.source} now: index again")
     entry = up_to_date(folder, old, model, regions, vectors)
-    folder.activate(entry)
+    folder.save(Manifest(entry, folder.manifest.others if folder.manifest else ()))
     return entry
 
 

@@ -19,6 +19,7 @@ from finesight.search.rerank import rerank
 from finesight.search.retrieve import candidates, retrieve, retrieve_items
 from finesight.search.score import Ranking, score, scorer_for
 from finesight.store.snapshot import Snapshot
+from finesight.store.text_index import find_words
 from finesight.types import Hit
 
 # So many times the hits asked for are ranked at first where some may be left out or stand behind
@@ -106,7 +107,7 @@ def rank(
     named = np.zeros(0, np.uint64)
     if request.words:
         text = " ".join(part.text for part in request.parts if part.text and part.weight > 0)
-        named = snapshot.named(text, count, where)
+        named = find_words(snapshot.table, text, count, where)
         chosen = np.union1d(chosen, named) if isinstance(chosen, np.ndarray) else chosen
     ranking = score(snapshot, chosen, *scorer_for(request, query, head))
     if len(query.left_out):

@@ -10,7 +10,8 @@ from finesight.queries.request import SearchRequest
 from finesight.scoring.top_k import top_k
 from finesight.search.encode import QueryVectors
 from finesight.search.score import score, scorer_for
-from finesight.store.snapshot import FLAT, Chosen, FlatVectors, IndexedVectors, Snapshot
+from finesight.store.snapshot import FLAT, Chosen, Snapshot
+from finesight.store.vector_index import FlatVectors, IndexedVectors
 
 # Images whose regions are scored: at least so many, and so many times the hits asked for.
 _CANDIDATES = 100  # what they lose: experiments/candidates.py

@@ -1,6 +1,6 @@
 """Scores images for a query: one matrix of images and query parts, regions read once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import partial
 from typing import NamedTuple
@@ -68,7 +68,7 @@ class Ranking:
         return self.take(top_k(self.scores, k, lambda places: snapshot.paths(self.row_ids[places])))
 
 
-def score(snapshot: Snapshot, chosen: Chosen, columns: Sequence[str], scorer: Scorer) -> Ranking:
+def score(snapshot: Snapshot, chosen: Chosen, columns: list[str], scorer: Scorer) -> Ranking:
     """Return the chosen images with their scores, in no order."""
     rows, found = [], []
     for batch, row_ids in snapshot.batches(columns, chosen):

@@ -18,9 +18,10 @@ from finesight.search.encode import QueryVectors
 from finesight.search.reader import Reader
 from finesight.search.retrieve import candidates, nearest_pooled, vectors_asked
 from finesight.store.schema import unpack_stored
-from finesight.store.snapshot import IndexedVectors, Snapshot
+from finesight.store.snapshot import Snapshot
 from finesight.store.storage import Storage
 from finesight.store.upkeep import keep_fast
+from finesight.store.vector_index import IndexedVectors
 from finesight.types import Float32
 
 Say = Callable[[str], None]
@@ -89,7 +90,10 @@ def optimize(
 
 def some_texts(snapshot: Snapshot) -> list[str]:
     """Return texts to measure with: the collection's captions, else everyday words."""
-    captions = list(dict.fromkeys(snapshot.captions(10 * _TEXTS)))
+    captions: list[str] = []
+    if "caption" in snapshot.table.columns:
+        rows = snapshot.table.read(["caption"], "caption != ''", limit=10 * _TEXTS)
+        captions = list(dict.fromkeys(rows["caption"].to_pylist()))
     return captions[:: max(1, len(captions) // _TEXTS)][:_TEXTS] or everyday_queries(_TEXTS)
 
 

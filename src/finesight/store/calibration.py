@@ -3,7 +3,7 @@
 One a model; `search.calibrate` makes it.
 """
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -78,16 +78,13 @@ def load_calibrator(file: Path) -> Calibrator | None:
 
 def save_calibrator(file: Path, calibrator: Calibrator) -> None:
     """Write what was estimated, as one file that is seen whole or not at all."""
-    fields = ("share", "low", "low_spread", "high", "high_spread")
-    each = (calibrator.curves.margin, calibrator.curves.bare, calibrator.curves.cosine)
-    curves = [[getattr(curve, name) for name in fields] for curve in each]
     with atomic(file) as unfinished, unfinished.open("wb") as out:
         np.savez(
             out,
             format=_FORMAT,
             texts=np.array(calibrator.texts),
             vectors=calibrator.background.vectors.astype(np.float16),
-            curves=np.array(curves, np.float64),
+            curves=np.array(astuple(calibrator.curves), np.float64),
             images=calibrator.images,
             made_of=calibrator.made_of,
         )

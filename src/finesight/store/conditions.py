@@ -4,6 +4,7 @@ import datetime
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
+from itertools import product
 from pathlib import PurePosixPath
 
 import pyarrow as pa
@@ -43,16 +44,14 @@ def condition(
     if where is not None:
         conditions.append(f"({_checked(schema, count, where)})")
     if filters.path is not None:
-        glob = path_condition(filters.path, root())
+        conditions.append(path_condition(filters.path, root()))
         try:
-            _try(count, glob)
+            _try(count, conditions[-1])
         except ValueError as error:
             raise InputError(
                 f"the path glob {filters.path!r} cannot be read: check its [ and ]"
             ) from error
-        conditions.append(glob)
-    conditions += _conditions_of(filters, root)
-    return " AND ".join(conditions) or None
+    return " AND ".join([*conditions, *_conditions_of(filters, root)]) or None
 
 
 def path_condition(glob: str, root: str) -> str:
@@ -79,10 +78,9 @@ def one_of(column: str, values: Iterable[str | int]) -> str:
 
 
 def _conditions_of(filters: Filters, root: Callable[[], str]) -> Iterator[str]:
-    for column in ("width", "height"):
-        for sign, end in ((">=", "min"), ("<=", "max")):
-            if (value := getattr(filters, f"{end}_{column}")) is not None:
-                yield f"{column} {sign} {int(value)}"
+    for column, (end, sign) in product(("width", "height"), (("min", ">="), ("max", "<="))):
+        if (value := getattr(filters, f"{end}_{column}")) is not None:
+            yield f"{column} {sign} {int(value)}"
     if filters.shape is not None:
         yield _SHAPES[filters.shape]
     if filters.folder is not None:
@@ -122,10 +120,11 @@ def _checked(schema: pa.Schema, count: Count, where: str) -> str:
             raise ValueError("one condition is allowed, without ; $ ? and comments")
         _try(count, where)
     except ValueError as error:
-        columns = ", ".join(field.name for field in schema if _is_plain(field.type))
+        lists = (pa.types.is_list, pa.types.is_fixed_size_list)
+        plain = [f.name for f in schema if not any(is_list(f.type) for is_list in lists)]
         raise InputError(
             f"the filter {where!r} cannot be used ({_reason(error)}): compare the columns "
-            f"{columns} as in SQL, for example \"width > 1000 AND path LIKE '%beach%'\""
+            f"{', '.join(plain)} as in SQL, for example \"width > 1000 AND path LIKE '%beach%'\""
         ) from error
     return where
 
@@ -146,7 +145,3 @@ def _reason(error: ValueError) -> str:
     )
     text = " ".join(text.split())
     return (text if len(text) <= 200 else text[:197] + "...") or "it is not understood"
-
-
-def _is_plain(type_: pa.DataType) -> bool:
-    return not (pa.types.is_list(type_) or pa.types.is_fixed_size_list(type_))

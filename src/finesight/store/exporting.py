@@ -34,12 +34,21 @@ def read_rows(
         raise InputError(
             f"the collection has no column {', '.join(unknown)}: choose of {', '.join(there)}"
         )
-    fields = [_readable(table.schema.field(name)) for name in wanted]
-    schema = pa.schema(fields)
+    fields = [table.schema.field(name) for name in wanted]
+    width = table.width  # regions are given out in float16: int8 is a matter of storage
+    readable = pa.field("regions", pa.list_(pa.list_(pa.float16(), width)))
+    schema = pa.schema([readable if field.name == "regions" else field for field in fields])
+    convert = table.storage.kind == "int8"
 
     def batches() -> Iterator[pa.RecordBatch]:
         for batch in table.batches(wanted, where):
-            arrays = [_read(batch[field.name]).cast(field.type) for field in fields]
+            columns = {name: batch[name] for name in wanted}
+            if convert and "regions" in columns:
+                rows, counts = unpack(columns["regions"])
+                columns["regions"] = lists(
+                    np.split(rows.astype(np.float16), np.cumsum(counts)[:-1])
+                )
+            arrays = [columns[field.name].cast(field.type) for field in schema]
             yield pa.RecordBatch.from_arrays(arrays, schema=schema)
 
     return pa.RecordBatchReader.from_batches(schema, batches())
@@ -71,63 +80,38 @@ def export_vectors(
         raise InputError(f"cannot write {out}: {error.strerror or error}") from error
 
 
-def _readable(field: pa.Field) -> pa.Field:
-    """Return the field of a column as it is given out: int8 is a matter of storage."""
-    if field.name != "regions":
-        return field
-    return pa.field("regions", pa.list_(pa.list_(pa.float16(), field.type.value_type.list_size)))
-
-
-def _read(column: pa.Array) -> pa.Array:
-    if not pa.types.is_list(column.type) or not pa.types.is_fixed_size_list(column.type.value_type):
-        return column
-    if column.type.value_type.value_type != pa.int8():
-        return column
-    rows, counts = unpack(column)
-    return lists(np.split(rows.astype(np.float16), np.cumsum(counts)[:-1]))
-
-
 def _parts(
     table: ImageTable, column: str, where: str | None
-) -> Iterator[tuple[list[str], list[str], np.ndarray, np.ndarray, np.ndarray]]:
-    """Yield ids, paths and counts of images (m,), and vectors (n, d) and boxes (n, 4) of these."""
-    columns = ["id", "path", column, *(["boxes"] if column == "regions" else [])]
-    for batch in table.batches(columns, where):
+) -> Iterator[tuple[pa.RecordBatch, np.ndarray, np.ndarray, np.ndarray]]:
+    """Yield images with id and path, their counts (m,), vectors (n, d) and boxes (n, 4)."""
+    with_boxes = column == "regions"
+    for batch in table.batches(["id", "path", column] + ["boxes"] * with_boxes, where):
         if column == "whole":
             rows, counts = unpack_whole(batch["whole"]), np.ones(batch.num_rows, int)
         else:
             rows, counts = unpack(batch[column])
-        boxes = np.tile(WHOLE, (len(rows), 1))
-        if column == "regions":
-            boxes, _ = unpack(batch["boxes"])
-        ids, paths = batch["id"].to_pylist(), batch["path"].to_pylist()
-        yield ids, paths, counts, rows.astype(np.float16), boxes.astype(np.float32)
+        boxes = unpack(batch["boxes"])[0] if with_boxes else np.tile(WHOLE, (len(rows), 1))
+        yield batch, counts, rows.astype(np.float16), boxes.astype(np.float32)
 
 
 def _write_parquet(table: ImageTable, out: Path, column: str, where: str | None) -> tuple[int, int]:
     import pyarrow.parquet as pq  # only this needs it
 
-    edges = ("x0", "y0", "x1", "y1")
-    schema = pa.schema(
-        [
-            pa.field("id", pa.string()),
-            pa.field("path", pa.string()),
-            *(pa.field(edge, pa.float32()) for edge in edges),
-            pa.field("vector", pa.list_(pa.float32(), table.width)),
-        ]
-    )
+    texts, edges = ("id", "path"), ("x0", "y0", "x1", "y1")
+    columns = {name: pa.string() for name in texts} | {edge: pa.float32() for edge in edges}
+    schema = pa.schema(columns | {"vector": pa.list_(pa.float32(), table.width)})
     images = total = 0
     with pq.ParquetWriter(out, schema) as writer:
-        for ids, paths, counts, rows, boxes in _parts(table, column, where):
+        for batch, counts, rows, boxes in _parts(table, column, where):
+            owners = np.repeat(np.arange(len(counts)), counts)
             flat = pa.array(rows.astype(np.float32).ravel())
             columns = {
-                "id": np.repeat(np.array(ids, object), counts),
-                "path": np.repeat(np.array(paths, object), counts),
+                **{name: batch[name].take(pa.array(owners)) for name in texts},
                 **dict(zip(edges, boxes.T, strict=True)),
                 "vector": pa.FixedSizeListArray.from_arrays(flat, table.width),
             }
             writer.write_table(pa.table(columns, schema=schema))
-            images, total = images + len(ids), total + len(rows)
+            images, total = images + len(counts), total + len(rows)
     return images, total
 
 
@@ -143,15 +127,19 @@ def _write_npz(table: ImageTable, out: Path, column: str, where: str | None) -> 
         with archive.open("vectors.npy", "w", force_zip64=True) as file:
             header = {"descr": "<f2", "fortran_order": False, "shape": (total, table.width)}
             np.lib.format.write_array_header_1_0(file, header)
-            for new_ids, new_paths, counts, rows, places in _parts(table, column, where):
-                file.write(np.ascontiguousarray(rows).astype("<f2", copy=False).tobytes())
-                image.append(np.repeat(np.arange(len(new_ids)) + len(ids), counts))
+            for batch, counts, rows, places in _parts(table, column, where):
+                file.write(rows.astype("<f2", copy=False).tobytes())
+                image.append(np.repeat(np.arange(len(counts)) + len(ids), counts))
                 boxes.append(places)
-                ids += new_ids
-                paths += new_paths
-        small = {"image": np.concatenate(image), "boxes": np.concatenate(boxes)}
-        texts = {"ids": np.array(ids, str), "paths": np.array(paths, str)}
-        for name, array in {**small, **texts}.items():
+                ids += batch["id"].to_pylist()
+                paths += batch["path"].to_pylist()
+        arrays = {
+            "image": np.concatenate(image),
+            "boxes": np.concatenate(boxes),
+            "ids": np.array(ids, str),
+            "paths": np.array(paths, str),
+        }
+        for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
                 np.lib.format.write_array(file, array, allow_pickle=False)
     return len(ids), total

@@ -64,11 +64,6 @@ class CollectionFolder:
             manifest.write(self.directory)
             self.manifest = manifest
 
-    def activate(self, entry: TableEntry) -> None:
-        """Make an up-to-date entry the active one, in place of that of its table."""
-        others = self.manifest.others if self.manifest else ()
-        self.save(Manifest(entry, others))
-
     @contextmanager
     def writing(self) -> Iterator[None]:
         """Hold the lock, with the newest manifest; raises InputError where that cannot be."""
@@ -77,14 +72,11 @@ class CollectionFolder:
             with filelock.FileLock(self.directory / ".lock", timeout=0):
                 self.manifest = read_manifest(self.directory)
                 yield
-        except filelock.Timeout as error:
-            raise InputError(
-                f"another run is indexing into {self.directory}: wait until it has ended"
-            ) from error
         except OSError as error:
-            raise InputError(
-                f"cannot write to {self.directory}: {error.strerror or error}"
-            ) from error
+            reason = f"cannot write to {self.directory}: {error.strerror or error}"
+            if isinstance(error, filelock.Timeout):
+                reason = f"another run is indexing into {self.directory}: wait until it has ended"
+            raise InputError(reason) from error
 
     def drop(self, entries: Sequence[TableEntry]) -> None:
         """Remove the tables of models that are not the active one, and all that belongs to them."""

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
@@ -33,21 +34,18 @@ class Known:
     def unchanged(self, found: Found) -> bool:
         """Whether a file is here as it is now, with the regions of today."""
         i = self.place.get(str(found.path))
-        return (
-            i is not None
-            and bool(self._alike[i])
-            and found.size == self._size[i]
-            and found.mtime_ns == self._mtime[i]
-        )
+        if i is None or not self._alike[i]:
+            return False
+        return (found.size, found.mtime_ns) == (self._size[i], self._mtime[i])
 
     @cached_property
     def by_content(self) -> dict[str, list[int]]:
         """The places of the rows with the regions of today, by sha256."""
-        places: dict[str, list[int]] = {}
+        places = defaultdict(list)
         for i, digest in enumerate(self.table.read(["sha256"])["sha256"].to_pylist()):
             if self._alike[i]:
-                places.setdefault(digest, []).append(i)
-        return places
+                places[digest].append(i)
+        return dict(places)
 
     def record(self, place: int) -> Record:
         """Return a whole row."""

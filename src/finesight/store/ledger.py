@@ -19,11 +19,11 @@ TABLE = "ledger.lance"
 
 _SCHEMA = pa.schema(
     [
-        pa.field("path", pa.string()),
-        pa.field("size", pa.int64()),
-        pa.field("mtime_ns", pa.int64()),
-        pa.field("tried", pa.string()),
-        pa.field("reason", pa.string()),
+        ("path", pa.string()),
+        ("size", pa.int64()),
+        ("mtime_ns", pa.int64()),
+        ("tried", pa.string()),
+        ("reason", pa.string()),
     ]
 )
 _AT_ONCE = 500  # paths a filter names
@@ -90,14 +90,9 @@ class Ledger:
         }
         if not changed:
             return
-        columns = {
-            "path": list(changed),
-            "size": [e.found.size for e in changed.values()],
-            "mtime_ns": [e.found.mtime_ns for e in changed.values()],
-            "tried": [e.tried for e in changed.values()],
-            "reason": [e.reason for e in changed.values()],
-        }
-        rows = pa.table(columns, schema=_SCHEMA)
+        rows = pa.Table.from_pylist(
+            [{**vars(e), **vars(e.found), "path": name} for name, e in changed.items()], _SCHEMA
+        )
         if (table := self._table()) is None:
             there = Path(self._path).exists()  # what a kill left
             lance.write_dataset(rows, self._path, mode="overwrite" if there else "create")

@@ -1,5 +1,6 @@
 """Brings a table up to date: the columns of the newest version, the vectors of today's fusion."""
 
+import contextlib
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,8 +15,6 @@ from finesight.store.schema import DETAILS, fused_field, lists, unpack
 from finesight.store.table import ImageTable
 from finesight.types import Float32, ImageVectors
 
-_IN_HEADERS = ("taken", "camera")
-
 Fuse = Callable[[ImageVectors], Float32]
 """From the regions of an image to its fused vectors (k, d)."""
 
@@ -28,11 +27,10 @@ def add_details(table: ImageTable) -> None:
     missing = [field for field in DETAILS if field.name not in table.columns]
     if missing:
         table.dataset.add_columns(pa.schema(missing))
-    schema = pa.schema([pa.field("id", pa.string()), *(DETAILS.field(n) for n in _IN_HEADERS)])
+    schema = pa.schema([("id", pa.string()), DETAILS.field("taken"), DETAILS.field("camera")])
 
     def batches() -> Iterator[pa.RecordBatch]:
-        columns = ["id", "path", "size", "mtime_ns"]
-        for batch in table.batches(columns):
+        for batch in table.batches(["id", "path", "size", "mtime_ns"]):
             headers = [(row["id"], _header(row)) for row in batch.to_pylist()]
             rows = [{"id": id_, "taken": h.taken, "camera": h.camera} for id_, h in headers if h]
             yield pa.RecordBatch.from_pylist(rows, schema=schema)
@@ -43,12 +41,11 @@ def add_details(table: ImageTable) -> None:
 def _header(row: dict[str, Any]) -> Header | None:
     """Return the header of an image file if it is the one that was indexed."""
     path = Path(row["path"])
-    try:
+    # Where it cannot be read, the row stays; the next run reports what is wrong with the file.
+    with contextlib.suppress(OSError, ImageError):
         status = path.stat()
         if (status.st_size, status.st_mtime_ns) == (row["size"], row["mtime_ns"]):
             return read_header(path, sys.maxsize)
-    except (OSError, ImageError):
-        pass  # the row stays as it was; the next run reports what is wrong with the file
     return None
 
 
@@ -58,7 +55,7 @@ def fuse_again(table: ImageTable, fuse: Fuse) -> None:
     fuse: from an image's regions to its vectors.
     """
     width = table.width
-    schema = pa.schema([pa.field("id", pa.string()), fused_field(width)])
+    schema = pa.schema([("id", pa.string()), fused_field(width)])
     if "fused" not in table.columns:  # version 1 kept none
 
         @lance.batch_udf(output_schema=pa.schema([schema.field("fused")]))
@@ -70,8 +67,8 @@ def fuse_again(table: ImageTable, fuse: Fuse) -> None:
 
     def batches() -> Iterator[pa.RecordBatch]:
         for batch in table.batches(["id", "boxes", "regions"]):
-            fused = _fused(batch, fuse, width)
-            yield pa.RecordBatch.from_arrays([batch["id"], fused], schema=schema)
+            columns = [batch["id"], _fused(batch, fuse, width)]
+            yield pa.RecordBatch.from_arrays(columns, schema=schema)
 
     table.update(pa.RecordBatchReader.from_batches(schema, batches()))
 
@@ -80,7 +77,6 @@ def _fused(batch: pa.RecordBatch, fuse: Fuse, width: int) -> pa.Array:
     boxes, counts = unpack(batch["boxes"])
     regions, _ = unpack(batch["regions"])
     ends = np.cumsum(counts)[:-1]
-    parts = zip(np.split(boxes, ends), np.split(regions, ends), strict=True)
-    seen = [ImageVectors(box, region.astype(np.float32)) for box, region in parts]
-    fused = [fuse(each).astype(np.float16) for each in seen]
+    each = zip(np.split(boxes, ends), np.split(regions.astype(np.float32), ends), strict=True)
+    fused = [fuse(ImageVectors(*seen)).astype(np.float16) for seen in each]
     return lists(fused).cast(fused_field(width).type)

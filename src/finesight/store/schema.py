@@ -13,11 +13,11 @@ from finesight.types import Float32, ImageVectors
 
 DETAILS = pa.schema(
     [
-        pa.field("pixels", pa.string()),
-        pa.field("taken", pa.timestamp("s")),
-        pa.field("camera", pa.string()),
-        pa.field("caption", pa.string()),
-        pa.field("metadata", pa.json_()),
+        ("pixels", pa.string()),
+        ("taken", pa.timestamp("s")),
+        ("camera", pa.string()),
+        ("caption", pa.string()),
+        ("metadata", pa.json_()),
     ]
 )
 """The columns that came with version 3; each may be null."""
@@ -56,23 +56,18 @@ _PLAIN = ("id", "sha256", "size", "mtime_ns", "width", "height", *DETAILS.names)
 
 def table_schema(width: int) -> pa.Schema:
     """Return the columns for embeddings of width d, all in float16; region 0 is the whole."""
-    return pa.schema(
-        [
-            pa.field("id", pa.string()),
-            pa.field("path", pa.string()),
-            pa.field("sha256", pa.string()),
-            pa.field("size", pa.int64()),
-            pa.field("mtime_ns", pa.int64()),
-            pa.field("width", pa.int32()),
-            pa.field("height", pa.int32()),
-            pa.field("looked", pa.string()),
-            pa.field("whole", pa.list_(pa.float16(), width)),
-            pa.field("regions", pa.list_(pa.list_(pa.float16(), width))),
-            pa.field("boxes", pa.list_(pa.list_(pa.float32(), 4))),
-            fused_field(width),
-            *DETAILS,
-        ]
-    )
+    texts = [(name, pa.string()) for name in ("id", "path", "sha256")]
+    numbers = [(name, pa.int64()) for name in ("size", "mtime_ns")]
+    sides = [(name, pa.int32()) for name in ("width", "height")]
+    vector = pa.list_(pa.float16(), width)
+    columns = {
+        "looked": pa.string(),
+        "whole": vector,
+        "regions": pa.list_(vector),
+        "boxes": pa.list_(pa.list_(pa.float32(), 4)),
+        "fused": fused_field(width).type,
+    }
+    return pa.schema([*texts, *numbers, *sides, *columns.items(), *DETAILS])
 
 
 def fused_field(width: int) -> pa.Field:

@@ -3,35 +3,21 @@
 import os
 import threading
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-import lance
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from finesight.errors import InputError
 from finesight.queries.filters import NO_FILTERS, Filters
-from finesight.scoring.similarity import cosines, normalise
+from finesight.scoring.similarity import normalise
 from finesight.store.calibration import Calibrator
-from finesight.store.conditions import one_of
-from finesight.store.schema import unpack_stored, unpack_whole
+from finesight.store.schema import unpack_whole
 from finesight.store.table import ImageTable
-from finesight.store.text_index import find_words
-from finesight.store.vector_index import (
-    PARTITIONS_ASKED,
-    Owners,
-    asked_of,
-    image_keys,
-    index_path,
-    nearest,
-    open_index,
-    owners,
-    partitions_of,
-)
+from finesight.store.vector_index import FlatVectors, IndexedVectors
 from finesight.types import Float32
 
 T = TypeVar("T")
@@ -43,74 +29,6 @@ _BATCH = 512  # rows read at a time: what bounds the memory of a search
 
 FLAT = 50_000
 """So many fused vectors are held in memory and scanned; of more, an index is asked."""
-
-
-@dataclass(frozen=True)
-class FlatVectors:
-    """The fused vectors of all images, as they are stored (sum of counts, d).
-
-    counts, row_ids: (n,), of the images one after another.
-    """
-
-    vectors: np.ndarray
-    counts: np.ndarray
-    row_ids: np.ndarray
-
-    def only(self, kept: np.ndarray) -> "FlatVectors":
-        """Return those of some images, which a mask (n,) names."""
-        rows = np.repeat(kept, self.counts)
-        return FlatVectors(self.vectors[rows], self.counts[kept], self.row_ids[kept])
-
-    @staticmethod
-    def of(batch: pa.RecordBatch | pa.Table) -> "FlatVectors":
-        """Return those of rows with the columns `fused` and `_rowid`."""
-        column = batch["fused"]
-        chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
-        parts = [unpack_stored(chunk) for chunk in chunks if len(chunk)]
-        if not parts:
-            return FlatVectors(np.zeros((0, 1), np.float16), np.zeros(0, int), np.zeros(0, int))
-        vectors = np.concatenate([vectors for vectors, _ in parts])
-        counts = np.concatenate([counts for _, counts in parts])
-        return FlatVectors(vectors, counts, batch["_rowid"].to_numpy())
-
-    def scores(self, queries: Float32) -> Float32:
-        """Return the best cosine of each image with each query, (m, n)."""
-        found = cosines(queries, self.vectors)
-        return np.stack([np.maximum.reduceat(each, self._starts) for each in found])
-
-    @cached_property
-    def _starts(self) -> np.ndarray:
-        return np.cumsum(self.counts) - self.counts
-
-
-@dataclass(frozen=True)
-class IndexedVectors:
-    """The fused vectors behind Lance's index, and those that it lacks.
-
-    vectors: the table of them; owners: whose they are; rest: those of the images that have none
-    there, which a search scans; asked: how many partitions a search looks into.
-    """
-
-    vectors: lance.LanceDataset
-    owners: Owners
-    rest: FlatVectors
-    asked: int
-
-    @property
-    def partitions(self) -> int:
-        """How many partitions there are."""
-        return partitions_of(self.vectors.count_rows())
-
-    def nearest(self, query: Float32, count: int, asked: int | None = None) -> np.ndarray:
-        """Return the row ids of the images of the `count` nearest vectors, roughly, in order.
-
-        asked: look into so many partitions, instead of as many as was set.
-        """
-        return self.owners.of(nearest(self.vectors, query, count, asked or self.asked))
-
-    def ask(self, partitions: int) -> None:
-        """Have later searches look into so many partitions."""
-        self.vectors.update_config({PARTITIONS_ASKED: str(partitions)})
 
 
 class Snapshot:
@@ -140,8 +58,7 @@ class Snapshot:
     @cached_property
     def root(self) -> str:
         """The folder that all images share, below which people name their paths; "" for none."""
-        with self._lock:
-            ends = pc.min_max(self._facts["path"]).as_py()  # what these two share, all share
+        ends = pc.min_max(self._rows[0]["path"]).as_py()  # what these two share, all share
         folders = [os.path.dirname(path) for path in ends.values() if path]  # noqa: PTH120
         return os.path.commonpath(folders) if folders else ""
 
@@ -163,7 +80,7 @@ class Snapshot:
         first = self.table.read(["fused"], limit=1)
         return self.images * (len(first["fused"][0]) if first.num_rows else 0)
 
-    def rows(self, row_ids: Sequence[int] | np.ndarray, columns: Sequence[str]) -> pa.Table:
+    def rows(self, row_ids: Sequence[int] | np.ndarray, columns: list[str]) -> pa.Table:
         """Read some images' rows, by their row ids and in the order of these.
 
         Rows that are taken by their places come in half the time of those that meet a condition.
@@ -171,7 +88,7 @@ class Snapshot:
         return self.table.take(self._places(row_ids).tolist(), columns)
 
     def batches(
-        self, columns: Sequence[str], chosen: Chosen = None
+        self, columns: list[str], chosen: Chosen = None
     ) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:
         """Yield the chosen images' rows with their row ids, some at a time and never none."""
         if isinstance(chosen, np.ndarray):
@@ -182,10 +99,6 @@ class Snapshot:
         for batch in self.table.batches(columns, chosen, rows=_BATCH, with_row_id=True):
             yield batch, batch["_rowid"].to_numpy()
 
-    def named(self, text: str, count: int, where: str | None) -> np.ndarray:
-        """Return the row ids of `count` images whose captions or names say a text, best first."""
-        return np.array([row for row, _ in find_words(self.table, text, count, where)], np.uint64)
-
     def whole(self, row_ids: Sequence[int] | np.ndarray) -> Float32:
         """Return the L2-normalised whole-image embeddings (n, d) of some images."""
         if not len(row_ids):
@@ -195,10 +108,9 @@ class Snapshot:
 
     def row_id(self, path: Path) -> int:
         """Return the row id of an image: as its path is given, or made absolute."""
-        with self._lock:
-            paths, ids = self._facts["path"], self._row_ids[0]
+        facts, ids, _ = self._rows
         for each in dict.fromkeys((str(path), str(path.absolute()), str(path.resolve()))):
-            if (place := pc.index(paths, each).as_py()) >= 0:
+            if (place := pc.index(facts["path"], each).as_py()) >= 0:
                 return int(ids[place])
         raise InputError(
             f"{path} is not in the collection: index it first, or give it as the query itself"
@@ -206,9 +118,8 @@ class Snapshot:
 
     def paths(self, row_ids: np.ndarray) -> list[str]:
         """Return the paths of some images."""
-        places = self._places(row_ids)
-        with self._lock:
-            found: list[str] = self._facts["path"].take(pa.array(places)).to_pylist()
+        places = pa.array(self._places(row_ids))
+        found: list[str] = self._rows[0]["path"].take(places).to_pylist()
         return found
 
     @cached_property
@@ -225,24 +136,12 @@ class Snapshot:
         rows = np.unique(np.linspace(0, self.images - 1, wanted).astype(int))
         return self.table.take(rows.tolist(), ["regions"])["regions"].combine_chunks()
 
-    def captions(self, most: int) -> list[str]:
-        """Return captions of images that have one."""
-        if "caption" not in self.table.columns:
-            return []
-        rows = self.table.read(["caption"], "caption != ''", limit=most)
-        found: list[str] = rows["caption"].to_pylist()
-        return found
-
     def facts(self, row_ids: Sequence[int] | np.ndarray) -> list[dict[str, Any]]:
         """Return id, path, width and height of some images, in the order of their row ids."""
-        places = self._places(row_ids)
-        with self._lock:
-            facts = self._facts
-        return facts.take(pa.array(places)).to_pylist()
+        return self._rows[0].take(pa.array(self._places(row_ids))).to_pylist()
 
     def _places(self, row_ids: Sequence[int] | np.ndarray) -> np.ndarray:
-        with self._lock:
-            ids, order = self._row_ids
+        _, ids, order = self._rows
         return order[np.searchsorted(ids, np.asarray(row_ids, np.uint64), sorter=order)]
 
     def kept(self, key: Hashable, make: Callable[[], T]) -> T:
@@ -256,10 +155,8 @@ class Snapshot:
     @property
     def flat(self) -> FlatVectors | None:
         """The fused vectors in memory, read once; None where they are too many."""
-        if self.vectors > FLAT:
-            return None
         with self._lock:
-            return self._flat
+            return None if self.vectors > FLAT else self._flat
 
     @property
     def indexed(self) -> IndexedVectors | None:
@@ -267,16 +164,20 @@ class Snapshot:
         with self._lock:
             return self._indexed
 
-    @cached_property
-    def _row_ids(self) -> tuple[np.ndarray, np.ndarray]:
-        ids = self.table.row_ids()
-        return ids, np.argsort(ids, kind="stable")
+    @property
+    def _rows(self) -> tuple[pa.RecordBatch, np.ndarray, np.ndarray]:
+        """The facts of all images, their row ids (n,), and what sorts these."""
+        with self._lock:
+            return self._read_rows
 
     @cached_property
-    def _facts(self) -> pa.RecordBatch:
+    def _read_rows(self) -> tuple[pa.RecordBatch, np.ndarray, np.ndarray]:
         # Held in memory: each column that is read from disk costs a search half a millisecond.
-        found = self.table.read(["id", "path", "width", "height"]).combine_chunks()
-        return pa.RecordBatch.from_struct_array(found.to_struct_array().combine_chunks())
+        columns = ["id", "path", "width", "height"]
+        rows = self.table.read(columns, with_row_id=True).combine_chunks()
+        ids = rows["_rowid"].to_numpy()
+        facts = rows.select(columns).to_struct_array().combine_chunks()
+        return pa.RecordBatch.from_struct_array(facts), ids, np.argsort(ids, kind="stable")
 
     @cached_property
     def _flat(self) -> FlatVectors:
@@ -284,12 +185,5 @@ class Snapshot:
 
     @cached_property
     def _indexed(self) -> IndexedVectors | None:
-        vectors = open_index(index_path(self.table.path), self.made_of)
-        if vectors is None:
-            return None
-        whose, lacking = owners(vectors, image_keys(self.table))
-        if len(lacking) * (self.vectors // max(self.images, 1)) > FLAT:
-            return None
-        lacked = one_of("_rowid", lacking.tolist())
-        rest = self.table.read(["fused"], lacked, with_row_id=True)
-        return IndexedVectors(vectors, whose, FlatVectors.of(rest), asked_of(vectors))
+        most = FLAT // max(1, self.vectors // max(1, self.images))
+        return IndexedVectors.of(self.table, self.made_of, most)

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import pyarrow as pa
 
+from finesight.boxes import areas
 from finesight.errors import InputError
 from finesight.scoring.similarity import normalise, to_int8
 from finesight.store.schema import lists, unpack
@@ -60,7 +61,11 @@ class Storage:
         regions = to_int8(seen) if self.kind == "int8" else seen.astype(np.float16)
         if self.distinct is not None:
             # Compared as they are kept, so that keeping them again leaves out no more.
-            keep = _distinct(normalise(regions), boxes, counts, self.distinct)
+            seen, ends = normalise(regions), np.cumsum(counts)
+            keep = [
+                first + distinct_regions(seen[first:last], boxes[first:last], self.distinct)
+                for first, last in zip(ends - counts, ends, strict=True)
+            ]
             counts = np.array([len(each) for each in keep])
             regions, boxes = regions[np.concatenate(keep)], boxes[np.concatenate(keep)]
         ends = np.cumsum(counts)[:-1]
@@ -70,24 +75,13 @@ class Storage:
         return rows.cast(schema)
 
 
-def _distinct(
-    regions: Float32, boxes: Float32, counts: np.ndarray, cosine: float
-) -> list[np.ndarray]:
-    """Return which regions of each image add something, as places among those of all."""
-    ends = np.cumsum(counts)
-    return [
-        start + distinct_regions(regions[start:end], boxes[start:end], cosine)
-        for start, end in zip(ends - counts, ends, strict=True)
-    ]
-
-
 def distinct_regions(regions: Float32, boxes: Float32, cosine: float) -> np.ndarray:
     """Return which regions (p, d) add something, in their order; the whole image, 0, always does.
 
     From the largest box down, a region is left out where one that is kept is as near as `cosine`:
     so goes empty ground, and what shows no more than the region around it.
     """
-    area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    area = areas(boxes)
     area[0] = np.inf
     near = regions @ regions.T
     free = np.ones(len(regions), bool)

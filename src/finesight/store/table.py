@@ -55,9 +55,8 @@ class ImageTable:
     def create(path: Path, width: int) -> "ImageTable":
         """Make an empty table for embeddings of width d, in the place of one that is there."""
         mode = "overwrite" if path.exists() else "create"
-        return ImageTable(
-            lance.write_dataset(table_schema(width).empty_table(), str(path), mode=mode)
-        )
+        empty = table_schema(width).empty_table()
+        return ImageTable(lance.write_dataset(empty, str(path), mode=mode))
 
     def newest(self) -> "ImageTable":
         """Open the version that the last write left."""
@@ -116,7 +115,7 @@ class ImageTable:
 
     def read(
         self,
-        columns: Sequence[str] | None = None,
+        columns: list[str] | None = None,
         where: str | None = None,
         *,
         limit: int | None = None,
@@ -125,7 +124,7 @@ class ImageTable:
     ) -> pa.Table:
         """Return rows, in the table's order; with_row_id: with the column `_rowid`."""
         return self.dataset.to_table(
-            columns=None if columns is None else list(columns),
+            columns=columns,
             filter=where,
             limit=limit,
             offset=offset,
@@ -134,7 +133,7 @@ class ImageTable:
 
     def batches(
         self,
-        columns: Sequence[str] | None = None,
+        columns: list[str] | None = None,
         where: str | None = None,
         *,
         rows: int = _BATCH,
@@ -142,7 +141,7 @@ class ImageTable:
     ) -> Iterator[pa.RecordBatch]:
         """Yield rows as `read` returns them, at most `rows` at a time and never none."""
         scanned = self.dataset.to_batches(
-            columns=None if columns is None else list(columns),
+            columns=columns,
             filter=where,
             batch_size=rows,
             with_row_id=with_row_id,
@@ -154,12 +153,12 @@ class ImageTable:
         ids: np.ndarray = self.read([], where, with_row_id=True)["_rowid"].to_numpy()
         return ids
 
-    def take(self, places: Sequence[int], columns: Sequence[str] | None = None) -> pa.Table:
+    def take(self, places: Sequence[int], columns: list[str] | None = None) -> pa.Table:
         """Return the rows at some places of the table's order, in the order of `places`.
 
         It takes half the time of rows that meet a condition.
         """
-        return self.dataset.take(list(places), columns=None if columns is None else list(columns))
+        return self.dataset.take(list(places), columns=columns)
 
     def find_content(self, sha256: str, regions_name: str) -> Record:
         """Return a row of these bytes with these regions; there must be one."""

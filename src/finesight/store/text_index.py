@@ -23,10 +23,8 @@ def index_words(table: ImageTable) -> None:
         dataset.optimize.optimize_indices(index_names=stale)
 
 
-def find_words(
-    table: ImageTable, text: str, count: int, where: str | None
-) -> list[tuple[int, str]]:
-    """Return row id and path of the images whose captions and names say a text, best first.
+def find_words(table: ImageTable, text: str, count: int, where: str | None) -> np.ndarray:
+    """Return the row ids of `count` images whose captions or names say a text, best first.
 
     Raises InputError where the texts are not indexed yet.
     """
@@ -46,8 +44,8 @@ def find_words(
         with_row_id=True,
     ).to_table()
     order = np.lexsort([rows["path"].to_numpy(), -rows["_score"].to_numpy()])
-    ids, paths = rows["_rowid"].to_pylist(), rows["path"].to_pylist()
-    return [(ids[i], paths[i]) for i in order]
+    ids: np.ndarray = rows["_rowid"].to_numpy()[order]
+    return ids
 
 
 def _indexed(dataset: lance.LanceDataset) -> dict[str, tuple[str, int]]:

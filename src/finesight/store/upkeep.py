@@ -5,7 +5,7 @@ from collections.abc import Callable
 from finesight.store.snapshot import FLAT, Snapshot
 from finesight.store.table import ImageTable
 from finesight.store.text_index import index_words
-from finesight.store.vector_index import index_path, keep_up
+from finesight.store.vector_index import keep_up
 
 
 def keep_fast(
@@ -19,4 +19,4 @@ def keep_fast(
     snapshot = Snapshot(table, made_of)
     if snapshot.has_pooled and snapshot.vectors > FLAT:
         say("bringing the index over the vectors in step")
-        keep_up(table, index_path(table.path), made_of)
+        keep_up(table, made_of)

@@ -1,11 +1,13 @@
-"""A table of its own for the fused vectors, one per row, with Lance's index over them.
+"""The fused vectors as searches ask them: in memory, or behind Lance's index.
 
-It is made from the images' table and can be thrown away: whatever it lacks, a search scans, and
-what it has too much, a search leaves out. So readers need no lock, and a killed run costs nothing.
+The index lies over a table of its own, with one vector per row. It is made from the images' table
+and can be thrown away: whatever it lacks, a search scans, and what it has too much, a search leaves
+out. So readers need no lock, and a killed run costs nothing.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import lance
@@ -13,9 +15,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 
-from finesight.scoring.similarity import normalise
+from finesight.scoring.similarity import cosines, normalise
 from finesight.store.conditions import one_of
-from finesight.store.schema import unpack
+from finesight.store.schema import unpack, unpack_stored
 from finesight.store.table import ImageTable
 from finesight.types import Float32
 
@@ -29,47 +31,98 @@ _BATCH = 4096
 
 
 @dataclass(frozen=True)
-class Keys:
-    """What tells the images of a table apart: id and content, (n,) each, as 64-bit numbers."""
+class FlatVectors:
+    """The fused vectors of some images, as they are stored (sum of counts, d).
 
-    ids: np.ndarray
-    stamps: np.ndarray
-    row_ids: np.ndarray
-
-    def pairs(self) -> np.ndarray:
-        """Return id and stamp of each image as one value (n,)."""
-        return _pairs(self.ids, self.stamps)
-
-    def places(self, pairs: np.ndarray) -> np.ndarray:
-        """Return where the images of pairs (m,) are among these; -1 for those that are not there.
-
-        The keys have to be sorted by id.
-        """
-        if not len(self.ids):
-            return np.full(len(pairs), -1)
-        place = np.minimum(np.searchsorted(self.ids, pairs["id"]), len(self.ids) - 1)
-        same = (self.ids[place] == pairs["id"]) & (self.stamps[place] == pairs["stamp"])
-        return np.where(same, place, -1)
-
-
-@dataclass(frozen=True)
-class Owners:
-    """Whose the vectors of an index are.
-
-    vectors: their row ids (m,), ascending; images: the row ids of their images (m,); known: which
-    of them are still as they were (m,) bool.
+    counts, row_ids: (n,), of the images one after another.
     """
 
     vectors: np.ndarray
+    counts: np.ndarray
+    row_ids: np.ndarray
+
+    def only(self, kept: np.ndarray) -> "FlatVectors":
+        """Return those of some images, which a mask (n,) names."""
+        rows = np.repeat(kept, self.counts)
+        return FlatVectors(self.vectors[rows], self.counts[kept], self.row_ids[kept])
+
+    @staticmethod
+    def of(rows: pa.RecordBatch | pa.Table) -> "FlatVectors":
+        """Return those of rows with the columns `fused` and `_rowid`."""
+        column = rows["fused"]
+        whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+        return FlatVectors(*unpack_stored(whole), rows["_rowid"].to_numpy())
+
+    def scores(self, queries: Float32) -> Float32:
+        """Return the best cosine of each image with each query, (m, n)."""
+        found = cosines(queries, self.vectors)
+        return np.stack([np.maximum.reduceat(each, self._starts) for each in found])
+
+    @cached_property
+    def _starts(self) -> np.ndarray:
+        return np.cumsum(self.counts) - self.counts
+
+
+@dataclass(frozen=True)
+class IndexedVectors:
+    """The fused vectors behind Lance's index, and those that it lacks.
+
+    vectors: the table of them; row_ids: theirs (m,), ascending; images: the row ids of their images
+    (m,); known: which images are still as they were (m,) bool. rest: the vectors of images that
+    have none there, which a search scans; asked: how many partitions a search looks into.
+    """
+
+    vectors: lance.LanceDataset
+    row_ids: np.ndarray
     images: np.ndarray
     known: np.ndarray
+    rest: FlatVectors
+    asked: int
 
-    def of(self, vectors: np.ndarray) -> np.ndarray:
-        """Return the row ids of the images of vectors, by these' row ids, once each, in order."""
-        place = np.searchsorted(self.vectors, vectors)
-        images = self.images[place[self.known[place]]]
+    @staticmethod
+    def of(table: ImageTable, made_of: str, most: int) -> "IndexedVectors | None":
+        """Open a table's index; None where there is none, or it lacks more than `most` images."""
+        vectors, (keys, row_ids) = _open(table, made_of), _image_keys(table)
+        if vectors is None or not len(keys):
+            return None
+        there = vectors.to_table(columns=["image", "stamp"], with_row_id=True)
+        there = there.sort_by("_rowid")
+        indexed = _pairs(there["image"].to_numpy(), there["stamp"].to_numpy())
+        places = np.minimum(np.searchsorted(keys["id"], indexed["id"]), len(keys) - 1)
+        known = keys[places] == indexed
+        lacking = np.delete(row_ids, places[known])
+        if len(lacking) > most:
+            return None
+        rest = table.read(["fused"], one_of("_rowid", lacking.tolist()), with_row_id=True)
+        tuned = vectors.config().get(PARTITIONS_ASKED)
+        asked = int(tuned) if tuned else max(1, round(_ASKED * _partitions(vectors)))
+        of_rows = there["_rowid"].to_numpy(), row_ids[places], known
+        return IndexedVectors(vectors, *of_rows, FlatVectors.of(rest), asked)
+
+    @property
+    def partitions(self) -> int:
+        """How many partitions there are."""
+        return _partitions(self.vectors)
+
+    def nearest(self, query: Float32, count: int, asked: int | None = None) -> np.ndarray:
+        """Return the row ids of the images of the `count` nearest vectors, roughly, in order.
+
+        asked: look into so many partitions, instead of as many as was set.
+        """
+        asked = asked or self.asked
+        found = self.vectors.to_table(
+            columns=["_distance"],  # whatever else is read costs a search a millisecond
+            nearest={"column": "vector", "q": query, "k": count, "nprobes": asked},
+            with_row_id=True,
+        )
+        places = np.searchsorted(self.row_ids, found["_rowid"].to_numpy())
+        images = self.images[places[self.known[places]]]
         _, first = np.unique(images, return_index=True)
         return images[np.sort(first)]
+
+    def ask(self, partitions: int) -> None:
+        """Have later searches look into so many partitions."""
+        self.vectors.update_config({PARTITIONS_ASKED: str(partitions)})
 
 
 def index_path(table: Path) -> Path:
@@ -77,12 +130,12 @@ def index_path(table: Path) -> Path:
     return table.with_name(table.name.replace("images-", "vectors-", 1))
 
 
-def image_keys(table: ImageTable) -> Keys:
-    """Read the keys of all images of a table, sorted by id."""
+def _image_keys(table: ImageTable) -> tuple[np.ndarray, np.ndarray]:
+    """Return id and content of all images as pairs (n,), sorted by id, and their row ids (n,)."""
     rows = table.read(["id", "sha256"], with_row_id=True)
-    ids, stamps = hex_numbers(rows["id"]), hex_numbers(rows["sha256"])
-    order = np.argsort(ids)
-    return Keys(ids[order], stamps[order], rows["_rowid"].to_numpy()[order])
+    pairs = _pairs(hex_numbers(rows["id"]), hex_numbers(rows["sha256"]))
+    order = np.argsort(pairs["id"])
+    return pairs[order], rows["_rowid"].to_numpy()[order]
 
 
 def hex_numbers(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
@@ -100,98 +153,73 @@ def _pairs(ids: np.ndarray, stamps: np.ndarray) -> np.ndarray:
     return np.stack([ids, stamps], axis=1).view([("id", "u8"), ("stamp", "u8")]).ravel()
 
 
-def open_index(path: Path, made_of: str) -> lance.LanceDataset | None:
+def _open(table: ImageTable, made_of: str) -> lance.LanceDataset | None:
     """Open the vectors of a table; None where there are none, or none of this fusion.
 
     made_of: what the vectors are, which has to be the same for all.
     """
-    if not path.exists():
-        return None
     try:
-        found = lance.dataset(str(path))
+        found = lance.dataset(str(index_path(table.path)))
     except (ValueError, OSError):
         return None
     known = (found.schema.metadata or {}).get(b"made_of", b"").decode()
     return found if known == made_of and found.describe_indices() else None
 
 
-def keep_up(table: ImageTable, path: Path, made_of: str) -> lance.LanceDataset:
-    """Bring the vectors and their index in step with the images' table; returns them.
+def keep_up(table: ImageTable, made_of: str) -> None:
+    """Bring the vectors and their index in step with the images' table.
 
     New images' vectors are added and those of images that left or changed deleted; the index is
     made where there is none, and takes in what is new when that is more than a tenth.
     """
-    vectors = open_index(path, made_of)
-    images = image_keys(table)
+    vectors = _open(table, made_of)
     if vectors is None:
-        vectors = _write(table, path, made_of, None)
+        _write(table, made_of, None)
     else:
-        kept, pairs = indexed_pairs(vectors), images.pairs()
-        gone = kept[~np.isin(kept, pairs)]
-        new = images.row_ids[~np.isin(pairs, kept)]
+        pairs, row_ids = _image_keys(table)
+        there = vectors.to_table(columns=["image", "stamp"])
+        kept = np.unique(_pairs(there["image"].to_numpy(), there["stamp"].to_numpy()))
+        gone = kept["id"][~np.isin(kept, pairs)]
         for start in range(0, len(gone), 1000):
-            vectors.delete(one_of("image", gone["id"][start : start + 1000].tolist()))
+            vectors.delete(one_of("image", gone[start : start + 1000].tolist()))
         # Where an image changed, its old vectors were deleted by its id.
+        new = row_ids[~np.isin(pairs, kept)]
         if len(new):
-            vectors = _write(table, path, made_of, new)
-    return _indexed(lance.dataset(str(path)))
+            _write(table, made_of, new)
+    vectors = lance.dataset(str(index_path(table.path)))
+    rows, indexes = vectors.count_rows(), vectors.describe_indices()
+    if not indexes:
+        partitions = partitions_of(rows)
+        vectors.create_index(
+            "vector", "IVF_RQ", metric="dot", num_partitions=partitions, num_bits=_BITS
+        )
+    elif rows - sum(index.num_rows_indexed for index in indexes) > _STALE * rows:
+        vectors.optimize.optimize_indices()
 
 
-def indexed_pairs(vectors: lance.LanceDataset) -> np.ndarray:
-    """Return id and stamp of the images whose vectors are there."""
-    there = vectors.to_table(columns=["image", "stamp"])
-    return np.unique(_pairs(there["image"].to_numpy(), there["stamp"].to_numpy()))
-
-
-def _write(
-    table: ImageTable, path: Path, made_of: str, rows: np.ndarray | None
-) -> lance.LanceDataset:
+def _write(table: ImageTable, made_of: str, rows: np.ndarray | None) -> None:
     """Write the vectors of some images behind the others, or of all images in place of them."""
-    schema = pa.schema(
-        [
-            pa.field("image", pa.uint64()),
-            pa.field("stamp", pa.uint64()),
-            pa.field("vector", pa.list_(pa.float16(), table.width)),
-        ],
-        metadata={"made_of": made_of},
-    )
+    number, vector = pa.uint64(), pa.list_(pa.float16(), table.width)
+    columns = [("image", number), ("stamp", number), ("vector", vector)]
+    schema = pa.schema(columns, metadata={"made_of": made_of})
+    path = index_path(table.path)
     mode = "append" if rows is not None else "overwrite" if path.exists() else "create"
     batches = pa.RecordBatchReader.from_batches(schema, _batches(table, schema, rows))
-    return lance.write_dataset(batches, str(path), mode=mode)
+    lance.write_dataset(batches, str(path), mode=mode)
 
 
 def _batches(
     table: ImageTable, schema: pa.Schema, rows: np.ndarray | None
 ) -> Iterator[pa.RecordBatch]:
-    columns = ["id", "sha256", "fused"]
     parts = [None] if rows is None else np.array_split(rows, -(-len(rows) // _BATCH))
     for part in parts:
         chosen = None if part is None else one_of("_rowid", part.tolist())
-        for batch in table.batches(columns, chosen, rows=_BATCH):
+        for batch in table.batches(["id", "sha256", "fused"], chosen, rows=_BATCH):
             found, counts = unpack(batch["fused"])
-            vectors = normalise(found).astype(np.float16)
-            yield pa.record_batch(
-                [
-                    np.repeat(hex_numbers(batch["id"]), counts),
-                    np.repeat(hex_numbers(batch["sha256"]), counts),
-                    pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), found.shape[1]),
-                ],
-                schema=schema,
-            )
-
-
-def _indexed(vectors: lance.LanceDataset) -> lance.LanceDataset:
-    """Make the index, or let it take in what it does not know, where that is worth it."""
-    rows = vectors.count_rows()
-    if not vectors.describe_indices():
-        partitions = partitions_of(rows)
-        return vectors.create_index(
-            "vector", "IVF_RQ", metric="dot", num_partitions=partitions, num_bits=_BITS
-        )
-    known = sum(index.num_rows_indexed for index in vectors.describe_indices())
-    if rows - known > _STALE * rows:
-        vectors.optimize.optimize_indices()
-    return lance.dataset(vectors.uri)
+            flat = pa.array(normalise(found).astype(np.float16).ravel())
+            keys = [np.repeat(hex_numbers(batch[name]), counts) for name in ("id", "sha256")]
+            vectors = pa.FixedSizeListArray.from_arrays(flat, table.width)
+            yield pa.record_batch([*keys, vectors], schema=schema)
 
 
 def partitions_of(rows: int) -> int:
@@ -199,32 +227,5 @@ def partitions_of(rows: int) -> int:
     return max(1, round(rows**0.5))
 
 
-def asked_of(vectors: lance.LanceDataset) -> int:
-    """Return how many partitions a search looks into: as tuned, else a share of them."""
-    tuned = vectors.config().get(PARTITIONS_ASKED)
-    return int(tuned) if tuned else max(1, round(_ASKED * partitions_of(vectors.count_rows())))
-
-
-def owners(vectors: lance.LanceDataset, images: Keys) -> tuple[Owners, np.ndarray]:
-    """Return whose the vectors are, and the row ids of the images that have none."""
-    there = vectors.to_table(columns=["image", "stamp"], with_row_id=True)
-    row_ids = there["_rowid"].to_numpy()
-    order = np.argsort(row_ids, kind="stable")
-    pairs = _pairs(there["image"].to_numpy(), there["stamp"].to_numpy())[order]
-    places = images.places(pairs)
-    known = places >= 0
-    lacking = np.ones(len(images.ids), bool)
-    lacking[places[known]] = False
-    found = np.where(known, images.row_ids[places], 0) if len(images.ids) else places
-    return Owners(row_ids[order], found, known), images.row_ids[lacking]
-
-
-def nearest(vectors: lance.LanceDataset, query: Float32, count: int, asked: int) -> np.ndarray:
-    """Return the row ids (c,) of the `count` nearest vectors, roughly, nearest first."""
-    found = vectors.to_table(
-        columns=["_distance"],  # whatever else is read costs a search a millisecond
-        nearest={"column": "vector", "q": query, "k": count, "nprobes": asked},
-        with_row_id=True,
-    )
-    rows: np.ndarray = found["_rowid"].to_numpy()
-    return rows
+def _partitions(vectors: lance.LanceDataset) -> int:
+    return partitions_of(vectors.count_rows())
