@@ -11,7 +11,7 @@ normal effort finds, fused as `finesight index` does.
 import numpy as np
 from protocol import TestSet, arguments, features, report, scores
 
-from finesight.research.evaluation.table import Cell, format_table
+from finesight.research.table import Cell, format_table
 from finesight.types import ImageVectors
 
 SETS = ("test-textured", "train-textured", "train-plain")

@@ -20,7 +20,7 @@ from finesight.images.open import read_image
 from finesight.models import load_model
 from finesight.research.datasets import read_items
 from finesight.research.evaluation.items import rank_items
-from finesight.research.evaluation.table import Cell, format_table
+from finesight.research.table import Cell, format_table
 from finesight.scoring.similarity import ITEM_SHARPNESS, max_over_regions, soft_max_over_regions
 from finesight.types import Float32, ImageVectors
 

@@ -19,8 +19,8 @@ from finesight.proposals.finder_proposer import OBJECTS
 from finesight.research.datasets.clevr_ds import SceneSet, load
 from finesight.research.datasets.scene_texts import HardNegatives
 from finesight.research.evaluation.class_prompts import SUBSETS, largest_shares
-from finesight.research.evaluation.table import Cell, format_table
 from finesight.research.metrics import class_prompt_recall
+from finesight.research.table import Cell, format_table
 from finesight.research.training.extraction import write_features
 from finesight.research.training.features import FeatureCache
 from finesight.types import Float32, ImageVectors

@@ -18,7 +18,7 @@ from protocol import Queries, TestSet, arguments, recall, report
 
 from finesight.boxes import intersection_over_union
 from finesight.proposals import resolve_effort
-from finesight.research.evaluation.table import format_table
+from finesight.research.table import format_table
 from finesight.scoring.similarity import cosines, max_over_regions, normalise, to_int8
 from finesight.store.storage import Storage, distinct_regions
 from finesight.types import ImageVectors

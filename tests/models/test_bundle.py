@@ -11,12 +11,12 @@ import pytest
 from test_old_files import BUNDLE, embeddings
 
 from finesight.encoders.dense import DenseEntry
+from finesight.encoders.finder import OBJECTNESS
 from finesight.errors import DataError, InputError
 from finesight.matching.item_head import ITEM_HEAD
 from finesight.models import BUNDLED, load_model
 from finesight.models.bundle import Bundle, need_manifest
 from finesight.models.parts import FinderEntry, FusionEntry, ItemsEntry, MatcherEntry
-from finesight.proposals.finder import OBJECTNESS
 
 MINI = BUNDLED["mini"]
 FUSION = "onnx/fusion-clusters.onnx"

@@ -5,10 +5,10 @@ import pytest
 from PIL import Image
 
 from finesight.encoders import Preprocessing
+from finesight.encoders.capabilities import Capabilities
 from finesight.images.open import Picture
 from finesight.proposals import encode_proposals, parse_proposer
 from finesight.proposals.coarse_to_fine import DESCENTS
-from finesight.proposals.proposer import Capabilities
 
 
 class Redness:

@@ -9,11 +9,11 @@ from PIL import Image
 
 from finesight.boxes import ScoredBoxes, square_around
 from finesight.collection import Collection
+from finesight.encoders.capabilities import NO_MODEL
 from finesight.errors import DataError, InputError
 from finesight.images.open import ImageError, Picture
 from finesight.proposals import parse_proposer, resolve_effort
 from finesight.proposals.detector import DetectorSpec, build_detector, keep, load_detector
-from finesight.proposals.proposer import NO_MODEL
 from finesight.proposals.tiles import encode_tiles
 from finesight.research.datasets import clevr_ds
 

@@ -1,5 +1,6 @@
 import pytest
 
+from finesight.encoders.capabilities import Capabilities
 from finesight.errors import InputError
 from finesight.proposals import (
     EFFORTS,
@@ -9,7 +10,6 @@ from finesight.proposals import (
     parse_proposer,
     resolve_effort,
 )
-from finesight.proposals.proposer import Capabilities
 
 
 class Finder:

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from finesight.collection import Collection
+from finesight.encoders.capabilities import Capabilities
 from finesight.errors import InputError
 from finesight.proposals import REGISTRY, Proposals, parse_proposer, sparing
 from finesight.proposals.geometry_proposer import GeometryProposer
-from finesight.proposals.proposer import Capabilities
 
 
 class Finder:

@@ -152,8 +152,8 @@ def stats(
     """
     from finesight.errors import InputError
     from finesight.research.datasets.clevr_ds import load
-    from finesight.research.evaluation.table import to_json
     from finesight.research.scenes import statistics
+    from finesight.research.table import to_json
 
     if plot is not None and plot.suffix not in (".png", ".svg", ".pdf"):
         raise InputError(f"{plot}: the figure is a .png, .svg or .pdf file")

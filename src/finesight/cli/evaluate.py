@@ -77,7 +77,7 @@ def evaluate(
 
       finesight evaluate deepfashion2/validation --protocol items --model items-model
     """
-    from finesight.research.evaluation.table import to_json
+    from finesight.research.table import to_json
 
     if matched_only and protocol != "items":
         raise InputError("--matched-only needs --protocol items")

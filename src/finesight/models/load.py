@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 
 from finesight.encoders.dense import open_tower
+from finesight.encoders.finder import Finder
 from finesight.encoders.onnx import OnnxEncoder
 from finesight.errors import DataError, InputError, need
 from finesight.fusion import TRAINING_FREE, Fusion, NetworkFusion, TextHead
@@ -17,7 +18,6 @@ from finesight.models.bundle import (
 )
 from finesight.models.hub import DEFAULT, find_model, is_checkpoint
 from finesight.models.model import DEFAULT_PROMPTS, EVERYDAY, UNMEASURED_SCALE, Model
-from finesight.proposals.finder import Finder
 from finesight.queries.everyday import background_texts
 
 OPEN_CLIP = "open_clip:"

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from finesight.encoders import Encoder
+from finesight.encoders.capabilities import Capabilities
 from finesight.encoders.dense import DenseTower
+from finesight.encoders.finder import Finder
 from finesight.errors import InputError
 from finesight.fusion import Fusion, TextHead, salient_clusters
 from finesight.matching import ItemHead, NetworkMatcher
 from finesight.models.bundle import Bundle
-from finesight.proposals.finder import Finder
-from finesight.proposals.proposer import Capabilities
 from finesight.queries.everyday import background_texts
 from finesight.types import Float32, ImageVectors, ModelIdentity
 

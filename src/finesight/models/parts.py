@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from finesight.encoders.dense import DenseEntry
+from finesight.encoders.finder import OBJECTNESS
 from finesight.matching.item_head import ITEM_HEAD
-from finesight.proposals.finder import OBJECTNESS
 
 
 @dataclass(frozen=True)

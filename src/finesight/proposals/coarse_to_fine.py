@@ -14,10 +14,11 @@ from PIL import Image
 
 from finesight.boxes import areas, intersections
 from finesight.encoders import Encoder, Preprocessing
+from finesight.encoders.capabilities import Capabilities
 from finesight.errors import InputError
 from finesight.images.open import Picture
 from finesight.proposals.geometry import complete_cover, levels
-from finesight.proposals.proposer import Capabilities, Proposals, read_name
+from finesight.proposals.proposer import Proposals, read_name
 from finesight.types import WHOLE, Float32, UInt8
 
 CELLS = 10

@@ -8,10 +8,11 @@ import numpy as np
 from PIL import Image
 
 from finesight.encoders import Preprocessing
+from finesight.encoders.capabilities import Capabilities
 from finesight.encoders.dense import DenseTower
 from finesight.errors import InputError
 from finesight.images.open import Picture
-from finesight.proposals.proposer import Capabilities, Proposals, read_name
+from finesight.proposals.proposer import Proposals, read_name
 from finesight.types import WHOLE, Float32, UInt8
 
 _DENSE = re.compile(r"dense([0-9]{2,4})")

@@ -17,11 +17,12 @@ import numpy as np
 
 from finesight.boxes import MARGIN, ScoredBoxes, areas, squares_around, suppress
 from finesight.encoders import Preprocessing
+from finesight.encoders.capabilities import Capabilities
 from finesight.errors import InputError, need
 from finesight.images.open import Picture
 from finesight.proposals.boxes_file import BoxesFile
 from finesight.proposals.onnx_detector import MODEL, OnnxDetector
-from finesight.proposals.proposer import Capabilities, Proposals
+from finesight.proposals.proposer import Proposals
 from finesight.types import WHOLE, Float32, UInt8
 
 DETECT = "detect:"

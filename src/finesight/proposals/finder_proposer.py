@@ -13,11 +13,12 @@ from PIL import Image
 
 from finesight.boxes import squares_around, suppress
 from finesight.encoders import Preprocessing
+from finesight.encoders.capabilities import Capabilities
 from finesight.encoders.dense import PooledTower
+from finesight.encoders.finder import COARSEST, Finder
 from finesight.errors import InputError
 from finesight.images.open import Picture
-from finesight.proposals.finder import COARSEST, Finder
-from finesight.proposals.proposer import Capabilities, Proposals, read_name
+from finesight.proposals.proposer import Proposals, read_name
 from finesight.types import WHOLE, Float32, UInt8
 
 ROOM = 1.3  # a crop's side over the longer side of what it is centred on

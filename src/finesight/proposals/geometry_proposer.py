@@ -5,10 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from finesight.encoders import Preprocessing
+from finesight.encoders.capabilities import Capabilities
 from finesight.errors import InputError
 from finesight.images.open import Picture
 from finesight.proposals.geometry import Spacing, complete_cover, cover, grid
-from finesight.proposals.proposer import Capabilities, Proposals, unknown_regions
+from finesight.proposals.proposer import Proposals, unknown_regions
 from finesight.types import Float32, UInt8
 
 Regions = Callable[[int, int], Float32]

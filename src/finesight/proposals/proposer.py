@@ -1,4 +1,4 @@
-"""What a proposer is, what it may use of a model, and what it gives: boxes and crops to encode."""
+"""What a proposer is, and what it gives: boxes and crops to encode."""
 
 import re
 from dataclasses import dataclass
@@ -7,28 +7,9 @@ from typing import Protocol
 import numpy as np
 
 from finesight.encoders import Encoder, Preprocessing
-from finesight.encoders.dense import DenseTower
 from finesight.errors import InputError
 from finesight.images.open import Picture
-from finesight.proposals.finder import Finder
 from finesight.types import Float32, ImageVectors, UInt8
-
-
-@dataclass(frozen=True)
-class Capabilities:
-    """What a model offers to proposers; None for what it lacks.
-
-    encoder: encodes crops, for what must see some before it chooses others; dense: reads many
-    windows out of one canvas; objects: says where something is.
-    """
-
-    encoder: Encoder | None = None
-    dense: DenseTower | None = None
-    objects: Finder | None = None
-
-
-NO_MODEL = Capabilities()
-"""Of no model: windows that are known beforehand need none."""
 
 
 @dataclass(frozen=True)

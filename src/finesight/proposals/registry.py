@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 
+from finesight.encoders.capabilities import NO_MODEL, Capabilities
 from finesight.encoders.dense import PooledTower
 from finesight.errors import InputError
 from finesight.proposals.coarse_to_fine import build_coarse_to_fine
@@ -10,7 +11,7 @@ from finesight.proposals.dense import build_dense
 from finesight.proposals.detector import DETECT, DetectorSpec, build_detector
 from finesight.proposals.finder_proposer import OBJECTS, build_finder
 from finesight.proposals.geometry_proposer import GeometryProposer, build_geometry
-from finesight.proposals.proposer import NO_MODEL, Capabilities, Proposer, unknown_regions
+from finesight.proposals.proposer import Proposer, unknown_regions
 from finesight.proposals.sparing import SparingProposer
 
 Builder = Callable[[str, Capabilities], Proposer]

@@ -18,8 +18,8 @@ from finesight.research.evaluation.captions import (
     plain,
     score_captions,
 )
-from finesight.research.evaluation.table import to_json
 from finesight.research.metrics import caption_recalls
+from finesight.research.table import to_json
 from finesight.scoring.similarity import normalise
 from finesight.types import ImageVectors
 

@@ -15,7 +15,7 @@ from finesight.research.evaluation.class_prompts import (
     square_around,
 )
 from finesight.research.evaluation.paper import format_class_prompts
-from finesight.research.evaluation.table import to_json
+from finesight.research.table import to_json
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from finesight.cli.app import app
 from finesight.errors import DataError, InputError
 from finesight.research.datasets import read_items
 from finesight.research.evaluation.item_retrieval import METHODS, evaluate_items, format_items
-from finesight.research.evaluation.table import to_json
+from finesight.research.table import to_json
 
 SIZE = (160, 160)
 

@@ -13,7 +13,6 @@ from finesight.models import Model
 from finesight.research.datasets.records import CaptionSet, Judgements
 from finesight.research.datasets.scene_texts import HardNegatives
 from finesight.research.evaluation.hard_negatives import KindResult, hard_negative_accuracy
-from finesight.research.evaluation.table import Cell, format_table
 from finesight.research.metrics import (
     KS,
     CaptionRecalls,
@@ -23,6 +22,7 @@ from finesight.research.metrics import (
     r_precision,
     success_at_k,
 )
+from finesight.research.table import Cell, format_table
 from finesight.types import Float32, ImageVectors
 
 FOLD = 1000

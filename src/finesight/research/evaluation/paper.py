@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from finesight.research.evaluation.class_prompts import KS, METHODS, SUBSETS, Row
-from finesight.research.evaluation.table import Cell, beside, format_table
+from finesight.research.table import Cell, beside, format_table
 
 # CLIP ViT-B/32 on CLEVR-DS: Recall@1 by method and subset, in percent. "Small" is the paper's
 # CLEVR-DS-S (objects below 1 %), "large" its CLEVR-DS-L (above 5 %).

@@ -15,7 +15,7 @@ from finesight.errors import InputError
 from finesight.images.open import decode_image
 from finesight.models import Model
 from finesight.research.datasets import LabelledSet
-from finesight.research.evaluation.table import Cell, format_table
+from finesight.research.table import Cell, format_table
 from finesight.types import Float32
 
 FILLS = (0.9, 0.7, 0.5, 0.4, 0.3, 0.25, 0.2, 0.15, 0.1)

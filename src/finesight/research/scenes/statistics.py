@@ -11,7 +11,7 @@ import numpy as np
 
 from finesight.errors import DataError, MissingDependencyError
 from finesight.research.datasets.clevr_ds import SceneSet
-from finesight.research.evaluation.table import Cell, format_table
+from finesight.research.table import Cell, format_table
 
 PAPER: dict[str, Any] = {
     "images": 10_000,

@@ -12,15 +12,15 @@ pytest.importorskip("onnxscript", reason="exporting needs onnxscript")
 from finesight import load_model  # noqa: E402
 from finesight.boxes import suppress  # noqa: E402
 from finesight.cli.app import app  # noqa: E402
+from finesight.encoders.capabilities import Capabilities  # noqa: E402
 from finesight.encoders.dense import HEAD, MAP, DenseEntry, PooledTower  # noqa: E402
+from finesight.encoders.finder import OBJECTNESS, Finder, ScoredBoxes  # noqa: E402
 from finesight.errors import DataError, InputError  # noqa: E402
 from finesight.images.open import Picture  # noqa: E402
 from finesight.models.bundle import Bundle  # noqa: E402
 from finesight.models.parts import FinderEntry  # noqa: E402
 from finesight.proposals import encode_proposals, parse_proposer  # noqa: E402
-from finesight.proposals.finder import OBJECTNESS, Finder, ScoredBoxes  # noqa: E402
 from finesight.proposals.finder_proposer import FinderProposer  # noqa: E402
-from finesight.proposals.proposer import Capabilities  # noqa: E402
 from finesight.research.datasets import LabelledImage, LabelledObject  # noqa: E402
 from finesight.research.networks.finder import finder_loss, targets  # noqa: E402
 from finesight.research.networks.small_clip import SmallClip, SmallClipSettings  # noqa: E402

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 
 from finesight.encoders import Preprocessing
+from finesight.encoders.finder import OBJECTNESS
 from finesight.encoders.onnx import tower_files
 from finesight.graphs import Graph
 from finesight.models.parts import FinderEntry
-from finesight.proposals.finder import OBJECTNESS
 from finesight.research.networks.finder import FinderNetwork
 from finesight.research.training.export import ANY, export_graph, need_agreement, put_part
 from finesight.research.training.flops import multiplications

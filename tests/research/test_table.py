@@ -4,7 +4,7 @@ import math
 import pytest
 
 from finesight.research.evaluation.scale import FILLS, Scale, format_scale
-from finesight.research.evaluation.table import beside, format_table, to_json, without_nan
+from finesight.research.table import beside, format_table, to_json, without_nan
 
 
 def test_columns_are_as_wide_as_they_need_and_as_they_are_told():
