@@ -31,14 +31,8 @@ from protocol import (
 
 from finesight.fusion import salient_clusters
 from finesight.images.open import Picture, read_image
-from finesight.proposals import (
-    EFFORTS,
-    WITH_FINDER,
-    WITHOUT_FINDER,
-    encode_proposals,
-    parse_proposer,
-    resolve_effort,
-)
+from finesight.proposals import EFFORTS, encode_proposals, parse_proposer, resolve_effort
+from finesight.proposals.registry import WITH_FINDER, WITHOUT_FINDER
 from finesight.types import ImageVectors
 
 COVERS = ("full", "cc2", "cc3", "cc4", "cc5", "cc7", "cc10", "grid4")

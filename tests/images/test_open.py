@@ -100,7 +100,7 @@ def test_newer_formats(kind):
 
 
 def test_heic_without_its_package_says_how_to_read_it(monkeypatch):
-    monkeypatch.setattr("finesight.images.open._heif_is_there", lambda: False)
+    monkeypatch.setattr("finesight.images.open.reads_heif", lambda: False)
     with pytest.raises(ImageError, match="pip install pi-heif"):
         decode_image(b"\0\0\0\x1cftypheic" + bytes(100))
 

@@ -60,7 +60,7 @@ def test_a_truncated_file(tmp_path, by_vips):
 
 
 def test_without_vips_pillow_reads_up_to_its_limit(tmp_path, monkeypatch):
-    monkeypatch.setattr(tiles, "_vips_is_there", lambda: False)
+    monkeypatch.setattr(tiles, "reads_tiles", lambda: False)
     picture("RGB").save(tmp_path / "a.png")
     read = open_tiles(tmp_path / "a.png", (150, 90), 10**6)
     assert read((1, 2, 5, 9)).size == (4, 7)

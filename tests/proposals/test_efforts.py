@@ -2,14 +2,8 @@ import pytest
 
 from finesight.encoders.capabilities import Capabilities
 from finesight.errors import InputError
-from finesight.proposals import (
-    EFFORTS,
-    WITH_FINDER,
-    WITHOUT_FINDER,
-    carried_over,
-    parse_proposer,
-    resolve_effort,
-)
+from finesight.proposals import EFFORTS, parse_proposer, resolve_effort
+from finesight.proposals.registry import WITH_FINDER, WITHOUT_FINDER, carried_over
 
 
 class Finder:

@@ -20,7 +20,8 @@ def expecting(wrong: str, needs: str) -> Iterator[None]:
     try:
         yield
     except MALFORMED as error:
-        raise DataError(f"{wrong} ({error!r}): {needs}") from error
+        reason = str(error) if isinstance(error, ValueError) else repr(error)
+        raise DataError(f"{wrong} ({reason}): {needs}") from error
 
 
 def parse_json(text: str | bytes, strict: bool = False) -> Any:
@@ -40,11 +41,10 @@ def read_json(path: Path, mend: str = "download it again") -> Any:
     mend: what to do about a damaged file, in words.
     """
     try:
-        return parse_json(path.read_bytes())
+        with expecting(f"{path} is damaged, or is not JSON", mend):
+            return parse_json(path.read_bytes())
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
-    except ValueError as error:
-        raise DataError(f"{path} is damaged, or is not JSON ({error}): {mend}") from error
 
 
 def read_json_lines(
@@ -64,11 +64,8 @@ def read_json_lines(
         raise InputError(f"{path} cannot be read: {error}") from error
     found = []
     for number, line in json_lines(text):
-        try:
+        with expecting(f"{path}, line {number} {wrong}", mend):
             found.append(read(parse_json(line)))
-        except MALFORMED as error:
-            reason = str(error) if isinstance(error, ValueError) else repr(error)
-            raise DataError(f"{path}, line {number} {wrong} ({reason}): {mend}") from error
     return found
 
 

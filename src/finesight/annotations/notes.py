@@ -4,6 +4,7 @@ The tables are those of the hub's image folders, with a row with `file_name` for
 (huggingface.co/docs/datasets/image_dataset).
 """
 
+import contextlib
 import csv
 import io
 import json
@@ -36,10 +37,8 @@ class Note:
     @property
     def as_json(self) -> str | None:
         """The metadata as it is stored: a JSON object, or nothing."""
-        if not self.metadata:
-            return None
         text = json.dumps(self.metadata, ensure_ascii=False, sort_keys=True)
-        return _storable(text)
+        return _storable(text) if self.metadata else None
 
 
 def is_annotation(path: Path, named: bool = False) -> bool:
@@ -83,20 +82,12 @@ class Notes:
 
 def note_of_sidecars(files: dict[str, bytes]) -> Note:
     """Return the note in the files beside an image of a webdataset: by their endings."""
-    caption, metadata = None, {}
-    for ending in ("txt", "text", "caption"):
-        if ending in files:
-            caption = files[ending].decode("utf-8", "replace").strip() or None
-            break
-    if "json" in files:
-        try:
-            content = parse_json(files["json"], strict=True)
-        except ValueError:
-            content = None  # the image is what matters; its words are missing then
-        if isinstance(content, dict):
-            note = _plain(content)
-            caption, metadata = caption or note.caption, note.metadata
-    return Note(caption, metadata)
+    words = next((files[end] for end in ("txt", "text", "caption") if end in files), b"")
+    content = None
+    with contextlib.suppress(ValueError):  # the image is what matters; its words are missing then
+        content = parse_json(files.get("json", b""), strict=True)
+    note = _plain(content) if isinstance(content, dict) else Note()
+    return Note(words.decode("utf-8", "replace").strip() or note.caption, note.metadata)
 
 
 def _read(path: Path) -> dict[str, Note]:
@@ -122,7 +113,11 @@ def _coco(content: Any) -> dict[str, Note]:
     notes = {}
     for image in coco.images or ():
         things = coco.annotations.get(image.id, [])
-        plain = {k: v for k, v in image.entry.items() if k not in _GEOMETRY and _is_plain(v)}
+        plain: dict[str, Any] = {
+            name: value
+            for name, value in image.entry.items()
+            if name not in _GEOMETRY and isinstance(value, str | int | float | bool)
+        }
         if classes := {thing.category for thing in things if thing.category is not None}:
             plain["categories"] = sorted(classes)
         words = "\n".join(thing.caption for thing in things if thing.caption is not None)
@@ -140,7 +135,3 @@ def _plain(row: dict[str, Any]) -> Note:
             caption = "\n".join(map(str, words)) if isinstance(words, list) else str(words)
             return Note(_storable(caption), kept)
     return Note(None, kept)
-
-
-def _is_plain(value: Any) -> bool:
-    return isinstance(value, str | int | float | bool)

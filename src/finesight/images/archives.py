@@ -1,6 +1,5 @@
 """Images inside zip and tar files, whose members have paths as if the archive were a folder."""
 
-import gzip
 import lzma
 import tarfile
 import zipfile
@@ -22,14 +21,11 @@ MAX_BYTES = 512 * 2**20
 _DAMAGED = (
     zipfile.BadZipFile,
     tarfile.TarError,
-    gzip.BadGzipFile,
     lzma.LZMAError,
     zlib.error,
     EOFError,
     OSError,
-    NotImplementedError,  # a kind of compression that Python does not know
-    RuntimeError,  # a member behind a password
-    UnicodeError,
+    RuntimeError,  # a member behind a password, or a kind of compression that Python does not know
     ValueError,
 )
 
@@ -62,10 +58,11 @@ def members(archive: Path) -> Iterator[Member]:
     members whose names lead out of the archive.
     """
     try:
-        if archive.name.lower().endswith(".zip"):
-            yield from _zip_members(archive)
-        else:
-            yield from _tar_members(archive)
+        files = _in_zip if archive.name.lower().endswith(".zip") else _in_tar
+        for name, size, opened in files(archive):
+            path = _below(archive, name)
+            if path is not None:
+                yield Member(path, size, partial(_read, opened, size))
     except _DAMAGED as error:
         raise ArchiveError(_reason(error)) from error
 
@@ -89,28 +86,28 @@ def containing(path: Path) -> Path | None:
     return next((p for p in path.parents if is_archive(p) and p.is_file()), None)
 
 
-def _zip_members(archive: Path) -> Iterator[Member]:
+_Opened = Callable[[], IO[bytes] | None]
+
+
+def _in_zip(archive: Path) -> Iterator[tuple[str, int, _Opened]]:
+    """Yield name, size and opener of each file."""
     with zipfile.ZipFile(archive) as file:
         for info in file.infolist():
-            path = _below(archive, info.filename)
-            if path is not None and not info.is_dir():
-                stream = partial(file.open, info)
-                yield Member(path, info.file_size, partial(_read, stream, info.file_size))
+            if not info.is_dir():
+                yield info.filename, info.file_size, partial(file.open, info)
 
 
-def _tar_members(archive: Path) -> Iterator[Member]:
+def _in_tar(archive: Path) -> Iterator[tuple[str, int, _Opened]]:
     # A plain tar is passed through by seeking, a compressed one read as a stream.
     mode: Literal["r:", "r|*"] = "r:" if archive.suffix.lower() == ".tar" else "r|*"
     with tarfile.open(archive, mode) as file:
         for info in file:
-            path = _below(archive, info.name)
-            if path is not None and info.isfile():
-                stream = partial(file.extractfile, info)
-                yield Member(path, info.size, partial(_read, stream, info.size))
+            if info.isfile():
+                yield info.name, info.size, partial(file.extractfile, info)
             file.members = []  # type: ignore[attr-defined]  # else a shard's headers stay
 
 
-def _read(opened: Callable[[], IO[bytes] | None], size: int) -> bytes:
+def _read(opened: _Opened, size: int) -> bytes:
     """Read a member, but no more than MAX_BYTES, whatever its header says."""
     try:
         with cast(IO[bytes], opened()) as stream:  # None where it is no plain file

@@ -87,9 +87,9 @@ def read_image(path: Path, max_pixels: int = MAX_PIXELS) -> Image.Image:
     return decode_image(data, max_pixels)
 
 
-def image_size(data: bytes | Path, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+def image_size(data: bytes | Path) -> tuple[int, int]:
     """Return width and height of an image file's upright first frame, from its header alone."""
-    header = read_header(data, max_pixels)
+    header = read_header(data)
     return header.width, header.height
 
 
@@ -115,15 +115,10 @@ def decode_image(data: bytes | Path, max_pixels: int = MAX_PIXELS, shrink: int =
         return to_rgb(exif.upright(image, exif.orientation(exif.read_exif(image))))
 
 
-def decoders() -> str:
-    """Name the decoders that may be missing and are there: what a refused file was tried with."""
-    return "heif" if _heif_is_there() else ""
-
-
 def _open(data: bytes | Path, max_pixels: int) -> Image.Image:
     if isinstance(data, bytes) and not data:
         raise ImageError("empty file")
-    formats = [*_FORMATS, _HEIF] if _heif_is_there() else list(_FORMATS)
+    formats = [*_FORMATS, _HEIF] if reads_heif() else list(_FORMATS)
     with _header_lock, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
@@ -142,8 +137,8 @@ def _open(data: bytes | Path, max_pixels: int) -> Image.Image:
     return image
 
 
-def _heif_is_there() -> bool:
-    """Teach Pillow HEIC, once, if its reader is installed."""
+def reads_heif() -> bool:
+    """Whether HEIC can be read; teach Pillow HEIC, once, if its reader is installed."""
     if _HEIF in Image.OPEN:
         return True
     try:
@@ -156,15 +151,12 @@ def _heif_is_there() -> bool:
 
 
 def _why_not_known(data: bytes | Path) -> str:
-    if isinstance(data, Path):
-        with data.open("rb") as file:
-            start = file.read(32)
-    else:
-        start = data[:32]
+    with data.open("rb") if isinstance(data, Path) else io.BytesIO(data) as file:
+        start = file.read(32)
     if not start:
         return "empty file"
     if start[4:8] == b"ftyp" and start[8:12] in (b"heic", b"heix", b"mif1", b"hevc", b"msf1"):
-        if not _heif_is_there():
+        if not reads_heif():
             return "HEIC, which needs one more package: pip install pi-heif"
         return "damaged or truncated: no HEIC image in it"
     return "not an image, or of a format that is not supported"

@@ -24,7 +24,7 @@ def open_tiles(
     are refused. Raises ImageError, and so does the function.
     """
     pixels = size[0] * size[1]
-    if pixels > _AT_ONCE and _vips_is_there():
+    if pixels > _AT_ONCE and reads_tiles():
         return _read_by_vips(data, size)
     if pixels > MAX_PIXELS:
         raise ImageError(
@@ -37,12 +37,8 @@ def open_tiles(
     return image.crop
 
 
-def reads_tiles() -> str:
-    """Name the reader of tiles if it is there: what a refused file was tried with."""
-    return "vips" if _vips_is_there() else ""
-
-
-def _vips_is_there() -> bool:
+def reads_tiles() -> bool:
+    """Whether images can be read tile by tile: libvips is there."""
     try:
         import pyvips
     except (ImportError, OSError):  # OSError: the package is there, its library is not

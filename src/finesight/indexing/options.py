@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from finesight.errors import InputError
+from finesight.errors import InputError, need
 from finesight.images.open import MAX_PIXELS
-from finesight.images.raw import need_rawpy
 from finesight.models import Model
 from finesight.proposals import parse_proposer, resolve_effort
 from finesight.store.manifest import TableEntry
@@ -43,5 +42,5 @@ class IndexOptions:
         if vectors < 1:
             raise InputError(f"keep at least one vector per image, got {vectors}")
         if self.raw:
-            need_rawpy()
+            need("rawpy", "reading raw files needs one more package", "raw")
         return regions, vectors

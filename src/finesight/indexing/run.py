@@ -7,7 +7,7 @@ from pathlib import Path
 
 from finesight.annotations.notes import Note, Notes
 from finesight.errors import DataError
-from finesight.images.open import SUFFIXES, decoders
+from finesight.images.open import SUFFIXES, reads_heif
 from finesight.images.raw import SUFFIXES as RAW_SUFFIXES
 from finesight.images.tiles import reads_tiles
 from finesight.indexing.commit import Commits, update_notes
@@ -77,8 +77,8 @@ class Run:
     @cached_property
     def tried(self) -> str:
         """What a file that failed was tried with: with anything else, it is tried again."""
-        readers = "+".join(filter(None, (decoders(), reads_tiles(), "raw" if self.raw else "")))
-        return f"{self.max_pixels} {readers}"
+        readers = {"heif": reads_heif(), "vips": reads_tiles(), "raw": self.raw}
+        return f"{self.max_pixels} {'+'.join(name for name, there in readers.items() if there)}"
 
     def index(
         self,

@@ -4,25 +4,13 @@
 """
 
 from finesight.proposals.proposer import Proposals, Proposer, encode_proposals
-from finesight.proposals.registry import (
-    EFFORTS,
-    REGISTRY,
-    WITH_FINDER,
-    WITHOUT_FINDER,
-    carried_over,
-    parse_proposer,
-    resolve_effort,
-    sparing,
-)
+from finesight.proposals.registry import EFFORTS, REGISTRY, parse_proposer, resolve_effort, sparing
 
 __all__ = [
     "EFFORTS",
     "REGISTRY",
-    "WITHOUT_FINDER",
-    "WITH_FINDER",
     "Proposals",
     "Proposer",
-    "carried_over",
     "encode_proposals",
     "parse_proposer",
     "resolve_effort",

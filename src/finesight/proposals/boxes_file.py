@@ -101,12 +101,10 @@ def _boxes(key: Any, found: Sequence[CocoAnnotation]) -> tuple[Float32, Float32]
 
 def _ids(pictures: Iterable[CocoImage]) -> dict[str, Any]:
     """Return the id of every name; without its folder, a name counts where it means one image."""
-    names: dict[str, Any] = {}
+    names = {name: picture.id for picture in pictures for name in picture.names}
     short: dict[str, set[Any]] = defaultdict(set)
-    for picture in pictures:
-        for name in picture.names:
-            names[name] = picture.id
-            short[name.split("/")[-1]].add(picture.id)
+    for name, number in names.items():
+        short[name.split("/")[-1]].add(number)
     alone = {name: ids.pop() for name, ids in short.items() if len(ids) == 1}
     return alone | names
 

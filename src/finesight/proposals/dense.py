@@ -1,7 +1,6 @@
 """Many windows in one forward pass: an image as one larger canvas."""
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,16 +61,13 @@ def build_dense(name: str, capabilities: Capabilities) -> DenseProposer:
     return DenseProposer(tower, canvas)
 
 
-def read_densely(
-    image: Image.Image, tower: DenseTower, canvas: int, shares: Sequence[float] = (1.0,)
-) -> tuple[Float32, Float32]:
-    """Return boxes (p, 4) and embeddings (p, d) of all windows of some sizes.
+def read_densely(image: Image.Image, tower: DenseTower, canvas: int) -> tuple[Float32, Float32]:
+    """Return boxes (p, 4) and embeddings (p, d) of all windows as large as the tower's input.
 
-    canvas: side in pixels of the square that the image is squashed to; shares: sides of the
-    windows over the tower's input, where 1 shows a thing as large as a crop of that size would.
-    Windows overlap by three quarters. It costs (canvas / input)² forward passes.
+    canvas: side in pixels of the square that the image is squashed to. A window shows a thing as
+    large as a crop of that size would. Windows overlap by three quarters. It costs
+    (canvas / input)² forward passes.
     """
     pixels = np.asarray(image.resize((canvas, canvas), tower.preprocessing.resample))
-    input_cells = tower.preprocessing.side / tower.stride
-    cells = {min(max(1, round(share * input_cells)), canvas // tower.stride) for share in shares}
-    return tower.read(pixels, sorted(cells, reverse=True))
+    cells = max(1, round(tower.preprocessing.side / tower.stride))
+    return tower.read(pixels, [min(cells, canvas // tower.stride)])

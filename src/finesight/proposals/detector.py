@@ -129,13 +129,10 @@ def keep(found: ScoredBoxes, spec: DetectorSpec, least: float, overlap: float) -
         there = (boxes[:, 2:] > boxes[:, :2]).all(axis=1) & (areas(boxes) > spec.area)
         there &= found.scores >= score
     chosen = ScoredBoxes(boxes[there], found.scores[there])
-    if len(chosen.boxes) == 0:
-        return chosen.boxes
     # A score of 0 is a score as well: suppression takes 0 for "not there any more".
     likely = np.maximum(chosen.scores, np.finfo(np.float32).tiny)
-    if spec.overlap is not None:
-        overlap = spec.overlap
-    return chosen.boxes[suppress(ScoredBoxes(chosen.boxes, likely), spec.most, overlap)]
+    apart = overlap if spec.overlap is None else spec.overlap
+    return chosen.boxes[suppress(ScoredBoxes(chosen.boxes, likely), spec.most, apart)]
 
 
 class DetectorProposer:
@@ -147,9 +144,8 @@ class DetectorProposer:
 
     def finest(self, width: int, height: int) -> Float32:
         """Return the smallest box that may be cut; detectors that read pixels need all of them."""
-        side = max((self.spec.area * width * height) ** 0.5, 1.0)
-        if self.detector.reads_pixels:
-            side = 1.0
+        area = 1.0 if self.detector.reads_pixels else self.spec.area * width * height
+        side = max(area**0.5, 1.0)
         return np.array([[0, 0, min(side / width, 1), min(side / height, 1)]], np.float32)
 
     def windows(self, picture: Picture) -> Float32:

@@ -33,13 +33,13 @@ OBJECTS = re.compile(r"objects([0-9]{2,4})x([0-9]{1,3})(?:at([0-9]{2,3}))?")
 class FinderProposer:
     """The whole image and up to `count` windows centred on what a canvas shows.
 
-    side: of these crops in pixels, where it is smaller than the model's own; the tower reads these.
+    side: of these crops in pixels, where it is smaller than the model's own, for a tower to read.
     """
 
     finder: Finder
     canvas: int
     count: int
-    side: int | None = None
+    side: int = 0
     tower: PooledTower | None = None
 
     def finest(self, width: int, height: int) -> Float32:
@@ -54,14 +54,14 @@ class FinderProposer:
 
     def windows(self, image: Image.Image) -> Float32:
         """Return the whole image and a window around each thing that was found: (1 + n, 4)."""
-        room = ROOM if self.side is None else TIGHT
+        room = TIGHT if self.tower else ROOM
         windows = squares_around(self.found(image), *image.size, room, SMALLEST)
         return np.concatenate([np.array([WHOLE], np.float32), windows])
 
     def propose(self, picture: Picture, preprocessing: Preprocessing) -> tuple[Proposals, UInt8]:
         """Return its boxes; small crops are encoded here, and only the whole image is left."""
         boxes = self.windows(picture.image)
-        if self.side is None or self.tower is None or len(boxes) == 1:
+        if self.tower is None or len(boxes) == 1:
             return Proposals(boxes), preprocessing.cut(picture.image, boxes)
         small = replace(preprocessing, side=self.side).cut(picture.image, boxes[1:])
         left = preprocessing.cut(picture.image, boxes[:1])
@@ -69,9 +69,7 @@ class FinderProposer:
 
     def forward_passes(self, width: int, height: int) -> float:
         """Return the most that an image costs; one with few objects costs less."""
-        each = 1.0
-        if self.side is not None and self.tower is not None:
-            each = self.tower.forward_passes(self.side)
+        each = self.tower.forward_passes(self.side) if self.tower else 1.0
         return 1 + self.finder.forward_passes(self.canvas) + each * self.count
 
 

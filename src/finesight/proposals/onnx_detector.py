@@ -46,7 +46,7 @@ class OnnxDetector:
     def run(self, pixels: Float32) -> tuple[Float32, Float32]:
         """Return the boxes (n, 4) in the padded square and scores (n,) of one input."""
         boxes, logits = self._graph.run({"pixel_values": pixels}, OUTPUTS)
-        return boxes[0], sigmoid(logits[0])
+        return boxes[0], 0.5 * (1 + np.tanh(0.5 * logits[0]))  # the sigmoid, without overflow
 
 
 def padded_square(image: Image.Image, preprocessing: Preprocessing) -> Float32:
@@ -69,9 +69,3 @@ def unpadded(boxes: Float32, scores: Float32, size: tuple[int, int]) -> ScoredBo
         [boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, :2] + boxes[:, 2:] / 2], axis=1
     )
     return ScoredBoxes(np.clip(corners * scale, 0, 1).astype(np.float32), scores.astype(np.float32))
-
-
-def sigmoid(logits: Float32) -> Float32:
-    """Return 1 / (1 + exp(-x)), without overflow."""
-    found: Float32 = 0.5 * (1 + np.tanh(0.5 * logits))
-    return found

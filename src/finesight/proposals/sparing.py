@@ -36,9 +36,9 @@ class SparingProposer(GeometryProposer):
         plain = replace(preprocessing, fit="squash")
         crops = plain.cut(picture.image, boxes)
         kept = windows_that_add(boxes, crops, self.tolerance)
-        if preprocessing.fit == plain.fit:
-            return Proposals(boxes[kept]), crops[kept]
-        return Proposals(boxes[kept]), preprocessing.cut(picture.image, boxes[kept])
+        squashed = preprocessing.fit == plain.fit
+        left = crops[kept] if squashed else preprocessing.cut(picture.image, boxes[kept])
+        return Proposals(boxes[kept]), left
 
 
 def windows_that_add(boxes: Float32, crops: UInt8, tolerance: float) -> np.ndarray:
@@ -54,14 +54,13 @@ def windows_that_add(boxes: Float32, crops: UInt8, tolerance: float) -> np.ndarr
     sizes = areas(boxes)
     kept: list[int] = []
     for index in np.argsort(-sizes, kind="stable").tolist():
-        around = [k for k in kept if _inside(boxes[index], boxes[k])]
-        if not around:
-            kept.append(index)
-            continue
-        parent = min(around, key=lambda k: float(sizes[k]))
-        shown = seen_in(boxes[index], boxes[parent], crops[parent])
-        if detail(crops[index], shown) > tolerance:
-            kept.append(index)
+        around = (k for k in kept if _inside(boxes[index], boxes[k]))
+        parent = min(around, key=lambda k: float(sizes[k]), default=None)
+        if parent is not None:
+            shown = seen_in(boxes[index], boxes[parent], crops[parent])
+            if detail(crops[index], shown) <= tolerance:
+                continue
+        kept.append(index)
     return np.array(sorted(kept))
 
 

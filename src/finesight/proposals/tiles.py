@@ -11,7 +11,7 @@ from finesight.encoders import Encoder
 from finesight.images.open import Picture
 from finesight.images.tiles import PixelBox
 from finesight.proposals.proposer import Proposer, encode_proposals
-from finesight.types import Float32, ImageVectors
+from finesight.types import ImageVectors
 
 TILE = 4096
 """The longest side of a tile, in pixels."""
@@ -64,8 +64,7 @@ def encode_tiles(
     factor = overview_factor(width, height)
     overview = Image.new("RGB", (-(-width // factor), -(-height // factor)))
     digest = hashlib.blake2b(f"{width}x{height}".encode(), digest_size=16)
-    boxes: list[Float32] = []
-    embeddings: list[Float32] = []
+    parts: list[ImageVectors] = []
     for x0, y0, x1, y1 in tiles(width, height):
         tile = read((x0, y0, x1, y1))
         digest.update(tile.tobytes())
@@ -74,15 +73,11 @@ def encode_tiles(
         seen = encode_proposals(Picture(tile, path=path, box=part), encoder, proposer)
         scale = np.array([x1 - x0, y1 - y0] * 2)
         placed = (seen.boxes * scale + (x0, y0, x0, y0)) / np.array([width, height] * 2)
-        boxes.append(np.clip(placed, 0, 1).astype(np.float32))
-        embeddings.append(seen.embeddings)
-    whole = encode_proposals(Picture(overview, path=path), encoder, proposer)
-    return (
-        ImageVectors(
-            np.concatenate([whole.boxes, *boxes]), np.concatenate([whole.embeddings, *embeddings])
-        ),
-        digest.hexdigest(),
-    )
+        parts.append(ImageVectors(np.clip(placed, 0, 1).astype(np.float32), seen.embeddings))
+    parts.insert(0, encode_proposals(Picture(overview, path=path), encoder, proposer))
+    boxes = np.concatenate([part.boxes for part in parts])
+    embeddings = np.concatenate([part.embeddings for part in parts])
+    return ImageVectors(boxes, embeddings), digest.hexdigest()
 
 
 def _starts(side: int, factor: int) -> list[int]:

@@ -36,14 +36,10 @@ class Owlv2Detector:
         self._asked: dict[str, Any] = {}
         if words:
             length = self.model.config.text_config.max_position_embeddings
-            tokens = load_part("AutoTokenizer", directory)(
-                list(words),
-                padding="max_length",
-                truncation=True,
-                max_length=length,
-                return_tensors="pt",
-            ).to(self.model.device)
-            self._asked = {name: tokens[name] for name in ("input_ids", "attention_mask")}
+            fit = {"padding": "max_length", "truncation": True, "max_length": length}
+            tokens = load_part("AutoTokenizer", directory)(list(words), return_tensors="pt", **fit)
+            asked = tokens.to(self.model.device)
+            self._asked = {name: asked[name] for name in ("input_ids", "attention_mask")}
 
     @torch.inference_mode()
     def detect(self, picture: Picture) -> ScoredBoxes:

@@ -4,12 +4,13 @@ from pathlib import Path
 
 from finesight.errors import InputError
 from finesight.research.datasets import clevr_ds, clevr_items, coco, deepfashion2, unity_perception
-from finesight.research.datasets.item_records import ItemSet, View
 from finesight.research.datasets.records import (
     CaptionSet,
+    ItemSet,
     LabelledImage,
     LabelledObject,
     LabelledSet,
+    View,
 )
 
 __all__ = [

@@ -20,6 +20,8 @@ VERSION = 2
 RENDER = "run the same `finesight render` again, which mends it"
 """What to do about a damaged line."""
 
+_AS_STORED = ("color", "material", "instance", "hidden", "size", "role")  # of objects
+
 
 @dataclass(frozen=True, kw_only=True)
 class SceneObject(LabelledObject):
@@ -91,15 +93,10 @@ def _image(directory: Path, record: dict[str, Any]) -> SceneImage:
     width, height = record["width"], record["height"]
     objects = tuple(
         SceneObject(
+            **{name: thing[name] for name in _AS_STORED},
             class_name=thing["class"],
-            color=thing["color"],
-            material=thing["material"],
-            instance=thing["instance"],
             box=normalised(thing["box_px"], width, height),
             share=thing["visible_px"] / (width * height),
-            hidden=thing["hidden"],
-            size=thing["size"],
-            role=thing["role"],
             cell=normalised(thing["cell_px"], width, height) if "cell_px" in thing else None,
         )
         for thing in record["objects"]
@@ -108,14 +105,8 @@ def _image(directory: Path, record: dict[str, Any]) -> SceneImage:
         name: tuple(tuple(others) for others in lists)
         for name, lists in record.get("relations", {}).items()
     }
-    return SceneImage(
-        path=directory / record["file"],
-        index=record["index"],
-        width=width,
-        height=height,
-        objects=objects,
-        relations=relations,
-    )
+    path, index = directory / record["file"], record["index"]
+    return SceneImage(path, width, height, objects=objects, index=index, relations=relations)
 
 
 def read_lines(directory: Path, name: str, read: Callable[[Mapping[str, Any]], T]) -> list[T]:

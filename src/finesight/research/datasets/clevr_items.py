@@ -6,12 +6,11 @@ pairs may have drawn the same thing, and a photo of either is a right answer.
 """
 
 from collections.abc import Hashable
-from dataclasses import replace
 from pathlib import Path
 
 from finesight.errors import DataError, InputError
 from finesight.research.datasets import clevr_ds, deepfashion2
-from finesight.research.datasets.item_records import ItemSet
+from finesight.research.datasets.records import ItemSet, Photo
 
 KIND = "identities"
 
@@ -37,10 +36,19 @@ def load(source: Path) -> ItemSet:
         )
     shown = {scene.path.stem: scene for scene in scenes.images}
 
-    def identity_of(file: Path, number: int, pair: int, style: int) -> Hashable | None:
-        if style <= 0 or file.stem not in shown:
+    def identity_of(photo: Photo, number: int, pair: int, style: int) -> Hashable | None:
+        file, scene = photo.path, shown.get(photo.path.stem)
+        if scene is None:
             return None
-        objects = shown[file.stem].objects
+        if (photo.width, photo.height) != (scene.width, scene.height):
+            raise DataError(
+                f"{file} has {photo.width} x {photo.height} pixels, and scenes.jsonl says "
+                f"{scene.width} x {scene.height}: it was resized, so its boxes are wrong; delete "
+                "it and render again, which draws it"
+            )
+        if style <= 0:
+            return None
+        objects = scene.objects
         if number > len(objects):
             raise DataError(
                 f"{file}: its annotation has an item {number}, and scenes.jsonl {len(objects)} "
@@ -49,16 +57,4 @@ def load(source: Path) -> ItemSet:
         thing = objects[number - 1]
         return thing.class_name, thing.instance, thing.color, thing.material
 
-    found = deepfashion2.load(source, identity_of)
-    photos, problems = [], list(found.problems)
-    for photo in found.photos:
-        scene = shown.get(photo.path.stem)
-        if scene is not None and (photo.width, photo.height) != (scene.width, scene.height):
-            problems.append(
-                f"{photo.path} has {photo.width} x {photo.height} pixels, and scenes.jsonl says "
-                f"{scene.width} x {scene.height}: it was resized, so its boxes are wrong; delete "
-                "it and render again, which draws it"
-            )
-            continue
-        photos.append(photo)
-    return replace(found, photos=tuple(photos), problems=tuple(problems))
+    return deepfashion2.load(source, identity_of)

@@ -7,6 +7,7 @@ where pair_id and style are, and style is above 0.
 """
 
 from collections.abc import Callable, Hashable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from finesight.annotations.json_files import expecting, read_json
@@ -14,18 +15,21 @@ from finesight.boxes import normalised
 from finesight.errors import DataError, InputError
 from finesight.images.open import SUFFIXES
 from finesight.research.datasets.image_files import size_of
-from finesight.research.datasets.item_records import LEVELS, ItemSet, Photo, Thing
+from finesight.research.datasets.records import LEVELS, ItemSet, Photo, Thing
 
 SOURCES = ("user", "shop")
 
 _FOLDERS = ("image", "images")  # DeepFashion2's own name, and that of rendered sets
 _ROUNDED = 1.0  # pixels that an edge may be outside: whoever wrote it rounded
 
-IdentityOf = Callable[[Path, int, int, int], Hashable | None]
-"""Returns an item's identity: arguments image file, number of the item, pair_id and style."""
+IdentityOf = Callable[[Photo, int, int, int], Hashable | None]
+"""Returns an item's identity: arguments photo, number of the item, pair_id and style.
+
+Raises DataError for a photo that cannot be used.
+"""
 
 
-def by_pair_and_style(file: Path, number: int, pair: int, style: int) -> Hashable | None:
+def by_pair_and_style(photo: Photo, number: int, pair: int, style: int) -> Hashable | None:
     """Return DeepFashion2's identity, None for style 0."""
     return (pair, style) if style > 0 else None
 
@@ -80,8 +84,7 @@ def _photo(
         raise InputError(
             f"{annotation}: its image {annotation.stem}.jpg is not in {folder}: copy it there"
         )
-    file = files[annotation.stem]
-    width, height = size_of(file)
+    width, height = size_of(files[annotation.stem])
     things = []
     with expecting(
         f"{annotation} is not an annotation of DeepFashion2, or is damaged",
@@ -91,6 +94,7 @@ def _photo(
         origin, pair = content["source"], int(content["pair_id"])
         if origin not in SOURCES:
             raise ValueError(f"source is user or shop, not {origin!r}")
+        photo = Photo(files[annotation.stem], width, height, origin, ())
         for name, item in content.items():
             if not name.startswith("item"):
                 continue
@@ -99,13 +103,13 @@ def _photo(
             levels = {level: int(item[level]) for level in LEVELS if level in item}
             if len(box_px) != 4:
                 raise ValueError(f"{name} has a bounding_box of {len(box_px)} numbers, not 4")
+            identity = identity_of(photo, number, pair, style)
             if wrong := _wrong_box(box_px, width, height):
                 problems.append(f"{annotation}, item{number}: {wrong}")
                 continue
             box = normalised(box_px, width, height)
-            identity = identity_of(file, number, pair, style)
             things.append(Thing(category, box, identity, levels))
-    return Photo(file, width, height, origin, tuple(things))
+    return replace(photo, things=tuple(things))
 
 
 def _wrong_box(box_px: tuple[float, ...], width: int, height: int) -> str | None:

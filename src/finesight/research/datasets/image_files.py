@@ -17,21 +17,15 @@ def find_files(
     names: of each image, what its file may be called, the likeliest first; whose and where: the
     set and its folders in words. Raises InputError, with the first of them, where some are missing.
     """
-    found: list[Path] = []
-    missing: list[str] = []
-    for tries in names:
-        paths = (place / name for name in tries for place in places)
-        path = next((path for path in paths if path.is_file()), None)
-        if path is None:
-            missing.append(tries[0])
-        else:
-            found.append(path)
+    tried = [[place / name for name in tries for place in places] for tries in names]
+    found = [next((path for path in paths if path.is_file()), None) for paths in tried]
+    missing = [tries[0] for tries, path in zip(names, found, strict=True) if path is None]
     if missing:
         raise InputError(
             f"{len(missing)} of the {len(names)} images of {whose} are not in {where} (the first "
             f"is {missing[0]}): name the folder that holds them with --images"
         )
-    return found
+    return [path for path in found if path is not None]
 
 
 def size_of(path: Path) -> tuple[int, int]:

@@ -3,8 +3,7 @@
 import numpy as np
 
 from finesight.errors import InputError
-from finesight.research.datasets.item_records import LEVELS, ItemSet, Photo, Thing
-from finesight.research.datasets.records import CaptionSet
+from finesight.research.datasets.records import LEVELS, CaptionSet, ItemSet, Photo, Thing
 
 TEMPLATE = (
     "An image of {article} {category} with viewpoint {viewpoint}, occlusion level {occlusion}, "

@@ -19,13 +19,7 @@ PER_IMAGE = 5
 """Captions of an image that count where the protocol is the published one; COCO has up to 7."""
 
 
-def parse(
-    content: Any,
-    path: Path,
-    split: str = "test",
-    restval: bool = True,
-    per_image: int | None = PER_IMAGE,
-) -> CaptionSet:
+def parse(content: Any, path: Path, split: str, restval: bool, per_image: int | None) -> CaptionSet:
     """Return one split of what such a file at `path` holds, in its order.
 
     restval: whether "train" takes COCO's images of `restval` too, as published models do (113,287

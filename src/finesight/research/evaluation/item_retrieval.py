@@ -20,7 +20,7 @@ from finesight.models import Model
 from finesight.proposals import Proposals, Proposer, parse_proposer
 from finesight.proposals.finder_proposer import FinderProposer
 from finesight.research.datasets.image_files import read_annotated
-from finesight.research.datasets.item_records import LEVELS, ItemSet, Photo, View
+from finesight.research.datasets.records import LEVELS, ItemSet, Photo, View
 from finesight.research.evaluation.items import KS, ItemRanks, choose_detected, rank_photos
 from finesight.research.table import Cell, format_table
 from finesight.scoring.similarity import ITEM_SHARPNESS, soft_max_over_regions
