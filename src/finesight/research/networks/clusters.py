@@ -93,15 +93,11 @@ class SalientClusters(FusionNetwork):
         if count == 1:
             return F.normalize(weights[:, None] @ regions, dim=-1)
         centres = farthest(regions, weights, count) if starts is None else starts
-        for _ in range(self.rounds):
-            centres = self.round(regions, weights, centres)
+        for _ in range(self.rounds):  # every centre to the mean of what is (softly) its own
+            cosines = regions @ centres.transpose(1, 2)
+            shares = (cosines / self.log_temperature.exp()).softmax(dim=-1) * weights[..., None]
+            centres = F.normalize(shares.transpose(1, 2) @ regions, dim=-1)
         return centres
-
-    def round(self, regions: Tensor, weights: Tensor, centres: Tensor) -> Tensor:
-        """Move every centre to the weighted mean of the regions that are (softly) its own."""
-        cosines = regions @ centres.transpose(1, 2)
-        shares = (cosines / self.log_temperature.exp()).softmax(dim=-1)
-        return F.normalize((shares * weights[..., None]).transpose(1, 2) @ regions, dim=-1)
 
 
 @torch.no_grad()

@@ -5,8 +5,9 @@ Shapes: b texts, each beside its image; w words; p parts of an image; d width.
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from torch import Tensor, nn
+
+from finesight.research.networks.masking import attend
 
 
 class CrossLayer(nn.Module):
@@ -28,16 +29,11 @@ class CrossLayer(nn.Module):
     def forward(self, words: Tensor, there: Tensor, parts: Tensor) -> Tensor:
         """Words (b, w, d), which there are (b, 1, 1, w), parts (b, p, d) → words (b, w, d)."""
         query, key, value = self.within(self.norms[0](words)).chunk(3, dim=-1)
-        words = words + self.within_merge(self._mixed(query, key, value, there))
+        words = words + self.within_merge(attend(query, key, value, self.heads, there))
         key, value = self.answer(parts).chunk(2, dim=-1)
         asked = self.ask(self.norms[1](words))
-        words = words + self.ask_merge(self._mixed(asked, key, value, None))
+        words = words + self.ask_merge(attend(asked, key, value, self.heads, None))
         return words + self.feed(self.norms[2](words))
-
-    def _mixed(self, query: Tensor, key: Tensor, value: Tensor, there: Tensor | None) -> Tensor:
-        q, k, v = (x.unflatten(-1, (self.heads, -1)).transpose(1, 2) for x in (query, key, value))
-        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=there)
-        return mixed.transpose(1, 2).flatten(2)
 
 
 class CrossModalEncoder(nn.Module):

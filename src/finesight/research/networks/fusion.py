@@ -83,9 +83,7 @@ class LearnedWeights(FusionNetwork):
         self.score = nn.Linear(settings.width, 1)
         self.scale = nn.Parameter(torch.tensor(1.0))
 
-    def forward(
-        self, regions: Tensor, there: Tensor, boxes: Tensor, starts: Tensor | None = None
-    ) -> Tensor:
+    def forward(self, regions: Tensor, there: Tensor, boxes: Tensor) -> Tensor:
         """Arguments as of EncoderDecoder → (b, 1, d)."""
         shares = masked_softmax(self.scale * self.score(regions)[..., 0], there, dim=1)
         return F.normalize(shares[:, None] @ regions, dim=-1)
@@ -105,9 +103,7 @@ class Projection(FusionNetwork):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
 
-    def forward(
-        self, regions: Tensor, there: Tensor, boxes: Tensor, starts: Tensor | None = None
-    ) -> Tensor:
+    def forward(self, regions: Tensor, there: Tensor, boxes: Tensor) -> Tensor:
         """Arguments as of EncoderDecoder → (b, 1, d)."""
         found = self.layers(torch.cat([regions[:, 0], masked_mean(regions, there)], dim=-1))
         return F.normalize(regions[:, 0] + found if self.residual else found, dim=-1)[:, None]

@@ -54,9 +54,7 @@ class ScoreTable(FusionNetwork):
         self.inverse.copy_(strength * inverse)
         self.unseen.copy_(torch.eye(texts.shape[1]) - right.T @ right)
 
-    def forward(
-        self, regions: Tensor, there: Tensor, boxes: Tensor, starts: Tensor | None = None
-    ) -> Tensor:
+    def forward(self, regions: Tensor, there: Tensor, boxes: Tensor) -> Tensor:
         """Arguments as of EncoderDecoder → (b, 1, d)."""
         scores = (regions @ self.texts.T).masked_fill(~there[..., None], -2.0).amax(dim=1)
         seen = (scores - self.typical) @ self.inverse.T

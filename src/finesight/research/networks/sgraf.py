@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from finesight.research.networks.masking import masked_mean, masked_softmax
+from finesight.research.networks.masking import masked_mean, masked_norm, masked_softmax
 from finesight.research.networks.matcher import Matcher, MatcherSettings, groups_by_length
 from finesight.research.networks.scan import attention
 
@@ -69,11 +69,9 @@ class _Sgraf(Matcher):
     def similarities(self, parts: Tensor, there: Tensor, words: Tensor, mask: Tensor) -> Tensor:
         """Similarity vectors (b, t, 1 + w, s), of the whole first; arguments as `scores`."""
         whole = self.image(parts, there)[:, None] - self.sentence(words, mask)[None]
-        pairs = [
-            self.whole_pair(whole.square())[:, :, None],
-            self._of_words(parts, there, words, mask),
-        ]
-        return F.normalize(torch.cat(pairs, dim=2), dim=-1)
+        first = self.whole_pair(whole.square())[:, :, None]
+        pairs = torch.cat([first, self._of_words(parts, there, words, mask)], dim=2)
+        return F.normalize(pairs, dim=-1)
 
     def _of_words(self, parts: Tensor, there: Tensor, words: Tensor, mask: Tensor) -> Tensor:
         """The similarity of each word with what it attends to, (b, t, w, s), not normalised."""
@@ -135,16 +133,8 @@ class Filtration(_Sgraf):
         """Parts (b, p, h), there (b, p), words (t, w, h), mask (t, w) → scores (b, t)."""
         found = self.similarities(parts, there, words, mask)
         nodes = F.pad(mask, (1, 0), value=True)[None].expand(found.shape[:3])
-        logits = self.weigh(found)[..., 0]
-        weights = self._normed(logits, nodes).sigmoid() * nodes.to(logits.dtype)
+        logits = self.weigh(found)
+        weights = masked_norm(self.norm, logits, nodes)[..., 0].sigmoid() * nodes.to(logits.dtype)
         shares = weights / weights.sum(dim=-1, keepdim=True).clamp(min=_SMALL)
         kept = F.normalize((shares[:, :, None] @ found)[:, :, 0], dim=-1)
         return self.score(kept)[..., 0].sigmoid()
-
-    def _normed(self, logits: Tensor, nodes: Tensor) -> Tensor:
-        """The batch norm, whose statistics leave padding out."""
-        if not self.training:
-            return self.norm(logits.reshape(-1, 1)).view_as(logits)
-        normed = torch.zeros_like(logits)
-        normed[nodes] = self.norm(logits[nodes][:, None])[:, 0]
-        return normed

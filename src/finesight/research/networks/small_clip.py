@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from finesight.research.networks.masking import masked_mean
+from finesight.research.networks.masking import attend, masked_mean
 
 LARGEST_SCALE = 100.0  # CLIP's bound on the temperature: beyond it training becomes unstable
 
@@ -103,9 +103,9 @@ class ImageTower(Convolutional):
         channels = settings.stem
         plan = zip(settings.stages, settings.blocks, settings.strides, strict=True)
         for outputs, count, stride in plan:
-            for index in range(count):
-                blocks.append(ResidualBlock(channels, outputs, stride if index == 0 else 1))
-                channels = outputs
+            blocks.append(ResidualBlock(channels, outputs, stride))
+            blocks += [ResidualBlock(outputs, outputs, 1) for _ in range(count - 1)]
+            channels = outputs
         self.blocks = nn.Sequential(*blocks)
         self.project = nn.Linear(channels, settings.width)
 
@@ -138,11 +138,8 @@ class TextLayer(nn.Module):
 
     def forward(self, words: Tensor, bias: Tensor) -> Tensor:
         """Words (t, w, width) and an additive mask (t, 1, 1, w) → words (t, w, width)."""
-        split = self.query_key_value(self.attention_norm(words))
-        query, key, value = split.unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])
-        mixed = (scores + bias).softmax(-1) @ value
-        words = words + self.merge(mixed.transpose(1, 2).flatten(2))
+        query, key, value = self.query_key_value(self.attention_norm(words)).chunk(3, dim=-1)
+        words = words + self.merge(attend(query, key, value, self.heads, bias))
         return words + self.feed(self.feed_norm(words))
 
 

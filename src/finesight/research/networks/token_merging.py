@@ -17,6 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from finesight.research.networks.masking import attend
+
 MARGIN = 0.5  # cosine above which two patches count as of one kind
 
 
@@ -54,16 +56,12 @@ class MergingTower(nn.Module):
 
 def _attend(layer: Any, tokens: Tensor, sizes: Tensor) -> tuple[Tensor, Tensor]:
     """What attention adds to tokens that stand for several each, and their mean keys."""
-    attention = layer.self_attn
-    states = layer.layer_norm1(tokens)
-    heads = attention.num_heads
-    query, key, value = (
-        part(states).unflatten(-1, (heads, -1)).transpose(1, 2)
-        for part in (attention.q_proj, attention.k_proj, attention.v_proj)
-    )
+    attention, states = layer.self_attn, layer.layer_norm1(tokens)
+    key = attention.k_proj(states)
+    asked, answers, heads = attention.q_proj(states), attention.v_proj(states), attention.num_heads
     # Proportional attention (ToMe, equation 1): a token that stands for n counts n times.
-    mixed = F.scaled_dot_product_attention(query, key, value, sizes.log()[:, None, None, :, 0])
-    return attention.out_proj(mixed.transpose(1, 2).flatten(2)), key.mean(dim=1)
+    mixed = attend(asked, key, answers, heads, sizes.log()[:, None, None, :, 0])
+    return attention.out_proj(mixed), key.unflatten(-1, (heads, -1)).mean(dim=2)
 
 
 def merge(
