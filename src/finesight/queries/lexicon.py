@@ -5,53 +5,21 @@ def _words(line: str) -> frozenset[str]:
     return frozenset(line.split())
 
 
-RELATIONS = {
-    "to the left of": "left",
-    "on the left side of": "left",
-    "on the left of": "left",
-    "left of": "left",
-    "to the right of": "right",
-    "on the right side of": "right",
-    "on the right of": "right",
-    "right of": "right",
-    "in front of": "front",
-    "closer than": "front",
-    "nearer than": "front",
-    "behind": "behind",
-    "farther away than": "behind",
-    "further away than": "behind",
-    "farther than": "behind",
-    "above": "above",
-    "over": "above",
-    "below": "below",
-    "under": "below",
-    "underneath": "below",
-    "beneath": "below",
-    "on top of": "on",
-    "next to": "near",
-    "close to": "near",
-    "beside": "near",
-    "near": "near",
-    "between": "near",
-    "and": "",
-    "plus": "",
-    "&": "",
-    ",": "",
-    ";": "",
-    ".": "",
+_STANDING = {
+    "left": "to the left of|on the left side of|on the left of|left of",
+    "right": "to the right of|on the right side of|on the right of|right of",
+    "front": "in front of|closer than|nearer than",
+    "behind": "behind|farther away than|further away than|farther than",
+    "above": "above|over",
+    "below": "below|under|underneath|beneath",
+    "on": "on top of",
+    "near": "next to|close to|beside|near|between",
+    "": "and|plus|&|,|;|.",
 }
+RELATIONS = {words: how for how, listed in _STANDING.items() for words in listed.split("|")}
 """Words between two things, and how the first one stands to the second; "" says nothing of it."""
 
-LOOSE = {
-    "on": "on",
-    "in": "near",
-    "inside": "near",
-    "within": "near",
-    "at": "near",
-    "by": "near",
-    "with": "near",
-    "against": "near",
-}
+LOOSE = {"on": "on"} | dict.fromkeys(_words("in inside within at by with against"), "near")
 """The same, but they also join what one region shows (a dog in snow), so more is needed."""
 
 JOINERS = frozenset({"and", "or", ",", "&"})

@@ -78,6 +78,12 @@ def max_over_regions(scores: Float32, counts: np.ndarray) -> tuple[Float32, np.n
     return best, is_best[first] - starts
 
 
+def highest_over_regions(scores: Float32, counts: np.ndarray) -> Float32:
+    """Return each image's best score over its regions (..., n), of scores (..., sum of counts)."""
+    best: Float32 = np.maximum.reduceat(scores, np.cumsum(counts) - counts, axis=-1)
+    return best
+
+
 def soft_max_over_regions(scores: Float32, counts: np.ndarray, sharpness: float) -> Float32:
     """Return each image's soft maximum (n,): log Σ exp(sharpness · score) / sharpness.
 

@@ -45,24 +45,15 @@ def keep_calibrated(snapshot: Snapshot, model: Model, force: bool = False) -> No
         vectors = known.background.vectors
     else:
         vectors = model.encoder.encode_texts([model.prompt.format(t) for t in model.background])
-    found = estimate(snapshot, Background.of(model.background, vectors), model.background)
-    if found is not None:
-        save_calibrator(file, found)
-
-
-def estimate(snapshot: Snapshot, background: Background, texts: Sequence[str]) -> Calibrator | None:
-    """Search a table for every background text, and learn from their hits; None for too few.
-
-    Of a large collection, images spread evenly over it are read.
-    """
-    stored = snapshot.some_regions(_REGIONS)
-    if stored is None:
-        return None
-    seen, counts = unpack(stored)
+    texts, background = model.background, Background.of(model.background, vectors)
+    regions = snapshot.some_regions(_REGIONS)  # of a large collection, of images all over it
+    if regions is None:
+        return
+    seen, counts = unpack(regions)
     curves = learn(seen.astype(np.float32, copy=False), counts, background, texts)
-    if curves is None:
-        return None
-    return Calibrator(background, tuple(texts), curves, snapshot.images, snapshot.made_of)
+    if curves is not None:
+        made = Calibrator(background, texts, curves, snapshot.images, snapshot.made_of)
+        save_calibrator(file, made)
 
 
 def learn(

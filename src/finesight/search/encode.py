@@ -84,13 +84,11 @@ class PooledSpace:
     def queries(self, vectors: Float32, is_text: Sequence[bool]) -> Float32:
         """Return vectors (m, d) of the encoder's space in this one; an image is its only region."""
         whole = np.array([WHOLE], np.float32)
-        found = [
-            self.of_texts(vector[None])
-            if text
-            else self.of_image(ImageVectors(whole, vector[None]), 1)
-            for vector, text in zip(vectors, is_text, strict=True)
-        ]
-        return np.concatenate(found) if found else vectors
+        found = [np.zeros_like(vectors[:0])]
+        for vector, text in zip(vectors[:, None], is_text, strict=True):
+            image = ImageVectors(whole, vector)
+            found.append(self.of_texts(vector) if text else self.of_image(image, 1))
+        return np.concatenate(found)
 
 
 def split_text(
@@ -126,23 +124,19 @@ def encode_request(
     calibrator = snapshot.calibrator
     if calibrator and request.split == "auto" and request.by_regions and request.detail == 1:
         parts, conjunction = split_text(parts, calibrator.curves.cosine)
-    texts = [part.text for part in parts if part.text is not None]
-    prompts = model().prompts if texts and request.prompts else ()
-    encoded: Iterator[Float32] = iter(
-        encode_texts(texts, model().encoder, prompts) if texts else []
-    )
+    encoded: Iterator[Float32] = iter(())
+    if texts := [part.text for part in parts if part.text is not None]:
+        prompts = model().prompts if request.prompts else ()
+        encoded = iter(encode_texts(texts, model().encoder, prompts))
     left_out = [snapshot.row_id(part.near) for part in parts if part.near is not None]
     near = iter(snapshot.whole(left_out))
-    vectors = np.stack(
-        [
-            next(encoded)
-            if part.text is not None
-            else next(near)
-            if part.near is not None
-            else _encode_image(part, model().encoder)
-            for part in parts
-        ]
-    )
+
+    def vector(part: Part) -> Float32:
+        if part.image is not None:
+            return _encode_image(part, model().encoder)
+        return next(near if part.near is not None else encoded)
+
+    vectors = np.stack([vector(part) for part in parts])
     is_text = [part.text is not None for part in parts]
     meant = np.zeros((0, vectors.shape[1]), np.float32)
     if request.descriptions:

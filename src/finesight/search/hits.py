@@ -48,6 +48,7 @@ def build_hits(
         similar,
         strict=True,
     )
+    whole: Why = "pooled" if request.rank_by == "pooled" else "whole"
     hits = []
     for rank, (facts, score, cosines, boxes, known, relevance, by_words, behind) in enumerate(
         images, request.offset + 1
@@ -64,7 +65,7 @@ def build_hits(
                 id=facts["id"],
                 width=facts["width"],
                 height=facts["height"],
-                why="words" if by_words else _why(request, first.box),
+                why="words" if by_words else "region" if first.box != WHOLE else whole,
                 part=first.part,
                 matches=matches,
                 similar=tuple(map(Path, snapshot.paths(behind))) if len(behind) else (),
@@ -76,22 +77,13 @@ def build_hits(
 
 def _boxes(ranking: Ranking, stored: pa.ChunkedArray | None) -> list[list[Box]]:
     """Return the best box of each part of each image, of its stored boxes."""
+    places = ranking.regions.T.astype(int).tolist()
+    if stored is None:
+        return [[WHOLE] * len(each) for each in places]
     return [
-        [
-            _box(stored[i][region].as_py()) if stored is not None and region else WHOLE
-            for region in regions
-        ]
-        for i, regions in enumerate(ranking.regions.T.astype(int).tolist())
+        [tuple(boxes[region].as_py()) if region else WHOLE for region in each]
+        for boxes, each in zip(stored, places, strict=True)
     ]
-
-
-def _why(request: SearchRequest, box: Box) -> Why:
-    return "pooled" if request.rank_by == "pooled" else "whole" if box == WHOLE else "region"
-
-
-def _box(edges: Sequence[float]) -> Box:
-    x0, y0, x1, y1 = edges
-    return x0, y0, x1, y1
 
 
 def _known(relevance: float) -> float | None:

@@ -11,7 +11,7 @@ from finesight.scoring.top_k import top_k
 from finesight.search.encode import QueryVectors
 from finesight.search.score import score, scorer_for
 from finesight.store.snapshot import FLAT, Chosen, Snapshot
-from finesight.store.vector_index import FlatVectors, IndexedVectors
+from finesight.store.vector_index import FlatVectors
 
 # Images whose regions are scored: at least so many, and so many times the hits asked for.
 _CANDIDATES = 100  # what they lose: experiments/candidates.py
@@ -47,10 +47,8 @@ def retrieve(
             return where
         near.append(found)
     if request.rank_by == "regions" and request.detail < 1:
-        by_global = replace(request, rank_by="global")
-        near.append(
-            score(snapshot, where, *scorer_for(by_global, query)).best(snapshot, count).row_ids
-        )
+        by_global = score(snapshot, where, *scorer_for(replace(request, rank_by="global"), query))
+        near.append(by_global.best(snapshot, count).row_ids)
     return np.unique(np.concatenate(near))
 
 
@@ -101,7 +99,13 @@ def nearest_pooled(
         batches = snapshot.batches(["fused"], where)
         return _nearest_of((FlatVectors.of(batch) for batch, _ in batches), query, count)
     vectors = round(vectors_asked(snapshot, count) / share)
-    return _by_index(indexed, query, vectors, count, allowed)
+    found = []
+    for each in query.pooled[query.wanted]:
+        rows = indexed.nearest(each, vectors)
+        found.append((rows if allowed is None else rows[np.isin(rows, allowed)])[:count])
+    if len(indexed.rest.counts):
+        found.append(nearest_flat(indexed.rest, query, count, allowed))
+    return np.unique(np.concatenate(found))
 
 
 def vectors_asked(snapshot: Snapshot, count: int) -> int:
@@ -131,20 +135,3 @@ def _nearest_of(parts: Iterable[FlatVectors], query: QueryVectors, count: int) -
         best = top_k(scores, count)
         scores, rows = scores[best], rows[best]
     return rows
-
-
-def _by_index(
-    indexed: IndexedVectors,
-    query: QueryVectors,
-    vectors: int,
-    count: int,
-    allowed: np.ndarray | None,
-) -> np.ndarray:
-    """Return the row ids of what comes nearest to the wanted parts, in the index and beside it."""
-    parts = [indexed.nearest(each, vectors) for each in query.pooled[query.wanted]]
-    if allowed is not None:
-        parts = [part[np.isin(part, allowed)] for part in parts]
-    found = [part[:count] for part in parts]
-    if len(indexed.rest.counts):
-        found.append(nearest_flat(indexed.rest, query, count, allowed))
-    return np.unique(np.concatenate(found))

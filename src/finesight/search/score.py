@@ -14,6 +14,7 @@ from finesight.scoring.conjunctive import conjunctive_scores
 from finesight.scoring.similarity import (
     ITEM_SHARPNESS,
     cosines,
+    highest_over_regions,
     max_over_regions,
     mean_over_regions,
     soft_max_over_regions,
@@ -113,8 +114,8 @@ def _weighted_mean(batch: pa.RecordBatch, request: SearchRequest, query: QueryVe
         return Scores(query.shares @ found, found, np.zeros(found.shape, int), more)
     if request.rank_by == "pooled":
         pooled, counts = unpack_stored(batch["fused"])
-        found = _best(cosines(query.pooled, pooled), counts)
-        more = _best(cosines(query.pooled_descriptions, pooled), counts)
+        found = highest_over_regions(cosines(query.pooled, pooled), counts)
+        more = highest_over_regions(cosines(query.pooled_descriptions, pooled), counts)
         return Scores(query.shares @ found, found, np.zeros(found.shape, int), more)
     regions, counts = unpack_stored(batch["regions"])
     scores, best = [], []
@@ -130,7 +131,7 @@ def _weighted_mean(batch: pa.RecordBatch, request: SearchRequest, query: QueryVe
         best.append(region)
     found = np.stack(scores)
     described = cosines(query.descriptions, regions)
-    reduce = mean_over_regions if request.rank_by == "mean" else _best
+    reduce = mean_over_regions if request.rank_by == "mean" else highest_over_regions
     more = reduce(described, counts)
     return Scores(query.shares @ found, found, np.stack(best), more)
 
@@ -143,7 +144,7 @@ def _conjunctive(batch: pa.RecordBatch, query: QueryVectors) -> Scores:
     found = cosines(query.vectors, regions)
     scores, best = conjunctive_scores(found, counts, boxes, query.weights, query.conjunction)
     places = best + (np.cumsum(counts) - counts)
-    more = _best(cosines(query.descriptions, regions), counts)
+    more = highest_over_regions(cosines(query.descriptions, regions), counts)
     return Scores(scores, np.take_along_axis(found, places, axis=1), best, more)
 
 
@@ -157,9 +158,3 @@ def _item_scores(batch: pa.RecordBatch, item: Float32, head: ItemHead) -> Scores
     best, region = max_over_regions(found, counts)
     scores = soft_max_over_regions(found, counts, ITEM_SHARPNESS)
     return Scores(scores, best[None], region[None], np.zeros((0, len(counts)), np.float32))
-
-
-def _best(found: Float32, counts: np.ndarray) -> Float32:
-    """Return each image's best cosine (m, n) of those (m, sum of counts) of its vectors."""
-    best: Float32 = np.maximum.reduceat(found, np.cumsum(counts) - counts, axis=1)
-    return best

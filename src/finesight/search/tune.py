@@ -5,14 +5,14 @@ finds too little for texts.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from finesight.errors import InputError
 from finesight.queries.everyday import everyday_queries
-from finesight.scoring.similarity import cosines
+from finesight.scoring.similarity import cosines, highest_over_regions
 from finesight.search.calibrate import keep_calibrated
 from finesight.search.encode import QueryVectors
 from finesight.search.reader import Reader
@@ -21,7 +21,6 @@ from finesight.store.schema import unpack_stored
 from finesight.store.snapshot import Snapshot
 from finesight.store.storage import Storage
 from finesight.store.upkeep import keep_fast
-from finesight.store.vector_index import IndexedVectors
 from finesight.types import Float32
 
 Say = Callable[[str], None]
@@ -112,23 +111,18 @@ def tune(
     tried: list[Setting] = []
     count = vectors_asked(snapshot, candidates(_K))
     for asked in sorted({max(1, round(share * partitions)) for share in _SHARES}):
-        tried.append(_try(indexed, queries, exact, count, asked))
+        found, times = [], []
+        for query in queries:
+            start = time.perf_counter()
+            rows = indexed.nearest(query, count, asked)
+            times.append(time.perf_counter() - start)
+            found.append(np.concatenate([rows, indexed.rest.row_ids]))
+        milliseconds = round(1000 * float(np.median(times)), 2)
+        tried.append(Setting(asked, recall(found, exact), milliseconds))
         if tried[-1].recall >= wanted:
             break
     indexed.ask(tried[-1].asked)
     return tuple(tried), tried[-1]
-
-
-def _try(
-    indexed: IndexedVectors, queries: Float32, exact: np.ndarray, count: int, asked: int
-) -> Setting:
-    found, times = [], []
-    for query in queries:
-        start = time.perf_counter()
-        rows = indexed.nearest(query, count, asked)
-        times.append(time.perf_counter() - start)
-        found.append(np.concatenate([rows, indexed.rest.row_ids]))
-    return Setting(asked, recall(found, exact), round(1000 * float(np.median(times)), 2))
 
 
 def two_stage_recall(
@@ -165,19 +159,12 @@ def exact_best(snapshot: Snapshot, queries: Float32, column: str) -> np.ndarray:
     """
     scores = np.zeros((len(queries), 0), np.float32)
     rows = np.zeros((len(queries), 0), np.uint64)
-    for score, row in _scored(snapshot, queries, column):
-        scores = np.concatenate([scores, score], axis=1)
-        rows = np.concatenate([rows, np.broadcast_to(row, score.shape)], axis=1)
+    for batch, row_ids in snapshot.batches([column]):
+        vectors, counts = unpack_stored(batch[column])
+        found = highest_over_regions(cosines(queries, vectors), counts)
+        scores = np.concatenate([scores, found], axis=1)
+        rows = np.concatenate([rows, np.broadcast_to(row_ids, found.shape)], axis=1)
         best = np.argsort(-scores, axis=1, kind="stable")[:, :_K]
         scores = np.take_along_axis(scores, best, axis=1)
         rows = np.take_along_axis(rows, best, axis=1)
     return rows
-
-
-def _scored(
-    snapshot: Snapshot, queries: Float32, column: str
-) -> Iterator[tuple[Float32, np.ndarray]]:
-    for batch, row_ids in snapshot.batches([column]):
-        vectors, counts = unpack_stored(batch[column])
-        starts = np.cumsum(counts) - counts
-        yield np.maximum.reduceat(cosines(queries, vectors), starts, axis=1), row_ids
