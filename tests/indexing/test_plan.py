@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 from conftest import spotted
 
-from finesight.indexing.plan import Plan, image_id
-from finesight.store.known import Known
+from finesight.indexing.plan import Known, Plan, image_id
 from finesight.store.ledger import Entry
 from finesight.types import Found
 

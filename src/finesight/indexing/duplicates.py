@@ -1,6 +1,7 @@
 """Finds images that are there more than once: the same bytes, the same pixels, or nearly so."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,11 +53,9 @@ def find_duplicates(
     columns = ["path", "sha256", "pixels", "width", "height"]
     rows = table.read(columns).to_pydict()
     paths = [Path(path) for path in rows["path"]]
-    alike: dict[str, list[int]] = {}
-    for place, digest in enumerate(rows["sha256"]):
-        alike.setdefault(digest, []).append(place)
-    groups = [_group("bytes", paths, g) for g in alike.values() if len(g) > 1]
-    pictures = _same_pixels(rows, paths, [places[0] for places in alike.values()], progress)
+    alike = _alike(range(len(paths)), rows["sha256"].__getitem__)
+    groups = [_group("bytes", paths, places) for places in alike if len(places) > 1]
+    pictures = _same_pixels(rows, paths, [places[0] for places in alike], progress)
     groups += [_group("pixels", paths, places) for places in pictures if len(places) > 1]
     if near is not None:
         firsts = sorted(places[0] for places in pictures)
@@ -75,25 +74,31 @@ def _same_pixels(
     What seemed the same when it was indexed is decoded again and compared as a whole: small
     things may differ. Very large images were compared as a whole then.
     """
-    alike: dict[str, list[int]] = {}
-    for place in contents:
-        alike.setdefault(rows["pixels"][place] or rows["sha256"][place], []).append(place)
-    to_decode = sum(len(places) for places in alike.values() if len(places) > 1)
+    alike = _alike(contents, lambda place: rows["pixels"][place] or rows["sha256"][place])
+    to_decode = sum(len(places) for places in alike if len(places) > 1)
     done = 0
+
+    def pixels(place: int) -> str:
+        nonlocal done
+        width, height = rows["width"][place], rows["height"][place]
+        if is_large(width, height):
+            return rows["pixels"][place] or rows["sha256"][place]
+        done += 1
+        progress(done, to_decode)
+        return _pixel_hash(paths[place], width * height) or rows["sha256"][place]
+
     groups = []
-    for places in alike.values():
-        same: dict[str, list[int]] = {}
-        for place in places:
-            width, height = rows["width"][place], rows["height"][place]
-            if len(places) == 1 or is_large(width, height):
-                key: str | None = rows["pixels"][place]
-            else:
-                key = _pixel_hash(paths[place], width * height)
-                done += 1
-                progress(done, to_decode)
-            same.setdefault(key or rows["sha256"][place], []).append(place)
-        groups += list(same.values())
+    for places in alike:
+        groups += _alike(places, pixels) if len(places) > 1 else [places]
     return groups
+
+
+def _alike(places: Iterable[int], key: Callable[[int], str]) -> list[list[int]]:
+    """Group places by what a key says of them, in the order of their first ones."""
+    groups = defaultdict(list)
+    for place in places:
+        groups[key(place)].append(place)
+    return list(groups.values())
 
 
 def _pixel_hash(path: Path, most_pixels: int) -> str | None:

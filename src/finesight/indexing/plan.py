@@ -5,12 +5,72 @@ Everything here compares file names, sizes, times and hashes; nothing is decoded
 
 import hashlib
 import os
-from collections.abc import Sequence
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 
-from finesight.store.known import Known, is_gone
+import numpy as np
+
+from finesight.images.archives import SUFFIXES as ARCHIVES
+from finesight.images.archives import containing
 from finesight.store.ledger import Ledger
+from finesight.store.schema import Record, to_record
+from finesight.store.table import ImageTable
 from finesight.types import Found, Skipped
+
+_IN_ARCHIVE = re.compile(f"({'|'.join(map(re.escape, ARCHIVES))})(?=[/\\\\])", re.IGNORECASE)
+
+
+class Known:
+    """The rows of one version of a table; they stay readable while newer ones are written."""
+
+    def __init__(self, table: ImageTable, regions_name: str) -> None:
+        self.table, self.regions_name = table, regions_name
+        rows = table.read(["path", "id", "size", "mtime_ns", "looked"])
+        self.paths: list[str] = rows["path"].to_pylist()
+        self.ids: list[str] = rows["id"].to_pylist()
+        self._size = rows["size"].to_numpy()
+        self._mtime = rows["mtime_ns"].to_numpy()
+        self._alike = np.array([name == regions_name for name in rows["looked"].to_pylist()], bool)
+        self.place: dict[str, int] = {path: i for i, path in enumerate(self.paths)}
+
+    def unchanged(self, found: Found) -> bool:
+        """Whether a file is here as it is now, with the regions of today."""
+        i = self.place.get(str(found.path))
+        if i is None or not self._alike[i]:
+            return False
+        return (found.size, found.mtime_ns) == (self._size[i], self._mtime[i])
+
+    @cached_property
+    def by_content(self) -> dict[str, list[int]]:
+        """The places of the rows with the regions of today, by sha256."""
+        places = defaultdict(list)
+        for i, digest in enumerate(self.table.read(["sha256"])["sha256"].to_pylist()):
+            if self._alike[i]:
+                places[digest].append(i)
+        return dict(places)
+
+    def record(self, place: int) -> Record:
+        """Return a whole row."""
+        return to_record(self.table.take([place]))
+
+    @cached_property
+    def by_archive(self) -> dict[str, list[int]]:
+        """The places of the rows whose images lie in archives, by the archive's path."""
+        places = defaultdict(list)
+        for i, path in enumerate(self.paths):
+            for match in _IN_ARCHIVE.finditer(path):
+                places[path[: match.end()]].append(i)
+        return dict(places)
+
+    def below(self, roots: Iterable[Path]) -> Iterator[int]:
+        """Yield the places of the rows whose paths are these, or lie below them."""
+        folders = [(str(root), f"{root}{os.sep}".replace(os.sep * 2, os.sep)) for root in roots]
+        for i, path in enumerate(self.paths):
+            if any(path == name or path.startswith(inside) for name, inside in folders):
+                yield i
 
 
 class Plan:
@@ -91,7 +151,7 @@ class Plan:
 
     def _has_left(self, place: int) -> bool:
         path = self.known.paths[place]
-        return place not in self._moved and path not in self.met and is_gone(Path(path))
+        return place not in self._moved and path not in self.met and _is_gone(Path(path))
 
     def id_for(self, path: Path, wanted: str | None = None) -> str:
         """Return the id of a path: its row's, or a new one; ids of moved rows went with them.
@@ -109,19 +169,18 @@ class Plan:
 
     def gone(self, roots: Sequence[Path]) -> list[str]:
         """Return the ids of rows below the given folders whose files this run did not meet."""
-        rows = ((place, self.known.paths[place]) for place in self.known.below(roots))
         return [
             self.known.ids[place]
-            for place, path in rows
-            if place not in self._moved and self._is_gone(Path(path))
+            for place in self.known.below(roots)
+            if place not in self._moved and self._is_unmet(Path(self.known.paths[place]))
         ]
 
     def failures_gone(self, roots: Sequence[Path]) -> list[Path]:
         """Return the files of the ledger below the given folders that this run did not meet."""
         paths = (entry.found.path for entry in self.ledger.below(roots))
-        return [path for path in paths if self._is_gone(path)]
+        return [path for path in paths if self._is_unmet(path)]
 
-    def _is_gone(self, path: Path) -> bool:
+    def _is_unmet(self, path: Path) -> bool:
         unsure = any(path.is_relative_to(folder) for folder in self.unsure)
         return str(path) not in self.met and not unsure
 
@@ -129,3 +188,14 @@ class Plan:
 def image_id(path: Path) -> str:
     """Return the id of a path that is new to a collection."""
     return hashlib.blake2b(os.fsencode(path), digest_size=8).hexdigest()
+
+
+def _is_gone(path: Path) -> bool:
+    """Whether a file is not there; one that cannot be seen may be, and counts as there."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return containing(path) is None
+    except OSError:
+        return False
+    return False

@@ -13,7 +13,7 @@ from finesight.images.tiles import reads_tiles
 from finesight.indexing.commit import Commits, update_notes
 from finesight.indexing.encode import encode_sources
 from finesight.indexing.options import IndexOptions
-from finesight.indexing.plan import Plan
+from finesight.indexing.plan import Known, Plan
 from finesight.indexing.progress import Advance, shown_progress
 from finesight.indexing.reports import IndexReport
 from finesight.indexing.sources import Sources
@@ -21,7 +21,6 @@ from finesight.indexing.up_to_date import update_active
 from finesight.indexing.walking import Findings, find_images
 from finesight.models import Model
 from finesight.store.folder import CollectionFolder
-from finesight.store.known import Known
 from finesight.store.ledger import Entry, Ledger
 from finesight.store.manifest import TableEntry
 from finesight.store.snapshot import Snapshot

@@ -11,6 +11,7 @@ from finesight.store.folder import CollectionFolder
 from finesight.store.manifest import VERSION, Manifest, TableEntry
 from finesight.store.migration import add_details, fuse_again
 from finesight.store.schema import DETAILS
+from finesight.store.table import ImageTable
 from finesight.types import ModelIdentity
 
 
@@ -43,7 +44,8 @@ def up_to_date(
         if folder.manifest and any(each.table == name for each in folder.manifest.entries):
             name = f"images-{identity.towers}-{identity.fit}.lance"  # the towers with another fit
         entry = TableEntry(name, model.source, identity, regions, regions, identity, vectors)
-        folder.create_table(entry, model.encoder.width)
+        # A table that is there without an entry is what a killed first run left: it is replaced.
+        ImageTable.create(folder.directory / name, model.encoder.width)
     # What was not recorded of the first versions counts as what it is now.
     recorded = {name: value for name, value in vars(entry.first).items() if value is not None}
     first = dataclasses.replace(identity, **recorded)

@@ -8,29 +8,15 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from finesight.queries.lexicon import (
-    ANIMATE,
-    ATTRIBUTES,
-    BEGINNING,
-    DETERMINERS,
-    ENDINGS,
-    JOINERS,
-    LOOSE,
-    NEGATIONS,
-    OPENINGS,
-    RELATIONS,
-    TRAILING,
-    WEARING,
-    WORN,
-)
+from finesight.queries import lexicon
 
 MOST = 8
 """Parts that a query may have; one of more is left whole."""
 
 _TOKEN = re.compile(r"[^\s,;&]+|[,;&]")
-_OPENING = re.compile(rf"\s*(?:{OPENINGS})\s+", re.IGNORECASE)
-_ENDING = re.compile(rf"{ENDINGS}\s*\.?\s*$", re.IGNORECASE)
-_LONGEST = max(len(phrase.split()) for phrase in RELATIONS)
+_OPENING = re.compile(rf"\s*(?:{lexicon.OPENINGS})\s+", re.IGNORECASE)
+_ENDING = re.compile(rf"{lexicon.ENDINGS}\s*\.?\s*$", re.IGNORECASE)
+_LONGEST = max(len(phrase.split()) for phrase in lexicon.RELATIONS)
 
 
 @dataclass(frozen=True)
@@ -70,20 +56,20 @@ class _Segment:
     @property
     def bare(self) -> list[str]:
         """Its words without determiners, and without what leads on to the next ones."""
-        words = [word for word in self.words if word.lower() not in DETERMINERS]
-        while words and words[-1].lower() in TRAILING | JOINERS:
+        words = [word for word in self.words if word.lower() not in lexicon.DETERMINERS]
+        while words and words[-1].lower() in lexicon.TRAILING | lexicon.JOINERS:
             words.pop()
         return words
 
     @property
     def attributes(self) -> tuple[str, ...]:
         """Its words that say how something looks; the last one names the thing itself."""
-        return tuple(word for word in self.bare[:-1] if word.lower() in ATTRIBUTES)
+        return tuple(word for word in self.bare[:-1] if word.lower() in lexicon.ATTRIBUTES)
 
     @property
     def named(self) -> bool:
         """Whether it has its thing already; "black and" of a black and white dog lacks it."""
-        return any(word.lower() not in ATTRIBUTES | JOINERS for word in self.bare)
+        return any(word.lower() not in lexicon.ATTRIBUTES | lexicon.JOINERS for word in self.bare)
 
 
 def take_apart(text: str) -> Asked:
@@ -116,7 +102,7 @@ def _segments(tokens: Sequence[str]) -> Iterator[_Segment]:
     while place < len(tokens):
         length, how, strong = _separator(tokens, place)
         word = tokens[place].lower()
-        if word in NEGATIONS:
+        if word in lexicon.NEGATIONS:
             yield now
             now = _Segment("", by=word, wanted=False)
             place += 1
@@ -138,13 +124,13 @@ def _separator(tokens: Sequence[str], place: int) -> tuple[int, str, bool]:
     """Return how many tokens relate what is before to what follows, how, and how surely."""
     for length in range(_LONGEST, 0, -1):
         words = " ".join(tokens[place : place + length]).lower()
-        if words in RELATIONS:
-            return length, RELATIONS[words], True
+        if words in lexicon.RELATIONS:
+            return length, lexicon.RELATIONS[words], True
     word = tokens[place].lower()
     following = tokens[place + 1].lower() if place + 1 < len(tokens) else ""
-    if word in LOOSE:
-        return 1, LOOSE[word], False
-    if word.endswith("ing") and (following in DETERMINERS or following in ATTRIBUTES):
+    if word in lexicon.LOOSE:
+        return 1, lexicon.LOOSE[word], False
+    if word.endswith("ing") and following in lexicon.DETERMINERS | lexicon.ATTRIBUTES:
         return 1, "near", False  # a verb and its object: holding a red ball
     return 0, "", False
 
@@ -158,7 +144,7 @@ def _begins_anew(segment: _Segment, tokens: Sequence[str], place: int) -> bool:
     if not segment.named:
         return False
     following = place + 1 < len(tokens) and not _separator(tokens, place + 1)[0]
-    twice = bool(segment.attributes) and tokens[place].lower() in BEGINNING and following
+    twice = bool(segment.attributes) and tokens[place].lower() in lexicon.BEGINNING and following
     return twice or not segment.wanted
 
 
@@ -182,5 +168,7 @@ def _joined(segments: Sequence[_Segment]) -> Iterator[_Segment]:
 
 
 def _worn(before: _Segment, segment: _Segment) -> bool:
-    person = any(word.lower() in ANIMATE for word in before.bare)
-    return person and segment.by in WEARING and any(w.lower() in WORN for w in segment.bare)
+    if segment.by not in lexicon.WEARING:
+        return False
+    person = any(word.lower() in lexicon.ANIMATE for word in before.bare)
+    return person and any(word.lower() in lexicon.WORN for word in segment.bare)

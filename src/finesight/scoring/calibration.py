@@ -80,7 +80,7 @@ def fit_curve(values: np.ndarray) -> Curve | None:
     if not apart:
         low = float(values.mean())
         return Curve(0.01, low, scale, low + 4 * scale, scale)
-    return max(apart, key=lambda curve: _likelihood(values, curve))
+    return max(apart, key=lambda curve: np.logaddexp(*_densities(values, curve)).sum())
 
 
 def _climbed(values: np.ndarray, scale: float, share: float, low: float, high: float) -> Curve:
@@ -89,7 +89,8 @@ def _climbed(values: np.ndarray, scale: float, share: float, low: float, high: f
     low, high = np.quantile(values, [low, high])
     low_spread, high_spread = scale, scale / 2
     for _ in range(_ROUNDS):
-        higher = _posterior(values, Curve(share, low, low_spread, high, high_spread))
+        below, above = _densities(values, Curve(share, low, low_spread, high, high_spread))
+        higher = np.exp(above - np.logaddexp(below, above))
         weight = np.clip(higher.sum(), 1e-6, len(values) - 1e-6)
         share = weight / len(values)
         high, low = (higher @ values) / weight, ((1 - higher) @ values) / (len(values) - weight)
@@ -102,25 +103,17 @@ def _climbed(values: np.ndarray, scale: float, share: float, low: float, high: f
     return Curve(*map(float, (share, low, low_spread, high, high_spread)))
 
 
-def _densities(values: np.ndarray, curve: Curve) -> tuple[np.ndarray, np.ndarray]:
-    """Return the logarithms of the lower and the higher distribution's part in each value."""
-
-    def log_density(share: float, mean: float, spread: float) -> np.ndarray:
-        out: np.ndarray = np.log(share / spread) - ((values - mean) / spread) ** 2 / 2
-        return out
-
-    low = log_density(1 - curve.share, curve.low, curve.low_spread)
-    return low, log_density(curve.share, curve.high, curve.high_spread)
-
-
-def _likelihood(values: np.ndarray, curve: Curve) -> float:
-    return float(np.logaddexp(*_densities(values, curve)).sum())
-
-
-def _posterior(values: np.ndarray, curve: Curve) -> np.ndarray:
-    low, high = _densities(values, curve)
-    p: np.ndarray = np.exp(high - np.logaddexp(low, high))
-    return p
+def _densities(values: np.ndarray, curve: Curve) -> np.ndarray:
+    """Return the logarithms (2, n) of the lower and the higher distribution's part in values."""
+    shares, means, spreads = np.array(
+        [
+            [1 - curve.share, curve.share],
+            [curve.low, curve.high],
+            [curve.low_spread, curve.high_spread],
+        ]
+    )[..., None]
+    parts: np.ndarray = np.log(shares / spreads) - ((values - means) / spreads) ** 2 / 2
+    return parts
 
 
 @dataclass(frozen=True)

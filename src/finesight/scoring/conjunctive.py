@@ -65,7 +65,9 @@ def conjunctive_scores(
     padded, places = _padded(cosines, counts, boxes)
     log_p = -np.logaddexp(0, -asked.log_odds(padded))
     wanted = [int(part) for part in np.flatnonzero(weights > 0)]
-    total, chosen = _beam(log_p[wanted], places, _among(asked.relations, wanted))
+    place = {part: i for i, part in enumerate(wanted)}
+    among = [(place[i], how, place[j]) for i, how, j in asked.relations if {i, j} <= place.keys()]
+    total, chosen = _beam(log_p[wanted], places, among)
     regions = np.zeros((len(cosines), len(counts)), int)
     regions[wanted] = chosen
     for part in np.flatnonzero(weights < 0):
@@ -73,14 +75,6 @@ def conjunctive_scores(
         there = asked.log_odds(padded[part].max(axis=1)) + _UNWANTED
         total = total - np.logaddexp(0, there)
     return np.exp(total / len(weights)).astype(np.float32), regions
-
-
-def _among(
-    relations: Sequence[tuple[int, str, int]], wanted: Sequence[int]
-) -> list[tuple[int, str, int]]:
-    """Return relations between wanted parts, by their places among these."""
-    place = {part: i for i, part in enumerate(wanted)}
-    return [(place[i], how, place[j]) for i, how, j in relations if i in place and j in place]
 
 
 def _padded(cosines: Float32, counts: np.ndarray, boxes: Float32) -> tuple[np.ndarray, np.ndarray]:

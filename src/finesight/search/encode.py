@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from finesight.boxes import normalised
 from finesight.encoders import Encoder
 from finesight.encoders.crops import encode_boxes
 from finesight.errors import InputError
@@ -187,13 +188,12 @@ def _encode_image(part: Part, encoder: Encoder) -> Float32:
 
 def _normalised(box: Box, size: tuple[int, int], name: str) -> Box:
     """Return a box in 0..1; one with an edge above 1 is in pixels."""
+    width, height = size
     if max(box) <= 1:
         return box
-    width, height = size
-    x0, y0, x1, y1 = box
-    if x1 > width or y1 > height:
+    if box[2] > width or box[3] > height:
         raise InputError(
             f"{name}: the box reaches out of the image, which has {width} x {height} pixels: give "
             "one inside it"
         )
-    return x0 / width, y0 / height, x1 / width, y1 / height
+    return normalised(box, width, height)

@@ -43,13 +43,6 @@ class CollectionFolder:
         """Open the newest version of the active table, or of another entry's."""
         return ImageTable.open(self.directory / (entry or self.active).table)
 
-    def create_table(self, entry: TableEntry, width: int) -> None:
-        """Make the empty table of an entry, for embeddings of width d.
-
-        A table that is there without an entry is what a killed first run left: it is replaced.
-        """
-        ImageTable.create(self.directory / entry.table, width)
-
     def ledger(self) -> Ledger:
         """Open the ledger of files without a row."""
         return Ledger(self.directory)

@@ -2,8 +2,9 @@
 
 import os
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -46,8 +47,7 @@ class Snapshot:
         self.table = table
         self.made_of = made_of
         self.calibrator = calibrator
-        self._lock = threading.Lock()
-        self._making = threading.Lock()
+        self._making: dict[Hashable, threading.Lock] = defaultdict(threading.Lock)
         self._made: dict[Hashable, Any] = {}
 
     @cached_property
@@ -146,7 +146,7 @@ class Snapshot:
 
     def kept(self, key: Hashable, make: Callable[[], T]) -> T:
         """Return what was made of this version before under a key, or make it now."""
-        with self._making:
+        with self._making[key]:
             if key not in self._made:
                 self._made[key] = make()
             found: T = self._made[key]
@@ -155,22 +155,22 @@ class Snapshot:
     @property
     def flat(self) -> FlatVectors | None:
         """The fused vectors in memory, read once; None where they are too many."""
-        with self._lock:
-            return None if self.vectors > FLAT else self._flat
+        if self.vectors > FLAT:
+            return None
+        read = partial(self.table.read, ["fused"], with_row_id=True)
+        return self.kept("flat", lambda: FlatVectors.of(read()))
 
     @property
     def indexed(self) -> IndexedVectors | None:
         """The index over the fused vectors, opened once; None where there is none."""
-        with self._lock:
-            return self._indexed
+        most = FLAT // max(1, self.vectors // max(1, self.images))
+        return self.kept("index", lambda: IndexedVectors.of(self.table, self.made_of, most))
 
     @property
     def _rows(self) -> tuple[pa.RecordBatch, np.ndarray, np.ndarray]:
         """The facts of all images, their row ids (n,), and what sorts these."""
-        with self._lock:
-            return self._read_rows
+        return self.kept("rows", self._read_rows)
 
-    @cached_property
     def _read_rows(self) -> tuple[pa.RecordBatch, np.ndarray, np.ndarray]:
         # Held in memory: each column that is read from disk costs a search half a millisecond.
         columns = ["id", "path", "width", "height"]
@@ -178,12 +178,3 @@ class Snapshot:
         ids = rows["_rowid"].to_numpy()
         facts = rows.select(columns).to_struct_array().combine_chunks()
         return pa.RecordBatch.from_struct_array(facts), ids, np.argsort(ids, kind="stable")
-
-    @cached_property
-    def _flat(self) -> FlatVectors:
-        return FlatVectors.of(self.table.read(["fused"], with_row_id=True))
-
-    @cached_property
-    def _indexed(self) -> IndexedVectors | None:
-        most = FLAT // max(1, self.vectors // max(1, self.images))
-        return IndexedVectors.of(self.table, self.made_of, most)

@@ -204,22 +204,20 @@ def _write(table: ImageTable, made_of: str, rows: np.ndarray | None) -> None:
     schema = pa.schema(columns, metadata={"made_of": made_of})
     path = index_path(table.path)
     mode = "append" if rows is not None else "overwrite" if path.exists() else "create"
-    batches = pa.RecordBatchReader.from_batches(schema, _batches(table, schema, rows))
-    lance.write_dataset(batches, str(path), mode=mode)
-
-
-def _batches(
-    table: ImageTable, schema: pa.Schema, rows: np.ndarray | None
-) -> Iterator[pa.RecordBatch]:
     parts = [None] if rows is None else np.array_split(rows, -(-len(rows) // _BATCH))
-    for part in parts:
-        chosen = None if part is None else one_of("_rowid", part.tolist())
-        for batch in table.batches(["id", "sha256", "fused"], chosen, rows=_BATCH):
-            found, counts = unpack(batch["fused"])
-            flat = pa.array(normalise(found).astype(np.float16).ravel())
-            keys = [np.repeat(hex_numbers(batch[name]), counts) for name in ("id", "sha256")]
-            vectors = pa.FixedSizeListArray.from_arrays(flat, table.width)
-            yield pa.record_batch([*keys, vectors], schema=schema)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for part in parts:
+            chosen = None if part is None else one_of("_rowid", part.tolist())
+            for batch in table.batches(["id", "sha256", "fused"], chosen, rows=_BATCH):
+                found, counts = unpack(batch["fused"])
+                flat = pa.array(normalise(found).astype(np.float16).ravel())
+                keys = [np.repeat(hex_numbers(batch[name]), counts) for name in ("id", "sha256")]
+                vectors = pa.FixedSizeListArray.from_arrays(flat, table.width)
+                yield pa.record_batch([*keys, vectors], schema=schema)
+
+    reader = pa.RecordBatchReader.from_batches(schema, batches())
+    lance.write_dataset(reader, str(path), mode=mode)
 
 
 def partitions_of(rows: int) -> int:
