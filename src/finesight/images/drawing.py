@@ -18,15 +18,11 @@ _THUMB = 320
 def draw_box(image: Image.Image, box: Box) -> Image.Image:
     """Return a copy with a normalised box outlined, a little outside of what it holds."""
     image = image.copy()
-    width, height = image.size
-    line = max(2, round(max(width, height) / 250))
-    edges = (
-        max(box[0] * width - line, 0),
-        max(box[1] * height - line, 0),
-        min(box[2] * width + line, width - 1),
-        min(box[3] * height + line, height - 1),
-    )
-    ImageDraw.Draw(image).rectangle(edges, outline=_COLOR, width=line)
+    sides = image.size
+    line = max(2, round(max(sides) / 250))
+    low = [max(box[axis] * sides[axis] - line, 0) for axis in (0, 1)]
+    high = [min(box[2 + axis] * sides[axis] + line, sides[axis] - 1) for axis in (0, 1)]
+    ImageDraw.Draw(image).rectangle((*low, *high), outline=_COLOR, width=line)
     return image
 
 

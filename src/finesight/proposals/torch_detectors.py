@@ -119,11 +119,10 @@ def _fetch(repository: str) -> Path:
         return Path(huggingface_hub.snapshot_download(repository, allow_patterns=_FILES))
     # The hub's client raises its own, httpx's and the operating system's errors.
     except Exception as error:
-        reason = str(error).strip().splitlines()
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise DataError(
-            f"the detector {repository} could not be fetched from the hub "
-            f"({reason[0] if reason else type(error).__name__}): check the name and the network, "
-            "or name a folder, or a COCO file of boxes"
+            f"the detector {repository} could not be fetched from the hub ({reason}): check the "
+            "name and the network, or name a folder, or a COCO file of boxes"
         ) from error
 
 

@@ -43,7 +43,7 @@ def read_captions(
     """
     if not source.exists():
         raise InputError(f"{source} does not exist")
-    if source.is_dir() and precomputed.is_precomputed(source):
+    if precomputed.is_precomputed(source):
         return precomputed.load(source, split or "test").captions
     content = None if source.is_dir() or source.suffix == ".jsonl" else read_json(source)
     splits = isinstance(content, dict) and isinstance(content.get("images"), list)

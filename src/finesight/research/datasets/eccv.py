@@ -35,17 +35,13 @@ def load(directory: Path, captions: CaptionSet, kind: str = "eccv") -> Judgement
 
 def load_all(directory: Path, captions: CaptionSet) -> list[Judgements]:
     """Read every kind of judgements that a folder has; raises InputError where it has none."""
-    found = [
-        load(directory, captions, kind)
-        for kind in KINDS
-        if (directory / f"{kind}_image_to_caption.json").is_file()
-    ]
-    if not found:
+    there = [kind for kind in KINDS if (directory / f"{kind}_image_to_caption.json").is_file()]
+    if not there:
         raise InputError(
             f"{directory} has no judgements: it needs eccv_image_to_caption.json and "
             "eccv_caption_to_image.json, or the same with cxc"
         )
-    return found
+    return [load(directory, captions, kind) for kind in there]
 
 
 def _read(

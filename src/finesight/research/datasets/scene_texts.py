@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -25,25 +26,20 @@ def load_captions(directory: Path, levels: Collection[int] = LEVELS) -> CaptionS
     """
     scenes = clevr_ds.load(directory)
     place = {scene.index: i for i, scene in enumerate(scenes.images)}
-    texts: list[str] = []
-    owner: list[int] = []
-    more: list[tuple[int, int]] = []
 
-    def read(record: Mapping[str, Any]) -> None:
+    def read(record: Mapping[str, Any]) -> list[tuple[int, str, list[int]]]:
+        chosen = (each for each in record["captions"] if each["level"] in levels)
         image = place[record["index"]]
-        for caption in record["captions"]:
-            if caption["level"] in levels:
-                others = (place[i] for i in caption["relevant"])
-                more.extend((other, len(texts)) for other in others if other != image)
-                texts.append(caption["text"])
-                owner.append(image)
+        return [(image, each["text"], [place[i] for i in each["relevant"]]) for each in chosen]
 
-    clevr_ds.read_lines(directory, "captions.jsonl", read)
+    captions = list(chain(*clevr_ds.read_lines(directory, "captions.jsonl", read)))
+    names = tuple(f"{scene.path.parent.name}/{scene.path.name}" for scene in scenes.images)
+    more = [(n, i) for i, (own, _, true) in enumerate(captions) for n in true if n != own]
     return CaptionSet(
         directory.name,
-        tuple(f"{scene.path.parent.name}/{scene.path.name}" for scene in scenes.images),
-        tuple(texts),
-        np.array(owner, np.int64),
+        names,
+        tuple(text for _, text, _ in captions),
+        np.array([image for image, _, _ in captions], np.int64),
         np.array(more, np.int64).reshape(-1, 2),
     )
 
