@@ -7,6 +7,7 @@ a message, as data URLs.
 import re
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -41,14 +42,6 @@ class LateAnswerError(NoAnswerError):
 
 
 @dataclass(frozen=True)
-class Reply:
-    """What a model said, and the tokens that it cost, as the endpoint counts them or roughly."""
-
-    text: str
-    tokens: int
-
-
-@dataclass(frozen=True)
 class ChatEndpoint:
     """A model behind an endpoint.
 
@@ -63,7 +56,11 @@ class ChatEndpoint:
 
     def __post_init__(self) -> None:
         """Refuse what is no address."""
-        check_address(self.url)
+        if not re.match(r"https?://[^/\s]+", self.url):
+            raise InputError(
+                f"{self.url!r} is no address of a language model: give one such as "
+                "http://localhost:11434/v1 (Ollama's)"
+            )
 
     def ask(
         self,
@@ -71,27 +68,23 @@ class ChatEndpoint:
         seconds: float,
         max_tokens: int,
         temperature: float = 0.2,
-    ) -> Reply:
-        """Return what the model says next; raises NoAnswerError, `seconds` later at the latest."""
+    ) -> tuple[str, int]:
+        """Return what the model says next, and the tokens of request and answer.
+
+        They are as the endpoint counts them, or roughly. Raises NoAnswerError, `seconds` later at
+        the latest.
+        """
         httpx = need_httpx()
-        body = {
-            "model": self.model,
-            "messages": list(messages),
-            "temperature": temperature,
-            "max_tokens": max_tokens,
-        }
+        options = {"temperature": temperature, "max_tokens": max_tokens}
+        body = {"model": self.model, "messages": list(messages), **options}
         headers = {} if self.key is None else {"Authorization": f"Bearer {self.key}"}
+        url = f"{self.url.rstrip('/')}/chat/completions"
         try:
-            answer = httpx.post(
-                f"{self.url.rstrip('/')}/chat/completions",
-                json=body,
-                headers=headers,
-                timeout=max(seconds, 0.01),
-            )
+            answer = httpx.post(url, json=body, headers=headers, timeout=max(seconds, 0.01))
             answer.raise_for_status()
             content = answer.json()
             text = str(content["choices"][0]["message"]["content"] or "")
-            return Reply(text, _tokens(content, messages, text))
+            return text, _tokens(content, messages, text)
         except httpx.TimeoutException as error:
             raise LateAnswerError(seconds) from error
         except httpx.HTTPStatusError as error:
@@ -107,37 +100,24 @@ def within(seconds: float, work: Callable[[], T]) -> T:
 
     A client's own limits hold for each read: an endpoint that trickles would keep them all.
     """
-    out: list[T] = []
-    failed: list[BaseException] = []
+    future: Future[T] = Future()
 
     def run() -> None:
         try:
-            out.append(work())
+            future.set_result(work())
         except BaseException as error:
-            failed.append(error)
+            future.set_exception(error)
 
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(max(seconds, 0.0))
-    if failed:
-        raise failed[0]
-    if not out:
-        raise LateAnswerError(seconds)
-    return out[0]
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        return future.result(max(seconds, 0.0))
+    except TimeoutError as error:
+        raise LateAnswerError(seconds) from error
 
 
 def without_thoughts(answer: str) -> str:
     """Return an answer without what a model thinks aloud before it, to the end or not."""
     return re.sub(r"<think>.*?(?:</think>|\Z)", "", answer, flags=re.DOTALL).strip()
-
-
-def check_address(url: str) -> None:
-    """Raise InputError for what is no address of an endpoint."""
-    if not re.match(r"https?://[^/\s]+", url):
-        raise InputError(
-            f"{url!r} is no address of a language model: give one such as "
-            "http://localhost:11434/v1 (Ollama's)"
-        )
 
 
 def need_httpx() -> Any:
@@ -147,12 +127,9 @@ def need_httpx() -> Any:
 
 def _refused(response: Any) -> NoAnswerError:
     """Return what a status that is no success means."""
-    status = int(response.status_code)
-    again = status >= 500 or status in _LATER
-    wait = response.headers.get("retry-after", "")
-    return NoAnswerError(
-        f"answered {status}", again, float(wait) if re.fullmatch(r"\d+(\.\d+)?", wait) else None
-    )
+    status, wait = int(response.status_code), response.headers.get("retry-after", "")
+    seconds = float(wait) if re.fullmatch(r"\d+(\.\d+)?", wait) else None
+    return NoAnswerError(f"answered {status}", status >= 500 or status in _LATER, seconds)
 
 
 def _tokens(content: Any, messages: Sequence[Message], text: str) -> int:
@@ -161,8 +138,8 @@ def _tokens(content: Any, messages: Sequence[Message], text: str) -> int:
     counted = usage.get("total_tokens") if isinstance(usage, dict) else None
     if isinstance(counted, int) and counted > 0:
         return counted
-    contents = [message["content"] for message in messages]
-    asked = sum(len(each) for each in contents if isinstance(each, str))
-    parts = [part for each in contents if not isinstance(each, str) for part in each]
-    asked += sum(len(part["text"]) for part in parts if part.get("type") == "text")
-    return (asked + len(text)) // _CHARACTERS + 1
+    said = [text]
+    for message in messages:
+        parts = message["content"]
+        said += [parts] if isinstance(parts, str) else [part.get("text", "") for part in parts]
+    return sum(map(len, said)) // _CHARACTERS + 1

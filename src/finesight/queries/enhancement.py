@@ -4,29 +4,28 @@ The model is behind an endpoint that speaks OpenAI's chat completions, on this m
 (Ollama, vLLM, llama.cpp, LM Studio, a hosted one). Only the words of the query are sent.
 """
 
-import contextlib
 import hashlib
 import json
-import os
 import re
 import time
 import warnings
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from finesight.files import write_atomic
 from finesight.queries.chat import (
     ChatEndpoint,
     LateAnswerError,
     NoAnswerError,
-    check_address,
     need_httpx,
     within,
     without_thoughts,
 )
 
 PROMPT_VERSION = 1
-"""Of the two prompts below: descriptions are kept by it, and asked for anew when it rises."""
+"""Of the two prompts below: descriptions are kept by it, and asked for again when it rises."""
 
 EXPAND = (
     "You help to search photos by text. Write {count} short descriptions of photos that answer the "
@@ -73,14 +72,25 @@ class LanguageModel:
         A query that was asked before is answered from the disk. Raises InputError for an address
         that is none, MissingDependencyError without httpx.
         """
-        check_address(self.url)
-        file = self._file(query)
-        if file is not None and (kept := _read(file)) is not None:
-            return kept
+        endpoint = ChatEndpoint(self.url, self.model, self.key)
+        file = None
+        if self.cache is not None:
+            asked = [PROMPT_VERSION, self.model, self.count, self.check, query]
+            digest = hashlib.sha256(json.dumps(asked).encode()).hexdigest()
+            file = self.cache / f"{digest[:32]}.json"
+            # Not there, or damaged: asked again.
+            with suppress(OSError, ValueError, KeyError, TypeError):
+                kept = json.loads(file.read_text(encoding="utf-8"))["descriptions"]
+                return [str(text) for text in kept]
         need_httpx()
         deadline = time.monotonic() + self.timeout
+
+        def ask(prompt: str) -> str:
+            message, left = {"role": "user", "content": prompt}, deadline - time.monotonic()
+            return endpoint.ask([message], left, 60 * self.count)[0]
+
         try:
-            found = within(self.timeout, lambda: self._ask_all(query, deadline))
+            found = within(self.timeout, lambda: self._ask_all(query, ask))
         except NoAnswerError as error:
             late = isinstance(error, LateAnswerError)
             reason = f"{LateAnswerError(self.timeout)} {_LONGER}" if late else error
@@ -91,33 +101,23 @@ class LanguageModel:
             )
             return []
         if file is not None and found:
-            _write(file, {"query": query, "model": self.model, "descriptions": found})
+            content = {"query": query, "model": self.model, "descriptions": found}
+            with suppress(OSError):  # a disk that is full or closed only costs the next question
+                file.parent.mkdir(parents=True, exist_ok=True)
+                write_atomic(file, json.dumps(content))
         return found
 
-    def _ask_all(self, query: str, deadline: float) -> list[str]:
-        answer = self._ask(EXPAND.format(count=self.count, query=query), deadline)
-        found = _lines(answer, self.count)
+    def _ask_all(self, query: str, ask: Callable[[str], str]) -> list[str]:
+        """Return the descriptions that are left; ask: what the model says to a prompt."""
+        found = _lines(ask(EXPAND.format(count=self.count, query=query)), self.count)
         if not found:
             raise NoAnswerError("gave no descriptions")
         if not self.check:
             return found
         listed = "\n".join(f"{number}. {text}" for number, text in enumerate(found, 1))
-        kept = self._ask(CHECK.format(query=query, listed=listed), deadline)
+        kept = ask(CHECK.format(query=query, listed=listed))
         numbers = {int(number) for number in re.findall(r"\d+", kept)}
         return [text for number, text in enumerate(found, 1) if number in numbers]
-
-    def _ask(self, prompt: str, deadline: float) -> str:
-        """Return what the model says to a prompt; raises NoAnswerError."""
-        message = {"role": "user", "content": prompt}
-        endpoint = ChatEndpoint(self.url, self.model, self.key)
-        return endpoint.ask([message], deadline - time.monotonic(), 60 * self.count).text
-
-    def _file(self, query: str) -> Path | None:
-        if self.cache is None:
-            return None
-        asked = [PROMPT_VERSION, self.model, self.count, self.check, query]
-        digest = hashlib.sha256(json.dumps(asked).encode()).hexdigest()
-        return self.cache / f"{digest[:32]}.json"
 
 
 def _lines(answer: str, count: int) -> list[str]:
@@ -126,23 +126,3 @@ def _lines(answer: str, count: int) -> list[str]:
     lines = (_BULLET.sub("", line).strip().strip('"').strip() for line in said)
     kept = [line for line in lines if 0 < len(line) <= _LONGEST and not line.endswith(":")]
     return list(dict.fromkeys(kept))[:count]
-
-
-def _read(file: Path) -> list[str] | None:
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))["descriptions"]
-        return [str(text) for text in found]
-    except (OSError, ValueError, KeyError, TypeError):  # not there, or damaged: asked anew
-        return None
-
-
-def _write(file: Path, content: dict[str, Any]) -> None:
-    """Keep an answer; a disk that is full or closed only costs the next question."""
-    unfinished = file.with_name(f"{file.name}.{os.getpid()}.new")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_text(json.dumps(content), encoding="utf-8")
-        unfinished.replace(file)
-    except OSError:
-        with contextlib.suppress(OSError):
-            unfinished.unlink(missing_ok=True)

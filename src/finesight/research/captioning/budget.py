@@ -49,7 +49,7 @@ class Spending:
                 most = getattr(self.budget, name)
                 if most is not None and getattr(self, name) >= most:
                     raise BudgetSpentError(f"the budget of {most:,} {name} is spent")
-            self._check_time()
+            self.within(math.inf)
             self.requests += 1
 
     def count(self, tokens: int) -> None:
@@ -59,13 +59,9 @@ class Spending:
 
     def within(self, seconds: float) -> float:
         """Return so many seconds, or what is left; raises BudgetSpentError where nothing is."""
-        return min(seconds, self._check_time())
-
-    def _check_time(self) -> float:
-        """Return the seconds that are left; raises BudgetSpentError where there are none."""
         if self.budget.seconds is None:
-            return math.inf
+            return seconds
         left = self.budget.seconds - (self._clock() - self._start)
         if left <= 0:
             raise BudgetSpentError(f"the budget of {self.budget.seconds:g} seconds is spent")
-        return left
+        return min(seconds, left)

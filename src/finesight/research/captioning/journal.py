@@ -6,6 +6,7 @@ Beside it, in `NAME.turns`, stand the answers about images that are not finished
 """
 
 import json
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,7 +35,8 @@ class Journal:
         self.path = path
         self.made_by = made_by
         self.done: set[Key] = set()
-        self._turns: dict[Key, list[Turn]] = {}
+        self._beside = path.with_name(path.name + ".turns")
+        self._turns: dict[Key, list[Turn]] = defaultdict(list)
         self._lock = Lock()
 
     @staticmethod
@@ -52,7 +54,8 @@ class Journal:
                 journal = Journal(path, made_by)
                 journal._read()
                 yield journal
-                journal._tidy()
+                if {_key(line) for line in _lines(journal._beside)} <= journal.done:
+                    journal._beside.unlink(missing_ok=True)
                 lock.unlink(missing_ok=True)
         except filelock.Timeout as error:
             raise InputError(
@@ -63,25 +66,22 @@ class Journal:
 
     def turns(self, key: Key) -> list[Turn]:
         """Return the questions and answers of an interrupted run about an image."""
-        return list(self._turns.get(key, ()))
+        return list(self._turns[key])
 
     def heard(self, key: Key, turn: Turn) -> None:
         """Keep an answer about an image that is not finished."""
-        self._append(self._beside, {**_named(key), "turn": list(turn), "made_by": self.made_by})
+        self._append(self._beside, key, {"turn": turn, "made_by": self.made_by})
 
     def finished(self, key: Key, captions: Sequence[str], turns: Sequence[Turn] = ()) -> None:
         """Write the line of an image."""
-        line = {**_named(key), "caption": list(captions), "made_by": self.made_by}
-        if turns:
-            line["dialogue"] = [list(turn) for turn in turns]
-        self._append(self.path, line)
+        line = {"caption": captions, "made_by": self.made_by}
+        self._append(self.path, key, line | ({"dialogue": turns} if turns else {}))
         self.done.add(key)
 
-    @property
-    def _beside(self) -> Path:
-        return self.path.with_name(self.path.name + ".turns")
-
-    def _append(self, path: Path, line: dict[str, Any]) -> None:
+    def _append(self, path: Path, key: Key, said: dict[str, Any]) -> None:
+        name, box = key
+        part = {} if box is None else {"box": box}
+        line = {"image": name, "file_name": name, **part, **said}
         text = json.dumps(line, ensure_ascii=False) + "\n"
         with self._lock, path.open("a", encoding="utf-8") as file:
             file.write(text)
@@ -106,17 +106,7 @@ class Journal:
         for line in _lines(self._beside):
             if line["made_by"] == self.made_by and _key(line) not in self.done:
                 question, answer = line["turn"]
-                self._turns.setdefault(_key(line), []).append((question, answer))
-
-    def _tidy(self) -> None:
-        """Remove the answers about images if all of these are finished now."""
-        if {_key(line) for line in _lines(self._beside)} <= self.done:
-            self._beside.unlink(missing_ok=True)
-
-
-def _named(key: Key) -> dict[str, Any]:
-    name, box = key
-    return {"image": name, "file_name": name, **({} if box is None else {"box": list(box)})}
+                self._turns[_key(line)].append((question, answer))
 
 
 def _key(line: dict[str, Any]) -> Key:

@@ -4,7 +4,9 @@ import queue
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
+import numpy as np
 from PIL import Image
 
 from finesight.boxes import square_around
@@ -50,93 +52,78 @@ def describe_all(
     known, described, row = len(jobs) - len(left), 0, 0
     failed: list[str] = []
     progress(known)
-    run = _Run(left, dialogue, journal)
-    outcomes = run.outcomes(at_once)
+    outcomes = _start(left, dialogue, journal, at_once)
     try:
         for _ in left:
             outcome = outcomes.get()
-            if isinstance(outcome, BudgetSpentError):
-                return Report(described, known, tuple(failed), str(outcome))
             kept = (
                 f"{len(journal.done)} captions are in {journal.path}, and the same command goes on"
             )
-            if isinstance(outcome, NonsenseError | ImageError):
-                failed.append(str(outcome))
-                row = row + 1 if isinstance(outcome, NonsenseError) else row
-                if row >= IN_A_ROW:
-                    raise ServiceError(
-                        f"{outcome}, of {row} images in a row: try another model, or look at what "
-                        f"it says; {kept}"
-                    )
-            elif isinstance(outcome, ServiceError):
-                raise ServiceError(f"{outcome}; {kept}") from outcome
-            elif outcome is not None:
-                raise outcome
-            else:
-                described, row = described + 1, 0
-                progress(known + described)
+            match outcome:
+                case None:
+                    described, row = described + 1, 0
+                    progress(known + described)
+                case BudgetSpentError():
+                    return Report(described, known, tuple(failed), str(outcome))
+                case NonsenseError() | ImageError():
+                    failed.append(str(outcome))
+                    row += isinstance(outcome, NonsenseError)
+                    if row >= IN_A_ROW:
+                        raise ServiceError(
+                            f"{outcome}, of {row} images in a row: try another model, or look at "
+                            f"what it says; {kept}"
+                        )
+                case ServiceError():
+                    raise ServiceError(f"{outcome}; {kept}") from outcome
+                case _:
+                    raise outcome
     finally:
-        run.stop()
+        dialogue.asker.stop.set()
+        dialogue.answerer.stop.set()
     return Report(described, known, tuple(failed), None)
 
 
-class _Run:
-    """Threads that describe images until they are stopped.
+def _start(
+    jobs: Sequence[Job], dialogue: Dialogue, journal: Journal, at_once: int
+) -> "queue.SimpleQueue[Exception | None]":
+    """Describe images in threads; return the queue of each one's end: None, or why it failed.
 
-    They are daemons: an interrupted program does not wait for an answer that is under way.
+    The threads are daemons: an interrupted program does not wait for an answer that is under way.
     """
+    waiting, lock, stop = iter(jobs), threading.Lock(), dialogue.asker.stop
+    outcomes: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
 
-    def __init__(self, jobs: Sequence[Job], dialogue: Dialogue, journal: Journal) -> None:
-        self._dialogue = dialogue
-        self._journal = journal
-        self._jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
-        for job in jobs:
-            self._jobs.put(job)
-        self._outcomes: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
-        self._stop = dialogue.asker.stop
-
-    def outcomes(self, at_once: int) -> "queue.SimpleQueue[Exception | None]":
-        """Start, and return the queue of each job's end: None, or why it has no caption."""
-        for number in range(max(1, at_once)):
-            threading.Thread(target=self._work, daemon=True, name=f"caption-{number}").start()
-        return self._outcomes
-
-    def stop(self) -> None:
-        """Let nothing more be asked."""
-        self._stop.set()
-        self._dialogue.answerer.stop.set()
-
-    def _work(self) -> None:
-        while not self._stop.is_set():
-            try:
-                job = self._jobs.get_nowait()
-            except queue.Empty:
+    def work() -> None:
+        while not stop.is_set():
+            with lock:
+                job = next(waiting, None)
+            if job is None:
                 return
-            self._outcomes.put(self._describe(job))
+            outcomes.put(_describe(job, dialogue, journal))
 
-    def _describe(self, job: Job) -> Exception | None:
-        try:
-            image = read_image(job.path)
-            if job.box is not None:
-                image = part_of(image, job.box)
-            caption, turns = self._dialogue.describe(
-                image, self._journal.turns(job.key), lambda turn: self._journal.heard(job.key, turn)
-            )
-            self._journal.finished(job.key, [caption], turns)
-        except ImageError as error:
-            return ImageError(f"{job.path}: {error}")
-        except NonsenseError as error:
-            return NonsenseError(f"{job.path}: {error}")
-        except Exception as error:  # raised where the outcomes are read
-            return error
-        return None
+    for number in range(max(1, at_once)):
+        threading.Thread(target=work, daemon=True, name=f"caption-{number}").start()
+    return outcomes
+
+
+def _describe(job: Job, dialogue: Dialogue, journal: Journal) -> Exception | None:
+    """Write the caption of an image, or return why it has none."""
+    try:
+        image = read_image(job.path)
+        if job.box is not None:
+            image = part_of(image, job.box)
+        heard = partial(journal.heard, job.key)
+        caption, turns = dialogue.describe(image, journal.turns(job.key), heard)
+        journal.finished(job.key, [caption], turns)
+    except (ImageError, NonsenseError) as error:
+        return type(error)(f"{job.path}: {error}")
+    except Exception as error:  # raised where the outcomes are read
+        return error
+    return None
 
 
 def part_of(image: Image.Image, box: Box) -> Image.Image:
     """Return the square around a box (normalised xyxy), with a little of what is beside it."""
-    x0, y0, x1, y1 = square_around(box, *image.size)
-    width, height = image.size
-    left, top = int(x0 * width), int(y0 * height)
-    return image.crop(
-        (left, top, max(left + 1, round(x1 * width)), max(top + 1, round(y1 * height)))
-    )
+    x0, y0, x1, y1 = np.array(square_around(box, *image.size)) * (image.size * 2)
+    left, top = int(x0), int(y0)
+    return image.crop((left, top, max(left + 1, round(x1)), max(top + 1, round(y1))))

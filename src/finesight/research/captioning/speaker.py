@@ -1,11 +1,13 @@
 """A model that is asked until it gives something that can be used, or clearly does not."""
 
+import itertools
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from finesight.errors import ServiceError
-from finesight.queries.chat import ChatEndpoint, Message, NoAnswerError, Reply, within
+from finesight.queries.chat import ChatEndpoint, Message, NoAnswerError, within
 from finesight.research.captioning.budget import BudgetSpentError, Spending
 
 _FIRST_WAIT = 1.0  # seconds before asking again, doubled each time
@@ -55,29 +57,23 @@ class Speaker:
         )
 
     def _ask(self, messages: Sequence[Message], max_tokens: int, temperature: float) -> str:
-        wait = _FIRST_WAIT
-        for left in reversed(range(self.retries + 1)):
+        for failed in itertools.count():
             if self.stop.is_set():
                 raise BudgetSpentError("the run is ending")
             self.spending.begin()
+            seconds = self.spending.within(self.timeout)
+            ask = partial(self.endpoint.ask, messages, seconds, max_tokens, temperature)
             try:
-                reply = self._once(messages, max_tokens, temperature)
+                said, tokens = within(seconds, ask)
+                break
             except NoAnswerError as error:
                 self.spending.within(self.timeout)  # it may have been the budget that cut it off
-                if not error.again or left == 0:
+                if not error.again or failed == self.retries:
                     raise self._given_up(error) from error
-                pause = min(wait if error.wait is None else error.wait, _LONGEST_WAIT)
-                self.stop.wait(self.spending.within(pause))
-                wait *= 2
-            else:
-                self.spending.count(reply.tokens)
-                return reply.text
-        raise AssertionError("the last try returns or raises")
-
-    def _once(self, messages: Sequence[Message], max_tokens: int, temperature: float) -> Reply:
-        seconds = self.spending.within(self.timeout)
-        ask = self.endpoint.ask
-        return within(seconds, lambda: ask(messages, seconds, max_tokens, temperature))
+                wait = _FIRST_WAIT * 2**failed if error.wait is None else error.wait
+                self.stop.wait(self.spending.within(min(wait, _LONGEST_WAIT)))
+        self.spending.count(tokens)
+        return said
 
     def _given_up(self, error: NoAnswerError) -> ServiceError:
         asked = f"the {self.role} {self.endpoint.model} at {self.endpoint.url} {error}"
@@ -91,9 +87,8 @@ class Speaker:
         if reason.endswith(("401", "403")):
             return f"give its key in $FINESIGHT_{'LLM' if self.role == 'asker' else 'VQA'}_KEY"
         if reason.endswith("404"):
-            return (
-                f"check the address, which ends in /v1, and the model's name (--{self.role}-model)"
-            )
+            named = f"--{self.role}-model"
+            return f"check the address, which ends in /v1, and the model's name ({named})"
         if self.role == "answerer":
             return "name a model that sees images with --answerer-model"
         return "see what the endpoint's own log says"
