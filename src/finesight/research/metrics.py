@@ -1,5 +1,6 @@
 """Retrieval metrics: pure numpy, one definition each."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,12 +33,16 @@ def class_prompt_recall(
     recalls = []
     for score, wanted, ranked in zip(scores, relevant & gallery, gallery, strict=True):
         count = int(wanted.sum())
-        if count == 0:
-            continue
-        order = np.argsort(-np.where(ranked, score, -np.inf), kind="stable")
-        top = order[: min(k * count, int(ranked.sum()))]
-        recalls.append(wanted[top].sum() / count)
-    return float(np.mean(recalls)) if recalls else float("nan")
+        if count:
+            order = np.argsort(-np.where(ranked, score, -np.inf), kind="stable")
+            top = order[: min(k * count, int(ranked.sum()))]
+            recalls.append(wanted[top].sum() / count)
+    return _mean(recalls)
+
+
+def _mean(values: Sequence[float]) -> float:
+    """Return the mean over queries; nan without any."""
+    return float(np.mean(values)) if values else float("nan")
 
 
 @dataclass(frozen=True)
@@ -103,9 +108,14 @@ def _checked(scores: np.ndarray, owner: np.ndarray) -> tuple[int, int]:
             f"scores of {images} images and {texts} captions need {texts} owners below {images}, "
             f"got {owner.size}"
         )
+    refuse_nan(scores)
+    return images, texts
+
+
+def refuse_nan(scores: np.ndarray) -> None:
+    """Raise InputError for scores that are not numbers."""
     if np.isnan(scores.min(initial=0.0)):
         raise InputError("there are scores that are not numbers (nan): they cannot be ranked")
-    return images, texts
 
 
 def _success(above: np.ndarray, tied: np.ndarray, hits: np.ndarray) -> tuple[float, float, float]:
@@ -135,18 +145,15 @@ def success_at_k(scores: np.ndarray, relevant: np.ndarray) -> tuple[float, float
     >>> success_at_k(np.array([[.9, .5, .4]]), np.array([[False, True, True]]))
     (0.0, 100.0, 100.0)
     """
-    counts: list[tuple[int, int, int]] = []
+    counts = []
     for score, wanted in zip(scores, relevant, strict=True):
         if wanted.any():
             best = score[wanted].max()
             equal = score == best
-            counts.append(
-                (int((score > best).sum()), int(equal.sum()), int((equal & wanted).sum()))
-            )
+            counts.append([each.sum() for each in (score > best, equal, equal & wanted)])
     if not counts:
         return float("nan"), float("nan"), float("nan")
-    above, tied, hits = np.array(counts, np.int64).T
-    return _success(above, tied, hits)
+    return _success(*np.array(counts).T)
 
 
 def caption_folds(scores: np.ndarray, owner: np.ndarray, images: int = 1000) -> CaptionRecalls:
@@ -180,13 +187,12 @@ def map_at_r(scores: np.ndarray, relevant: np.ndarray) -> float:
     >>> map_at_r(np.array([[.9, .5, .4]]), np.array([[True, False, True]]))
     0.5
     """
-    values = []
-    for score, wanted in zip(scores, relevant, strict=True):
-        count = int(wanted.sum())
-        if count:
-            chance, before = _expected_hits(score, wanted, count)
-            values.append(float((chance * (before + 1) / np.arange(1, count + 1)).sum() / count))
-    return float(np.mean(values)) if values else float("nan")
+    return _mean(
+        [
+            float((chance * (before + 1) / np.arange(1, len(chance) + 1)).mean())
+            for chance, before in _expected_hits(scores, relevant)
+        ]
+    )
 
 
 def r_precision(scores: np.ndarray, relevant: np.ndarray) -> float:
@@ -197,36 +203,33 @@ def r_precision(scores: np.ndarray, relevant: np.ndarray) -> float:
     >>> r_precision(np.array([[.9, .5, .4]]), np.array([[True, False, True]]))
     0.5
     """
-    values = []
-    for score, wanted in zip(scores, relevant, strict=True):
-        count = int(wanted.sum())
-        if count:
-            values.append(float(_expected_hits(score, wanted, count)[0].sum() / count))
-    return float(np.mean(values)) if values else float("nan")
+    return _mean([float(chance.mean()) for chance, _ in _expected_hits(scores, relevant)])
 
 
 def _expected_hits(
-    score: np.ndarray, wanted: np.ndarray, depth: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return, for the ranks 1 to depth, how probably a relevant item stands there, and after what.
+    scores: np.ndarray, relevant: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield, for each query's ranks 1 to R, how probably a relevant item is there, and after what.
 
     The second is the expected number of relevant items before a relevant one at that rank. Within
     a run of m equal scores with o relevant ones, each rank has one with probability o / m, and the
     i ranks before it in the run then hold i (o - 1) / (m - 1) (McSherry and Najork, ECIR 2008).
     """
-    if np.isnan(score).any():
-        raise InputError("there are scores that are not numbers (nan): they cannot be ranked")
-    least = np.partition(score, -depth)[-depth]
-    near = score >= least  # ranks below it are not asked for, its equals are all needed
-    levels, place = np.unique(-score[near], return_inverse=True)
-    run = np.bincount(place, minlength=len(levels))
-    hits = np.bincount(place, weights=wanted[near], minlength=len(levels))
-    start, hits_before = np.cumsum(run) - run, np.cumsum(hits) - hits
-    level = np.repeat(np.arange(len(levels)), run)[:depth]
-    inside = np.arange(depth) - start[level]
-    chance = hits[level] / run[level]
-    others = np.maximum(hits[level] - 1, 0) / np.maximum(run[level] - 1, 1)
-    return chance, hits_before[level] + inside * others
+    for score, wanted in zip(scores, relevant, strict=True):
+        depth = int(wanted.sum())
+        if depth == 0:
+            continue
+        refuse_nan(score)
+        least = np.partition(score, -depth)[-depth]
+        near = score >= least  # ranks below it are not asked for, its equals are all needed
+        levels, place = np.unique(-score[near], return_inverse=True)
+        run = np.bincount(place, minlength=len(levels))
+        hits = np.bincount(place, weights=wanted[near], minlength=len(levels))
+        start, hits_before = np.cumsum(run) - run, np.cumsum(hits) - hits
+        level = np.repeat(np.arange(len(levels)), run)[:depth]
+        inside = np.arange(depth) - start[level]
+        others = np.maximum(hits[level] - 1, 0) / np.maximum(run[level] - 1, 1)
+        yield hits[level] / run[level], hits_before[level] + inside * others
 
 
 def capped_recall(scores: np.ndarray, relevant: np.ndarray, k: int) -> np.ndarray:

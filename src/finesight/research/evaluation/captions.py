@@ -5,23 +5,16 @@ by their best region.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from finesight.models import Model
+from finesight.research import metrics
 from finesight.research.datasets.records import CaptionSet, Judgements
 from finesight.research.datasets.scene_texts import HardNegatives
 from finesight.research.evaluation.hard_negatives import KindResult, hard_negative_accuracy
-from finesight.research.metrics import (
-    KS,
-    CaptionRecalls,
-    caption_folds,
-    caption_recalls,
-    map_at_r,
-    r_precision,
-    success_at_k,
-)
+from finesight.research.metrics import KS, CaptionRecalls
 from finesight.research.table import Cell, format_table
 from finesight.types import Float32, ImageVectors
 
@@ -62,7 +55,7 @@ class CaptionScores:
     """The scores of one method: (n, t) of images and captions, and (m, 2) of hard negatives."""
 
     captions: np.ndarray
-    negatives: np.ndarray = field(default_factory=lambda: np.empty((0, 2), np.float32))
+    negatives: np.ndarray
 
 
 def score_captions(
@@ -76,39 +69,31 @@ def score_captions(
     seen: what the model saw in each image, in order; captions are encoded as they are.
     """
     texts = encode_all(model, captions.captions)
-    pairs = None
+    pairs, of_pairs = np.empty((0, 2, texts.shape[1]), np.float32), np.empty(0, int)
     if negatives is not None:
         pairs = np.stack([encode_all(model, negatives.true), encode_all(model, negatives.false)], 1)
+        of_pairs = negatives.image
     found: dict[str, CaptionScores] = {}
     for image, vectors in enumerate(seen):
-        for method, kept in _methods(vectors, model).items():
+        methods = {"whole": vectors.embeddings[:1]}
+        if len(vectors.embeddings) > 1:
+            fused = model.fuse(vectors)
+            methods |= {f"fused-{model.vectors}": fused, "regions": vectors.embeddings}
+        rows = of_pairs == image
+        for method, kept in methods.items():
             if method not in found:
-                empty = np.empty((len(captions.images), len(texts)), np.float32)
-                found[method] = CaptionScores(empty)
-                if pairs is not None:
-                    found[method].negatives = np.empty((len(pairs), 2), np.float32)
+                shapes = ((len(captions.images), len(texts)), (len(pairs), 2))
+                found[method] = CaptionScores(*(np.empty(each, np.float32) for each in shapes))
             found[method].captions[image] = (kept @ texts.T).max(axis=0)
-            if pairs is not None and negatives is not None:
-                rows = negatives.image == image
-                found[method].negatives[rows] = (pairs[rows] @ kept.T).max(axis=-1)
+            found[method].negatives[rows] = (pairs[rows] @ kept.T).max(axis=-1)
     return found
-
-
-def _methods(vectors: ImageVectors, model: Model) -> dict[str, Float32]:
-    """Return the vectors by which each method knows an image."""
-    methods = {"whole": vectors.embeddings[:1]}
-    if len(vectors.embeddings) > 1:
-        methods |= {f"fused-{model.vectors}": model.fuse(vectors), "regions": vectors.embeddings}
-    return methods
 
 
 def encode_all(model: Model, texts: Sequence[str]) -> Float32:
     """Return the embeddings (t, d) of any number of texts, each different one encoded once."""
     different = list(dict.fromkeys(texts))
-    parts = [
-        model.encoder.encode_texts(different[i : i + _TEXTS])
-        for i in range(0, len(different), _TEXTS)
-    ]
+    starts = range(0, len(different), _TEXTS)
+    parts = [model.encoder.encode_texts(different[i : i + _TEXTS]) for i in starts]
     place = {text: i for i, text in enumerate(different)}
     return np.concatenate(parts)[[place[text] for text in texts]]
 
@@ -129,28 +114,26 @@ def evaluate_captions(
         texts, images = np.arange(len(captions.captions)), np.flatnonzero(relevant.any(axis=1))
         known.insert(0, Judgements("all true", images, relevant[images], texts, relevant.T))
     folds = len(captions.images) == 5 * FOLD
-    results = []
-    for method, found in scores.items():
-        kinds = hard_negative_accuracy(negatives, found.negatives) if negatives else []
-        results.append(
-            CaptionResult(
-                method,
-                caption_recalls(found.captions, captions.owner),
-                caption_folds(found.captions, captions.owner, FOLD) if folds else None,
-                tuple(_judged(found.captions, each) for each in known),
-                tuple(kinds),
-            )
+    return [
+        CaptionResult(
+            method,
+            metrics.caption_recalls(found.captions, captions.owner),
+            metrics.caption_folds(found.captions, captions.owner, FOLD) if folds else None,
+            tuple(_judged(found.captions, each) for each in known),
+            tuple(hard_negative_accuracy(negatives, found.negatives) if negatives else ()),
         )
-    return results
+        for method, found in scores.items()
+    ]
 
 
 def _judged(scores: np.ndarray, known: Judgements) -> Judged:
-    i2t, t2i = scores[known.images], scores.T[known.texts]
+    i2t = scores[known.images], known.i2t
+    t2i = scores.T[known.texts], known.t2i
     return Judged(
         known.name,
-        (100 * map_at_r(i2t, known.i2t), 100 * map_at_r(t2i, known.t2i)),
-        (100 * r_precision(i2t, known.i2t), 100 * r_precision(t2i, known.t2i)),
-        CaptionRecalls(success_at_k(i2t, known.i2t), success_at_k(t2i, known.t2i)),
+        (100 * metrics.map_at_r(*i2t), 100 * metrics.map_at_r(*t2i)),
+        (100 * metrics.r_precision(*i2t), 100 * metrics.r_precision(*t2i)),
+        CaptionRecalls(metrics.success_at_k(*i2t), metrics.success_at_k(*t2i)),
     )
 
 
@@ -184,13 +167,16 @@ def _plain_recalls(recalls: CaptionRecalls) -> dict[str, object]:
 
 def format_captions(captions: CaptionSet, results: Sequence[CaptionResult]) -> str:
     """Return the tables for people, in percent."""
-    rows: list[Sequence[Cell]] = []
     judged = [(f"{each.method}, {of.name}", of) for each in results for of in each.judged]
+    rows: list[Sequence[Cell]] = []
     for result in results:
-        rows.append(_recall_row(result.method, result.recalls))
-        if result.folds is not None:
-            rows.append(_recall_row(f"{result.method}, 5 x 1K", result.folds))
-        rows += [_recall_row(f"{result.method}, {of.name}", of.recalls) for of in result.judged]
+        recalls = {"": result.recalls, ", 5 x 1K": result.folds}
+        recalls |= {f", {of.name}": of.recalls for of in result.judged}
+        rows += [
+            (result.method + what, *found.i2t, *found.t2i, found.rsum)
+            for what, found in recalls.items()
+            if found is not None
+        ]
     directions = f"{'image to text':^24}{'text to image':^24}"
     ks = [f"R@{k}" for k in KS]
     lines = [
@@ -213,7 +199,3 @@ def format_captions(captions: CaptionSet, results: Sequence[CaptionResult]) -> s
         lines += ["", "true captions above nearly true ones, % (chance, and counting words: 50)"]
         lines.append(format_table(head, right, (28, 16)))
     return "\n".join(lines)
-
-
-def _recall_row(name: str, recalls: CaptionRecalls) -> Sequence[Cell]:
-    return name, *recalls.i2t, *recalls.t2i, recalls.rsum

@@ -72,8 +72,8 @@ class Row:
 
     def plain(self) -> dict[str, object]:
         """Return the row as plain data."""
-        about = {"method": self.method, "subset": self.subset, "k": self.k}
-        return {**about, "recall": self.recall, "passes": round(self.forward_passes, 2)}
+        about = {name: getattr(self, name) for name in ("method", "subset", "k", "recall")}
+        return {**about, "passes": round(self.forward_passes, 2)}
 
 
 def evaluate_class_prompts(
@@ -94,7 +94,12 @@ def evaluate_class_prompts(
     shares = largest_shares(scenes)
     rows = []
     appears = largest_shares(scenes, ("query", "distractor")) > 0
-    looked_for = _looked_for(scenes) if verified else np.ones_like(appears)
+    looked_for = np.ones_like(appears)
+    if verified:
+        for i, image in enumerate(scenes.images):
+            looked_for[:, i] = [
+                image.absent is None or name in image.absent for name in scenes.classes
+            ]
     for subset, (low, high) in SUBSETS.items():
         relevant = (shares >= low) & (shares < high) & (shares > 0)
         gallery = relevant | (~appears & looked_for)
@@ -105,16 +110,6 @@ def evaluate_class_prompts(
     return rows
 
 
-def _looked_for(scenes: LabelledSet) -> np.ndarray:
-    """Whether a class without an object in an image is known to be absent: (c, i) bool."""
-    return np.array(
-        [
-            [image.absent is None or name in image.absent for image in scenes.images]
-            for name in scenes.classes
-        ]
-    )
-
-
 def largest_shares(scenes: LabelledSet, roles: Sequence[str] = ("query",)) -> np.ndarray:
     """Return the share of image i that the largest instance of class c covers: (c, i).
 
@@ -122,9 +117,10 @@ def largest_shares(scenes: LabelledSet, roles: Sequence[str] = ("query",)) -> np
     """
     shares = np.zeros((len(scenes.classes), len(scenes.images)))
     for i, image in enumerate(scenes.images):
-        for thing in (thing for thing in image.objects if thing.role in roles):
-            c = scenes.classes.index(thing.class_name)
-            shares[c, i] = max(shares[c, i], thing.share)
+        for thing in image.objects:
+            if thing.role in roles:
+                c = scenes.classes.index(thing.class_name)
+                shares[c, i] = max(shares[c, i], thing.share)
     return shares
 
 
@@ -145,11 +141,10 @@ def score_images(
     closed_form = ClosedForm(texts[named])
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         for i, cut in enumerate(pool.map(lambda image: _cut(image, model), images)):
-            parts = np.split(model.encoder.encode_images(cut.crops), cut.ends)
-            seen = {
-                method: proposals.complete(part)
-                for (method, proposals), part in zip(cut.proposals.items(), parts, strict=True)
-            }
+            proposals, crops, passes = zip(*cut.values(), strict=True)
+            ends = np.cumsum([len(part) for part in crops])[:-1]
+            parts = np.split(model.encoder.encode_images(np.concatenate(crops)), ends)
+            seen = dict(zip(cut, map(Proposals.complete, proposals, parts), strict=True))
             for method, vectors in seen.items():
                 found = texts @ vectors.embeddings.T
                 scores[method][:, i] = found.max(axis=1, initial=-1.0)
@@ -158,24 +153,12 @@ def score_images(
             fused = _fused(cover, model, closed_form)
             for method, kept in fused.items():
                 scores[method][:, i] = (texts @ kept.T).max(axis=1)
-            of_cover = dict.fromkeys(("cc10-mean", *fused), cut.forward_passes["cc10-max"])
-            for method, cost in (cut.forward_passes | of_cover).items():
+            costs = dict(zip(cut, passes, strict=True))
+            costs |= dict.fromkeys(("cc10-mean", *fused), costs["cc10-max"])
+            for method, cost in costs.items():
                 forward_passes[method] += cost / len(images)
             progress(i + 1)
     return scores, forward_passes
-
-
-@dataclass(frozen=True)
-class _Cut:
-    """One image's crops, those of one method behind the other's, which end at `ends`.
-
-    proposals: the boxes of each method's regions, in that order; forward_passes: their costs.
-    """
-
-    crops: UInt8
-    ends: np.ndarray
-    proposals: dict[str, Proposals]
-    forward_passes: dict[str, float]
 
 
 def _fused(seen: ImageVectors, model: Model, closed_form: ClosedForm) -> dict[str, Float32]:
@@ -188,8 +171,8 @@ def _fused(seen: ImageVectors, model: Model, closed_form: ClosedForm) -> dict[st
     return {**free, **trained, "closed-form": closed_form(seen)}
 
 
-def _cut(image: LabelledImage, model: Model) -> _Cut:
-    """Return the crops of every method's regions in one array."""
+def _cut(image: LabelledImage, model: Model) -> dict[str, tuple[Proposals, UInt8, float]]:
+    """Return the regions of every method in an image, their crops and their forward passes."""
     try:
         pixels = read_image(image.path)
     except ImageError as error:
@@ -203,14 +186,13 @@ def _cut(image: LabelledImage, model: Model) -> _Cut:
         "grid10-max": grid(width, height, 10),
         "boxes-max": np.array(true, np.float32).reshape(-1, 4),
     }
-    forward_passes = {method: float(len(each)) for method, each in boxes.items()}
     preprocessing = model.encoder.preprocessing
-    crops = [preprocessing.cut(pixels, each) for each in boxes.values()]
-    proposals = {method: Proposals(each) for method, each in boxes.items()}
+    found = {
+        method: (Proposals(each), preprocessing.cut(pixels, each), float(len(each)))
+        for method, each in boxes.items()
+    }
     for effort in EFFORTS:
         proposer = parse_proposer(effort, model.capabilities)
-        proposals[f"effort-{effort}"], part = proposer.propose(Picture(pixels), preprocessing)
-        crops.append(part)
-        forward_passes[f"effort-{effort}"] = proposer.forward_passes(width, height)
-    ends = np.cumsum([len(part) for part in crops])[:-1]
-    return _Cut(np.concatenate(crops), ends, proposals, forward_passes)
+        proposals, crops = proposer.propose(Picture(pixels), preprocessing)
+        found[f"effort-{effort}"] = proposals, crops, proposer.forward_passes(width, height)
+    return found

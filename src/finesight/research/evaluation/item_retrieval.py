@@ -6,9 +6,9 @@ it is compared with: whole photos, boxes of the same kind, or all regions that i
 of the shop's photos, of which the best counts, as in `finesight search --item`.
 """
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from PIL import Image
@@ -99,11 +99,13 @@ def evaluate_items(
     embed: dict[str, Callable[[Float32], Float32]] = {"encoder": lambda vectors: vectors}
     if model.item_head is not None:
         embed["items"] = model.item_head
+    subsets = by_level(users)
     rows = []
-    for method in METHODS:
-        for name, head in embed.items():
-            ranks, detected = _ranks(method, users, shop, seen, head)
-            rows += _rows(method, name, users, ranks, detected)
+    for method, (name, head) in itertools.product(METHODS, embed.items()):
+        ranks, detected = _ranks(method, users, shop, seen, head)
+        for subset, of in subsets.items():
+            found, figures = float(detected[of].mean()), ranks.only(of).metrics(KS)
+            rows.append(ItemRow(method, name, subset, int(of.sum()), found, figures))
     return rows
 
 
@@ -161,7 +163,7 @@ def _ranks(
     asked = [view.identity for view in users]
     if against_regions:
         photos = list({view.photo.path: view.photo for view in shop}.values())
-        shown = [_identities(photo) for photo in photos]
+        shown = [{thing.identity for thing in photo.things} - {None} for photo in photos]
         parts = [seen[photo.path].regions for photo in photos]
         regions, counts = embed(np.concatenate(parts)), np.array([len(part) for part in parts])
 
@@ -171,20 +173,21 @@ def _ranks(
     else:
         gallery, there = _embeddings(kind, shop, seen)
         gallery = embed(gallery)
-        shown = [(view.identity,) for view in shop]
+        shown = [{view.identity} for view in shop]
 
         def score(block: slice) -> Float32:
             return np.where(there, queries[block] @ gallery.T, np.float32(-np.inf))
 
-    blocks = [slice(a, b) for a, b in pairwise([*range(0, len(users), _AT_ONCE), len(users)])]
+    blocks = [slice(at, at + _AT_ONCE) for at in range(0, len(users), _AT_ONCE)]
     ranked = [rank_photos(score(block), asked[block], shown, detected[block]) for block in blocks]
     return ItemRanks.joined(ranked), detected
 
 
 def _embeddings(kind: str, views: Sequence[View], seen: _Seen) -> tuple[Float32, np.ndarray]:
     """Return embeddings (n, d) of items, and which of them there are (n,); others are zero."""
-    rows: list[Float32 | None] = []
-    for view in views:
+    there = np.ones(len(views), bool)
+    rows = []
+    for number, view in enumerate(views):
         one, place = seen[view.photo.path], view.photo.things.index(view.thing)
         if kind == "photos":
             rows.append(one.regions[0])
@@ -193,14 +196,9 @@ def _embeddings(kind: str, views: Sequence[View], seen: _Seen) -> tuple[Float32,
         else:
             true = np.array([thing.box for thing in view.photo.things], np.float32)
             chosen = int(choose_detected(one.found, true)[place])
-            rows.append(one.regions[chosen] if chosen >= 0 else None)
-    there = np.array([row is not None for row in rows], bool)
-    none = np.zeros_like(next(iter(seen.values())).regions[0])
-    return np.stack([none if row is None else row for row in rows]), there
-
-
-def _identities(photo: Photo) -> tuple[Hashable, ...]:
-    return tuple(thing.identity for thing in photo.things if thing.identity is not None)
+            there[number] = chosen >= 0
+            rows.append(one.regions[chosen] * np.float32(there[number]))
+    return np.stack(rows), there
 
 
 def by_level(users: Sequence[View]) -> dict[str, np.ndarray]:
@@ -214,51 +212,22 @@ def by_level(users: Sequence[View]) -> dict[str, np.ndarray]:
     return subsets
 
 
-def _rows(
-    method: str, embedding: str, users: Sequence[View], ranks: ItemRanks, detected: np.ndarray
-) -> list[ItemRow]:
-    """Return the rows of all queries, and of those of every level that is annotated."""
-    return [
-        ItemRow(
-            method,
-            embedding,
-            subset,
-            int(of.sum()),
-            float(detected[of].mean()),
-            ranks.only(of).metrics(KS),
-        )
-        for subset, of in by_level(users).items()
-    ]
-
-
 def format_items(items: ItemSet, rows: Sequence[ItemRow]) -> str:
     """Return the tables for people, in percent: all queries, then mAP by what makes them hard."""
     users, shop = (len(items.views(source)) for source in ("user", "shop"))
     best = rows[-1].embedding
     found = {(row.method, row.subset): row for row in rows if row.embedding == best}
-    figures: list[Sequence[Cell]] = [
-        (
-            METHODS[row.method],
-            row.embedding,
-            *(100 * value for value in (*row.metrics.values(), row.detected)),
-        )
-        for row in rows
-        if row.subset == "all"
-    ]
-    levels: list[Sequence[Cell]] = [
-        (
-            subset,
-            found["photos", subset].queries,
-            *(100 * found[method, subset].metrics["mAP"] for method in METHODS),
-        )
-        for subset in dict.fromkeys(row.subset for row in rows)
-    ]
+    figures: list[Sequence[Cell]] = []
+    for row in rows:
+        if row.subset == "all":
+            shares = [100 * value for value in (*row.metrics.values(), row.detected)]
+            figures.append((METHODS[row.method], row.embedding, *shares))
+    levels: list[Sequence[Cell]] = []
+    for subset in dict.fromkeys(row.subset for row in rows):
+        shares = [100 * found[method, subset].metrics["mAP"] for method in METHODS]
+        levels.append((subset, found["photos", subset].queries, *shares))
+    title = f"{items.name}: {users} items in users' photos, {shop} in the shop's"
     head = ("%", "embedding", "mAP", *(f"top-{k}" for k in KS), "detected")
-    return "\n".join(
-        [
-            f"{items.name}: {users} items in users' photos, {shop} in the shop's",
-            format_table(head, figures, (38, 10, *[8] * (len(KS) + 1), 10), gap=1),
-            "",
-            format_table((f"mAP, % ({best})", "queries", *METHODS), levels, (29, 8, 18), gap=1),
-        ]
-    )
+    table = format_table(head, figures, (38, 10, *[8] * (len(KS) + 1), 10), gap=1)
+    head = (f"mAP, % ({best})", "queries", *METHODS)
+    return "\n".join([title, table, "", format_table(head, levels, (29, 8, 18), gap=1)])

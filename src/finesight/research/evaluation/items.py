@@ -4,6 +4,7 @@ A query is an item in a user's photo, the gallery is items in the shop's; releva
 same identity. DeepFashion2 defines top-k (Ge et al., CVPR 2019, 5.4); mAP is the usual one.
 """
 
+from collections import defaultdict
 from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from finesight.boxes import intersection_over_union
 from finesight.errors import InputError
+from finesight.research.metrics import refuse_nan
 from finesight.types import Float32
 
 KS = (1, 5, 10, 15, 20)
@@ -33,10 +35,9 @@ class ItemRanks:
 
     def metrics(self, ks: Sequence[int] = KS) -> dict[str, float]:
         """Return "mAP" and "top-1" ... in 0..1, the means over the queries."""
-        found = {"mAP": float(self.average_precision.mean())}
-        for k in ks:
-            found[f"top-{k}"] = float(((self.first > 0) & (self.first <= k)).mean())
-        return found
+        found = self.first > 0
+        top = {f"top-{k}": float((found & (self.first <= k)).mean()) for k in ks}
+        return {"mAP": float(self.average_precision.mean()), **top}
 
     @staticmethod
     def joined(parts: Sequence["ItemRanks"]) -> "ItemRanks":
@@ -98,11 +99,23 @@ def rank_photos(
     gallery: of each photo, the identities that it shows; the others as in `rank_items`.
     """
     scores = np.asarray(scores)
-    _check(scores, queries, gallery, detected)
-    owned: dict[Hashable, list[int]] = {}
+    if scores.shape != (len(queries), len(gallery)):
+        raise InputError(
+            f"{len(queries)} queries and {len(gallery)} gallery items need scores of shape "
+            f"({len(queries)}, {len(gallery)}), got {scores.shape}"
+        )
+    if len(queries) == 0:
+        raise InputError("there is no query to measure with: give at least one")
+    if detected is not None and np.shape(detected) != (len(queries),):
+        raise InputError(
+            f"{len(queries)} queries need as many marks of what was detected, got "
+            f"{np.shape(detected)}"
+        )
+    refuse_nan(scores)
+    owned: dict[Hashable, list[int]] = defaultdict(list)
     for place, identities in enumerate(gallery):
         for shown in set(identities):
-            owned.setdefault(shown, []).append(place)
+            owned[shown].append(place)
     precision, first = np.zeros(len(queries)), np.zeros(len(queries), np.int64)
     for row, identity in enumerate(queries):
         if identity not in owned:
@@ -111,7 +124,10 @@ def rank_photos(
                 "so it cannot be found: leave it out, or add its image to the gallery"
             )
         if detected is None or detected[row]:
-            ranks = _ranks(scores[row], np.array(owned[identity]))
+            score, own = scores[row], np.array(owned[identity])[:, None]
+            theirs = score[own]
+            before = (score > theirs) | ((score == theirs) & (np.arange(len(score)) < own))
+            ranks = np.sort(1 + before.sum(axis=1))
             precision[row] = (np.arange(1, len(ranks) + 1) / ranks).mean()
             first[row] = ranks[0]
     return ItemRanks(precision, first)
@@ -143,43 +159,12 @@ def choose_detected(
     # In single precision, so that an overlap of a half is one, whatever the boxes are divided by.
     overlap = intersection_over_union(one, other).astype(np.float32)
     meant = overlap.argmax(axis=1)
-    for place in range(len(true)):
-        may = (meant == place) & (overlap[:, place] >= least)
+    for place, shared in enumerate(overlap.T):
+        may = (meant == place) & (shared >= least)
         if categories is not None:
             named, wanted = categories
             may &= np.array([name == wanted[place] for name in named])
         if may.any():
-            worth = overlap[:, place] if confidence is None else confidence
+            worth = shared if confidence is None else confidence
             chosen[place] = np.where(may, worth, -np.inf).argmax()
     return chosen
-
-
-def _ranks(score: np.ndarray, own: np.ndarray) -> np.ndarray:
-    """Return the ranks, from 1 and rising, of the items `own` (ascending) among a gallery's."""
-    theirs = score[own][:, None]
-    before = (score > theirs) | ((score == theirs) & (np.arange(len(score)) < own[:, None]))
-    ranks: np.ndarray = np.sort(1 + before.sum(axis=1))
-    return ranks
-
-
-def _check(
-    scores: np.ndarray,
-    queries: Sequence[Hashable],
-    gallery: Sequence[Collection[Hashable]],
-    detected: np.ndarray | None,
-) -> None:
-    """Raise InputError for what does not fit."""
-    if scores.shape != (len(queries), len(gallery)):
-        raise InputError(
-            f"{len(queries)} queries and {len(gallery)} gallery items need scores of shape "
-            f"({len(queries)}, {len(gallery)}), got {scores.shape}"
-        )
-    if len(queries) == 0:
-        raise InputError("there is no query to measure with: give at least one")
-    if detected is not None and np.shape(detected) != (len(queries),):
-        raise InputError(
-            f"{len(queries)} queries need as many marks of what was detected, got "
-            f"{np.shape(detected)}"
-        )
-    if np.isnan(scores.min(initial=np.inf)):
-        raise InputError("there are scores that are not numbers (nan): they cannot be ranked")

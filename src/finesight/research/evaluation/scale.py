@@ -16,7 +16,6 @@ from finesight.images.open import decode_image
 from finesight.models import Model
 from finesight.research.datasets import LabelledSet
 from finesight.research.table import Cell, format_table
-from finesight.types import Float32
 
 FILLS = (0.9, 0.7, 0.5, 0.4, 0.3, 0.25, 0.2, 0.15, 0.1)
 """Shares of the crop's side that the longer side of an object takes."""
@@ -54,28 +53,28 @@ def effective_scale(
     for done, labelled in enumerate(dataset.images, 1):
         image = decode_image(labelled.path.read_bytes())
         boxes = np.array([thing.box for thing in labelled.objects]).reshape(-1, 4)
-        boxes = boxes * np.array([image.width, image.height] * 2)
-        windows, fills, names = [], [], []
+        boxes = boxes * (image.size * 2)
+        asked = []
         for index, thing in enumerate(labelled.objects):
             if thing.role != "query":
                 continue
             for level, fill in enumerate(FILLS):
                 window = _window(boxes, index, fill, image, model.encoder.preprocessing.side)
                 if window is not None:
-                    windows.append(window)
-                    fills.append(level)
-                    names.append(dataset.classes.index(thing.class_name))
-        if windows:
-            found = _name(image, np.array(windows, np.float32), model, texts)
-            np.add.at(right, fills, found == np.array(names))
+                    asked.append((window, level, dataset.classes.index(thing.class_name)))
+        if asked:
+            windows, fills, names = map(np.array, zip(*asked, strict=True))
+            crops = model.encoder.preprocessing.cut(image, windows.astype(np.float32))
+            named = (model.encoder.encode_images(crops) @ texts.T).argmax(axis=1)
+            np.add.at(right, fills, named == names)
             np.add.at(counts, fills, 1)
         advance(done)
     if not counts[0]:
         raise InputError(
             "no object is alone and large enough to fill a crop: take a dataset with larger ones"
         )
-    named = np.where(counts > 0, right / np.maximum(counts, 1), np.nan)
-    return Scale(tuple(named.tolist()), tuple(counts.tolist()), smallest_kept(FILLS, named))
+    shares = np.where(counts > 0, right / np.maximum(counts, 1), np.nan)
+    return Scale(tuple(shares.tolist()), tuple(counts.tolist()), smallest_kept(FILLS, shares))
 
 
 def smallest_kept(fills: Sequence[float], named: Sequence[float] | np.ndarray) -> float:
@@ -100,19 +99,12 @@ def _window(
     length = (box[2:] - box[:2]).max() / fill
     low = (box[:2] + box[2:]) / 2 - length / 2
     high = low + length
-    if length < _SHARPEST * side or low.min() < 0 or (high > [image.width, image.height]).any():
+    if length < _SHARPEST * side or low.min() < 0 or (high > image.size).any():
         return None
     others = np.delete(boxes, index, axis=0)
     if ((others[:, :2] < high) & (others[:, 2:] > low)).all(axis=1).any():
         return None
-    scale = np.array([image.width, image.height] * 2)
-    return list(np.concatenate([low, high]) / scale)
-
-
-def _name(image: Image.Image, windows: Float32, model: Model, texts: Float32) -> np.ndarray:
-    crops = model.encoder.preprocessing.cut(image, windows)
-    found: np.ndarray = (model.encoder.encode_images(crops) @ texts.T).argmax(axis=1)
-    return found
+    return list(np.concatenate([low, high]) / (image.size * 2))
 
 
 def format_scale(found: Scale) -> str:
@@ -125,10 +117,5 @@ def format_scale(found: Scale) -> str:
         for fill, share, count in zip(FILLS, found.named, found.objects, strict=True)
     ]
     head = "side of the object over the crop's: named right (objects)"
-    return "\n".join(
-        [
-            head,
-            format_table(rows[0], rows[1:], (7, 8, 0)),
-            f"effective scale {found.effective}: half of what fills a crop is still named",
-        ]
-    )
+    foot = f"effective scale {found.effective}: half of what fills a crop is still named"
+    return "\n".join([head, format_table(rows[0], rows[1:], (7, 8, 0)), foot])

@@ -4,11 +4,12 @@ import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from PIL import Image
 
 from finesight.images.drawing import data_url, draw_box
 from finesight.images.open import read_image
-from finesight.types import Box, Hit
+from finesight.types import WHOLE, Hit
 
 _THUMB, _INSET = 300, 112
 
@@ -68,20 +69,16 @@ def _section(answer: Answer) -> str:
 
 
 def _figure(hit: Hit, right: bool) -> str:
-    image = read_image(hit.path)
-    whole = hit.box == (0.0, 0.0, 1.0, 1.0)
-    picture = image if whole else draw_box(image, hit.box)
-    inset = "" if whole else f'<img class="inset" alt="enlarged" src="{_inset(image, hit.box)}">'
+    picture, inset = read_image(hit.path), ""
+    if hit.box != WHOLE:
+        x0, y0, x1, y1 = np.array(hit.box) * (picture.size * 2)
+        side = (_INSET, _INSET)
+        cut = picture.resize(side, Image.Resampling.BICUBIC, box=(x0, y0, x1, y1))
+        inset = f'<img class="inset" alt="enlarged" src="{data_url(cut, _INSET, 80)}">'
+        picture = draw_box(picture, hit.box)
     name = html.escape(hit.path.name)
     state = "right" if right else "wrong"
     return (
         f'<figure class="{state}"><img alt="{name}, {state}" src="{data_url(picture, _THUMB, 80)}">'
         f"{inset}<figcaption>{hit.rank}. {name} · {hit.score:.3f} · {state}</figcaption></figure>"
     )
-
-
-def _inset(image: Image.Image, box: Box) -> str:
-    scale = (image.width, image.height) * 2
-    region = tuple(edge * side for edge, side in zip(box, scale, strict=True))
-    cut = image.resize((_INSET, _INSET), Image.Resampling.BICUBIC, box=region)  # type: ignore[arg-type]
-    return data_url(cut, _INSET, 80)

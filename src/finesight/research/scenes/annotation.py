@@ -28,10 +28,9 @@ def annotate(scene: Scene, recipe: Recipe) -> dict[str, Any]:
         if len(rows) == 0:
             continue
         shown.append(thing)
-        entry = _describe(thing, recipe, rows, columns, int(alone[number]))
+        objects.append(_describe(thing, recipe, rows, columns, int(alone[number])))
         if scene.item is not None:
-            entry["cut"] = round(1 - share_in_frame(thing.pose, scene.camera), 4)
-        objects.append(entry)
+            objects[-1]["cut"] = round(1 - share_in_frame(thing.pose, scene.camera), 4)
     camera, light = scene.camera, scene.light
     record = {
         "file": f"images/{scene.index:06d}.jpg",
@@ -60,7 +59,7 @@ def _describe(
     thing: Object, recipe: Recipe, rows: np.ndarray, columns: np.ndarray, alone: int
 ) -> dict[str, Any]:
     """Return what is written of an object seen in these pixels, of as many as it has alone."""
-    box = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+    box = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
     share = len(rows) / recipe.size**2
     asked = {"mix": True, "small": share < SMALL, "large": share > LARGE}[recipe.mode]
     entry = {
@@ -70,7 +69,7 @@ def _describe(
         "material": thing.material,
         "size": "small" if share < SMALL else "large" if share > LARGE else "medium",
         "role": "query" if asked else "distractor",
-        "box_px": [int(edge) for edge in box],
+        "box_px": [*map(int, box)],
         "visible_px": len(rows),
         "hidden": round(1 - len(rows) / alone, 4),
         "position": _rounded(thing.pose.position),
@@ -87,10 +86,7 @@ def relations(objects: Sequence[Object], camera: Camera) -> dict[str, list[list[
     directions = dict(zip(RELATIONS, (-right, right, -behind, behind), strict=True))
     places = np.array([thing.pose.position[:2] for thing in objects]).reshape(-1, 2)
     return {
-        name: [
-            [int(j) for j in np.flatnonzero((places - place) @ direction > _APART)]
-            for place in places
-        ]
+        name: [np.flatnonzero((places - at) @ direction > _APART).tolist() for at in places]
         for name, direction in directions.items()
     }
 
@@ -105,17 +101,16 @@ def coco_instances(records: Iterable[dict[str, Any]], classes: Sequence[str]) ->
         images.append({"id": record["index"], "file_name": name, "width": size, "height": size})
         for thing in record["objects"]:
             x0, y0, x1, y1 = thing["box_px"]
-            annotations.append(
-                {
-                    "id": len(annotations) + 1,
-                    "image_id": record["index"],
-                    "category_id": number[thing["class"]],
-                    "bbox": [x0, y0, x1 - x0, y1 - y0],
-                    "area": thing["visible_px"],
-                    "iscrowd": 0,
-                    **{key: thing[key] for key in ("instance", "color", "material", "hidden")},
-                }
-            )
+            entry = {
+                "id": len(annotations) + 1,
+                "image_id": record["index"],
+                "category_id": number[thing["class"]],
+                "bbox": [x0, y0, x1 - x0, y1 - y0],
+                "area": thing["visible_px"],
+                "iscrowd": 0,
+            }
+            kept = ("instance", "color", "material", "hidden")
+            annotations.append({**entry, **{key: thing[key] for key in kept}})
     categories = [{"id": i, "name": name, "supercategory": "object"} for name, i in number.items()]
     return {"images": images, "annotations": annotations, "categories": categories}
 

@@ -6,6 +6,12 @@ from functools import cached_property
 import numpy as np
 
 
+def direction(azimuth: float, elevation: float) -> np.ndarray:
+    """Return the unit vector (3,) that points there; angles in degrees."""
+    a, e = np.radians(azimuth), np.radians(elevation)
+    return np.array([np.cos(e) * np.cos(a), np.cos(e) * np.sin(a), np.sin(e)])
+
+
 @dataclass(frozen=True)
 class Camera:
     """A camera that looks at the origin, upright, with square pixels.
@@ -23,9 +29,7 @@ class Camera:
     @cached_property
     def position(self) -> np.ndarray:
         """Where the camera stands (3,)."""
-        a, e = np.radians(self.azimuth), np.radians(self.elevation)
-        direction = np.array([np.cos(e) * np.cos(a), np.cos(e) * np.sin(a), np.sin(e)])
-        return self.distance * direction
+        return self.distance * direction(self.azimuth, self.elevation)
 
     @cached_property
     def axes(self) -> np.ndarray:

@@ -35,22 +35,6 @@ def unnamed_color(rng: np.random.Generator) -> tuple[float, float, float]:
     return float(mixed[0]), float(mixed[1]), float(mixed[2])
 
 
-def _block(rng: np.random.Generator) -> Mesh:
-    return box(1, 1, 1, float(rng.uniform(0, 0.49)))
-
-
-def _ball(rng: np.random.Generator) -> Mesh:
-    return ellipsoid(1, 1, 1, share=float(rng.uniform(0.4, 1)))
-
-
-def _cone(rng: np.random.Generator) -> Mesh:
-    return cylinder(1, float(rng.uniform(0.5, 2.5)), top=float(rng.uniform(0, 1.2)))
-
-
-def _hoop(rng: np.random.Generator) -> Mesh:
-    return ring(1, float(rng.uniform(0.1, 0.45)))
-
-
 def _slab(rng: np.random.Generator) -> Mesh:
     corners = int(rng.integers(3, 8))
     turns = np.sort(rng.uniform(0, 2 * np.pi, corners))
@@ -69,4 +53,11 @@ def _pile(rng: np.random.Generator) -> Mesh:
     return join(*parts)
 
 
-_SHAPES: list[Callable[[np.random.Generator], Mesh]] = [_block, _ball, _cone, _hoop, _slab, _pile]
+_SHAPES: tuple[Callable[[np.random.Generator], Mesh], ...] = (
+    lambda rng: box(1, 1, 1, float(rng.uniform(0, 0.49))),
+    lambda rng: ellipsoid(1, 1, 1, share=float(rng.uniform(0.4, 1))),
+    lambda rng: cylinder(1, float(rng.uniform(0.5, 2.5)), top=float(rng.uniform(0, 1.2))),
+    lambda rng: ring(1, float(rng.uniform(0.1, 0.45))),
+    _slab,
+    _pile,
+)

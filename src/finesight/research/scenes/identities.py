@@ -12,9 +12,10 @@ import numpy as np
 
 from finesight.research.scenes.camera import Camera
 from finesight.research.scenes.clutter import Clutter, unnamed_color, unnamed_shape
-from finesight.research.scenes.looks import LOOKS, Ground
+from finesight.research.scenes.looks import LOOKS, Ground, log_uniform
 from finesight.research.scenes.objects import COLORS
 from finesight.research.scenes.placing import (
+    NEAREST,
     Pose,
     Stage,
     fit_area,
@@ -43,8 +44,8 @@ def sample_identity(recipe: Recipe, index: int) -> Scene:
     thing = _item(recipe, pair, style)
     rng = recipe.generator(index)
     item = Item("shop" if number == 0 else "user", pair + 1, style + 1)
-    scene = _shop(rng, recipe, index, thing) if number == 0 else _user(rng, recipe, index, thing)
-    return replace(scene, item=item)
+    make = _user if number else _shop
+    return replace(make(rng, recipe, index, thing), item=item)
 
 
 def deepfashion2(record: dict[str, Any], classes: Sequence[str]) -> dict[str, Any]:
@@ -52,14 +53,13 @@ def deepfashion2(record: dict[str, Any], classes: Sequence[str]) -> dict[str, An
 
     The item of the pair comes first; other objects of the scene have style 0.
     """
-    found: dict[str, Any] = {"source": record["item"]["source"]}
-    found["pair_id"] = record["item"]["pair_id"]
+    item = record["item"]
+    found: dict[str, Any] = {"source": item["source"], "pair_id": item["pair_id"]}
     for number, thing in enumerate(record["objects"], 1):
         share = thing["visible_px"] / (record["width"] * record["height"])
-        own = number == 1
         turned = abs((thing["rotation"] - record["camera"]["azimuth"] + 180) % 360 - 180)
         found[f"item{number}"] = {
-            "style": record["item"]["style"] if own else 0,
+            "style": item["style"] if number == 1 else 0,
             "category_id": classes.index(thing["class"]) + 1,
             "category_name": thing["class"],
             "bounding_box": thing["box_px"],
@@ -83,16 +83,15 @@ def _item(recipe: Recipe, pair: int, style: int) -> Object:
 
 def _shop(rng: np.random.Generator, recipe: Recipe, index: int, thing: Object) -> Scene:
     plain = replace(recipe, look="plain")
-    white: tuple[float, float, float] = (0.8, 0.8, 0.8)
+    ground = Ground("plain", ((0.8, 0.8, 0.8),) * 2)
+    middle = (recipe.size / 2, recipe.size / 2)
     while True:
         scene = background(rng, plain, index, field_of_view=30, elevation=(15, 35))
-        scene = replace(scene, ground=Ground("plain", (white, white)))
         turned = scene.camera.azimuth + float(rng.uniform(-40, 40))
-        middle = (recipe.size / 2, recipe.size / 2)
         pose = Pose(thing.pose.shape, rotation=turned)
         fitted = fit_side(pose, scene.camera, middle, 0.72 * recipe.size)
         if fitted is not None:
-            return replace(scene, objects=(replace(thing, pose=fitted),))
+            return replace(scene, ground=ground, objects=(replace(thing, pose=fitted),))
 
 
 def _user(rng: np.random.Generator, recipe: Recipe, index: int, thing: Object) -> Scene:
@@ -102,7 +101,7 @@ def _user(rng: np.random.Generator, recipe: Recipe, index: int, thing: Object) -
     while True:
         scene = background(rng, recipe, index, field_of_view=40)
         camera = scene.camera
-        area = float(np.exp(rng.uniform(np.log(low), np.log(high))))
+        area = log_uniform(rng, low, high)
         pose = Pose(thing.pose.shape, rotation=float(rng.uniform(0, 360)))
         fitted = fit_area(pose, camera, rng.uniform(0, 1, 2), area)
         if fitted is not None and zoom:
@@ -117,18 +116,17 @@ def _user(rng: np.random.Generator, recipe: Recipe, index: int, thing: Object) -
             hiding = _occluder(rng, fitted, camera, occlusion)
             if hiding is None:
                 continue
-            stage.put(fitted)
-            stage.put(hiding)
+            stage.put(fitted, hiding)
             clutter.append(Clutter(hiding, unnamed_color(rng), bool(rng.random() < 0.3)))
         objects = [replace(thing, pose=fitted)]
         names = [n for n in recipe.shapes.classes if n != thing.name]
         for name in rng.choice(names, others, replace=False):
             other = draw(rng, recipe, camera, str(name))
-            share = float(np.exp(rng.uniform(np.log(0.003), np.log(0.1))))
+            share = log_uniform(rng, 0.003, 0.1)
             place = fit_area(other.pose, camera, rng.uniform(0, 1, 2), share)
             if place is not None and stage.take(place):
                 objects.append(replace(other, pose=place))
-        clutter += strew(rng, LOOKS[recipe.look], camera, stage)
+        clutter += strew(rng, LOOKS[recipe.look], stage)
         return replace(scene, objects=tuple(objects), clutter=tuple(clutter))
 
 
@@ -148,9 +146,8 @@ def _cut(
         ground, here = camera.ground(*(middle + step)), camera.ground(*middle)
         if ground is None or here is None:
             return None
-        moved = np.array(pose.position) + ground - here
-        pose = replace(pose, position=(float(moved[0]), float(moved[1]), 0.0))
-        if camera.project(pose.vertices)[1].min() < 1.0:
+        pose = pose.at(np.array(pose.position) + ground - here)
+        if camera.project(pose.vertices)[1].min() < NEAREST:
             return None
     return None
 
@@ -163,19 +160,12 @@ def _occluder(rng: np.random.Generator, pose: Pose, camera: Camera, level: int) 
         near = float(rng.uniform(0.1, 0.5))
         place = np.array(pose.position) * (1 - near) + eye * near
         place += rng.normal(0, 0.3 * pose.scale, 3) * [1, 1, 0]
-        hiding = Pose(
-            unnamed_shape(rng),
-            (float(place[0]), float(place[1]), 0.0),
-            float(pose.scale * rng.uniform(0.4, 1.2)),
-            float(rng.uniform(0, 360)),
-        )
-        if camera.project(hiding.vertices)[1].min() < 1.0:
-            continue
-        if touching(pose, hiding):
+        shape, scale = unnamed_shape(rng), float(pose.scale * rng.uniform(0.4, 1.2))
+        hiding = Pose(shape, scale=scale, rotation=float(rng.uniform(0, 360))).at(place)
+        if camera.project(hiding.vertices)[1].min() < NEAREST or touching(pose, hiding):
             continue
         stage = Stage(camera)
-        stage.put(pose)
-        stage.put(hiding)
+        stage.put(pose, hiding)
         if low <= 1 - stage.seen()[0] <= high:
             return hiding
     return None

@@ -51,6 +51,11 @@ class Look:
     light: Callable[[np.random.Generator, Camera], Light]
 
 
+def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
+    """Draw a number whose logarithm is uniform."""
+    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+
+
 def _plain_ground(rng: np.random.Generator) -> Ground:
     shade = float(rng.uniform(0.32, 0.5))
     return Ground("plain", ((shade,) * 3, (shade,) * 3))
@@ -66,7 +71,7 @@ def _textured_ground(rng: np.random.Generator) -> Ground:
     return Ground(
         pattern=str(rng.choice(PATTERNS)),
         colors=(unnamed_color(rng), unnamed_color(rng)),
-        scale=float(np.exp(rng.uniform(np.log(0.1), np.log(1.2)))),
+        scale=log_uniform(rng, 0.1, 1.2),
         rotation=float(rng.uniform(0, 180)),
         contrast=float(rng.uniform(0.1, 1.0)),
     )

@@ -37,10 +37,6 @@ class Mesh:
         """Return the mesh turned about the x, y or z axis."""
         return replace(self, vertices=self.vertices @ rotation(axis, degrees).T)
 
-    def toned(self, tone: str) -> "Mesh":
-        """Return the mesh with every face in one tone."""
-        return replace(self, tones=[tone] * len(self.faces))
-
     @cached_property
     def triangles(self) -> Array:
         """The faces cut into triangles (m, 3), fan-wise."""

@@ -13,6 +13,9 @@ from finesight.research.scenes.visibility import depth_image, rasterise
 VISIBLE = 0.55
 """Share of an object's own pixels that others must leave: half, and a margin for coarse pixels."""
 
+NEAREST = 1.0
+"""World units from the camera that every point of an object keeps."""
+
 _COARSE = 160  # side of the images in which overlaps are judged
 _SILHOUETTE = 48  # side of the image in which one outline is measured
 _ROUNDS = 5
@@ -35,20 +38,23 @@ class Pose:
     @cached_property
     def vertices(self) -> np.ndarray:
         """The surface's points in world coordinates (n, 3)."""
-        turned = self.shape.vertices @ (self.scale * rotation("z", self.rotation).T)
-        return turned + np.array(self.position)
+        return self._placed(self.shape.vertices)
 
     @cached_property
     def footprint(self) -> np.ndarray:
         """The corners (4, 2) of the rectangle on the ground above which the shape stands."""
         low, high = self.shape.vertices.min(axis=0), self.shape.vertices.max(axis=0)
-        corners = np.array([(x, y, 0.0) for x, y in _corners(low, high)])
-        turned = corners @ (self.scale * rotation("z", self.rotation).T)
-        return turned[:, :2] + np.array(self.position[:2])
+        (x0, y0, _), (x1, y1, _) = low, high
+        corners = np.array([(x0, y0, 0), (x1, y0, 0), (x1, y1, 0), (x0, y1, 0)])
+        return self._placed(corners)[:, :2]
 
+    def _placed(self, points: np.ndarray) -> np.ndarray:
+        turned = points @ (self.scale * rotation("z", self.rotation).T)
+        return turned + np.array(self.position)
 
-def _corners(low: np.ndarray, high: np.ndarray) -> list[tuple[float, float]]:
-    return [(low[0], low[1]), (high[0], low[1]), (high[0], high[1]), (low[0], high[1])]
+    def at(self, ground: np.ndarray) -> "Pose":
+        """Return the pose moved to a point on the ground."""
+        return replace(self, position=(float(ground[0]), float(ground[1]), 0.0))
 
 
 def fit_side(pose: Pose, camera: Camera, place: Sequence[float], side: float) -> Pose | None:
@@ -56,14 +62,13 @@ def fit_side(pose: Pose, camera: Camera, place: Sequence[float], side: float) ->
     target = np.array(place, float)
     foot = target
     for _ in range(_ROUNDS):
-        moved = _stand(pose, camera, foot)
-        outline = None if moved is None else _outline(moved, camera)
-        if moved is None or outline is None:
+        stood = _stand(pose, camera, foot)
+        if stood is None:
             return None
+        pose, outline = stood
         low, high = outline.min(axis=0), outline.max(axis=0)
-        pose = replace(
-            moved, scale=moved.scale * float(np.clip(side / (high - low).max(), 0.1, 10))
-        )
+        factor = float(np.clip(side / (high - low).max(), 0.1, 10))
+        pose = replace(pose, scale=pose.scale * factor)
         foot = foot + (target - (low + high) / 2)
     return pose
 
@@ -82,11 +87,10 @@ def fit_area(
     foot = np.array([size / 2, size * 0.6])
     filled = 0.0
     for turn in range(_ROUNDS + 1):
-        moved = _stand(pose, camera, foot)
-        outline = None if moved is None else _outline(moved, camera)
-        if moved is None or outline is None:
+        stood = _stand(pose, camera, foot)
+        if stood is None:
             return None
-        pose = moved
+        pose, outline = stood
         low, high = outline.min(axis=0), outline.max(axis=0)
         sides = high - low
         if turn in (0, _ROUNDS - 1):
@@ -103,18 +107,17 @@ def fit_area(
     return pose if 0.85 <= covered / (area * size**2) <= 1.18 else None
 
 
-def _stand(pose: Pose, camera: Camera, foot: np.ndarray) -> Pose | None:
-    """Put a pose's foot on the ground that is seen at a pixel position."""
+def _stand(pose: Pose, camera: Camera, foot: np.ndarray) -> tuple[Pose, np.ndarray] | None:
+    """Put a pose's foot on the ground seen at a pixel position; return its vertices' pixels too.
+
+    None above the horizon, or too near the camera.
+    """
     ground = camera.ground(foot[0], foot[1])
     if ground is None:
         return None
-    return replace(pose, position=(float(ground[0]), float(ground[1]), 0.0))
-
-
-def _outline(pose: Pose, camera: Camera) -> np.ndarray | None:
-    """Return the pixel positions of the vertices, or None where one is too near the camera."""
+    pose = pose.at(ground)
     points, depth = camera.project(pose.vertices)
-    return points if depth.min() >= 1.0 else None
+    return (pose, points) if depth.min() >= NEAREST else None
 
 
 def _filled(points: np.ndarray, triangles: np.ndarray, low: np.ndarray, side: float) -> float:
@@ -136,7 +139,8 @@ class Stage:
     """What stands in a scene so far; takes another pose only if all stay apart and seen."""
 
     def __init__(self, camera: Camera) -> None:
-        self._camera = replace(camera, size=_COARSE)
+        self.camera = camera
+        self._coarse = replace(camera, size=_COARSE)
         self._poses: list[Pose] = []
         self._layers: list[np.ndarray] = []
         self._named: list[bool] = []
@@ -145,7 +149,7 @@ class Stage:
         """Add a pose unless it stands in another one or leaves too little of a named one seen."""
         if any(touching(pose, other) for other in self._poses):
             return False
-        layers = [*self._layers, depth_image(pose.mesh, self._camera)]
+        layers = [*self._layers, depth_image(pose.mesh, self._coarse)]
         for layer, matters in zip(layers, [*self._named, named], strict=True):
             if matters and _seen(layer, layers) < VISIBLE:
                 return False
@@ -154,10 +158,10 @@ class Stage:
         self._named.append(named)
         return True
 
-    def put(self, pose: Pose) -> None:
-        """Add a pose whatever it touches or hides; nothing is asked of what it covers already."""
-        self._poses.append(pose)
-        self._layers.append(depth_image(pose.mesh, self._camera))
+    def put(self, *poses: Pose) -> None:
+        """Add poses whatever they touch or hide; nothing is asked of what they cover already."""
+        self._poses += poses
+        self._layers += [depth_image(pose.mesh, self._coarse) for pose in poses]
         self._named = [False] * len(self._layers)
 
     def seen(self) -> list[float]:

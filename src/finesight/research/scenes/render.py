@@ -7,6 +7,7 @@ no line was not finished, and is drawn again.
 """
 
 import importlib.util
+import itertools
 import json
 import multiprocessing
 import os
@@ -16,8 +17,8 @@ import subprocess
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
@@ -30,11 +31,11 @@ from finesight.files import atomic, write_atomic, write_json
 from finesight.research.datasets import clevr_ds
 from finesight.research.scenes import blender
 from finesight.research.scenes.annotation import annotate, coco_instances
+from finesight.research.scenes.camera import direction
 from finesight.research.scenes.identities import deepfashion2, sample_identity
-from finesight.research.scenes.meshes import Mesh
 from finesight.research.scenes.objects import COLORS, NEVER_NAMED
 from finesight.research.scenes.sampling import Recipe, Scene, sample_scene, sample_sheet
-from finesight.research.scenes.words import write_words
+from finesight.research.scenes.words import compact, write_words
 
 _KINDS = {"scenes": sample_scene, "objects": sample_sheet, "identities": sample_identity}
 _AHEAD = 4  # scenes that are thought out while one is drawn
@@ -64,7 +65,11 @@ def render_set(
             missing = [i for i in range(images) if i not in lines]
             progress(images - len(missing))
             for done, (record, job) in enumerate(_jobs(recipe, missing), images - len(missing) + 1):
-                lines[record["index"]] = _render_one(out, record, job, draw)
+                with atomic(out / record["file"]) as unfinished:
+                    draw(job, str(unfinished.resolve()))
+                lines[record["index"]] = line = compact(record)
+                with (out / "scenes.jsonl").open("a", encoding="utf-8") as file:
+                    file.write(line)
                 progress(done)
             _finish(out, recipe, lines)
     except filelock.Timeout as error:
@@ -87,17 +92,14 @@ def _jobs(recipe: Recipe, indices: Sequence[int]) -> Iterator[_Job]:
         return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context, initializer=_follow_parent) as pool:
-        ahead: deque[Future[_Job]] = deque()
+        waiting = (pool.submit(prepare, recipe, index) for index in indices)
+        ahead = deque(itertools.islice(waiting, _AHEAD))
         try:
-            for index in indices:
-                ahead.append(pool.submit(prepare, recipe, index))
-                if len(ahead) > _AHEAD:
-                    yield ahead.popleft().result()
             while ahead:
+                ahead.extend(itertools.islice(waiting, 1))
                 yield ahead.popleft().result()
         finally:
-            for future in ahead:
-                future.cancel()
+            pool.shutdown(cancel_futures=True)
 
 
 def _follow_parent() -> None:
@@ -130,13 +132,11 @@ def _settings(recipe: Recipe) -> dict[str, Any]:
 def describe(scene: Scene) -> dict[str, Any]:
     """Return a scene as the plain data that `blender.render` draws."""
     camera, light, ground = scene.camera, scene.light, scene.ground
-    azimuth, elevation = np.radians((light.azimuth, light.elevation))
-    towards = [np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth)]
     things = [
-        _thing(item.pose.mesh, map(_linear, COLORS[item.color]), item.material == "metal")
-        for item in scene.objects
+        (thing.pose.mesh, [*map(_linear, COLORS[thing.color])], thing.material == "metal")
+        for thing in scene.objects
     ]
-    things += [_thing(item.pose.mesh, item.color, item.metal) for item in scene.clutter]
+    things += [(shape.pose.mesh, [*shape.color], shape.metal) for shape in scene.clutter]
     return {
         "size": camera.size,
         "camera": {
@@ -145,25 +145,22 @@ def describe(scene: Scene) -> dict[str, Any]:
             "angle": float(np.radians(camera.field_of_view)),
         },
         "light": {
-            "direction": [*map(float, towards), float(np.sin(elevation))],
+            "direction": direction(light.azimuth, light.elevation).tolist(),
             "strength": light.strength,
             "angle": float(np.radians(light.softness)),
             "sky": light.sky,
             "sky_strength": light.sky_strength,
         },
         "ground": {**vars(ground), "rotation": float(np.radians(ground.rotation))},
-        "objects": things,
-    }
-
-
-def _thing(mesh: Mesh, color: Iterable[float], metal: bool) -> dict[str, Any]:
-    return {
-        "vertices": mesh.vertices.tolist(),
-        "faces": mesh.faces,
-        "tones": mesh.tones,
-        "smooth": mesh.smooth,
-        "color": list(color),
-        "metal": metal,
+        "objects": [
+            {
+                "vertices": mesh.vertices.tolist(),
+                **{name: getattr(mesh, name) for name in ("faces", "tones", "smooth")},
+                "color": color,
+                "metal": metal,
+            }
+            for mesh, color, metal in things
+        ],
     }
 
 
@@ -181,44 +178,23 @@ def find_blender() -> Callable[[dict[str, Any], str], None]:
 
 
 def _render_outside(program: str, job: dict[str, Any], path: str) -> None:
-    with tempfile.NamedTemporaryFile("w", suffix=".json", delete=False) as file:
-        json.dump({"job": job, "path": path}, file)
-    try:
-        # Without an exit code of its own, Blender ends a script that failed with 0, and an
-        # unfinished file of a killed run would pass for the image.
-        command = [program, "--background", "--factory-startup", "--python-exit-code", "1"]
-        result = subprocess.run(
-            [*command, "--python", blender.__file__, "--", file.name],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    finally:
-        Path(file.name).unlink()
+    # Without an exit code of its own, Blender ends a script that failed with 0, and an unfinished
+    # file of a killed run would pass for the image.
+    command = [program, "--background", "--factory-startup", "--python-exit-code", "1"]
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "job.json"
+        file.write_text(json.dumps({"job": job, "path": path}), encoding="utf-8")
+        command += ["--python", blender.__file__, "--", str(file)]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode != 0 or not Path(path).exists():
         raise DataError(f"{program} did not draw an image: {result.stderr.strip()[-300:]}")
-
-
-def _render_one(
-    out: Path,
-    record: dict[str, Any],
-    job: dict[str, Any],
-    draw: Callable[[dict[str, Any], str], None],
-) -> str:
-    with atomic(out / record["file"]) as unfinished:
-        draw(job, str(unfinished.resolve()))
-    line = json.dumps(record, separators=(",", ":")) + "\n"
-    with (out / "scenes.jsonl").open("a", encoding="utf-8") as file:
-        file.write(line)
-    return line
 
 
 def _finish(out: Path, recipe: Recipe, lines: dict[int, str]) -> None:
     """Put the lines in order, and write what is derived from them all."""
     write_atomic(out / "scenes.jsonl", "".join(lines[i] for i in sorted(lines)))
     records = [json.loads(lines[i]) for i in sorted(lines)]
-    coco = coco_instances(records, recipe.shapes.classes)
-    write_atomic(out / "instances.json", json.dumps(coco, separators=(",", ":")) + "\n")
+    write_atomic(out / "instances.json", compact(coco_instances(records, recipe.shapes.classes)))
     if recipe.kind == "scenes":
         write_words(out, clevr_ds.load(out))
     if recipe.kind == "identities":
@@ -236,9 +212,8 @@ def _begin(out: Path, settings: dict[str, Any]) -> dict[int, str]:
         try:
             found = json.loads(head.read_text(encoding="utf-8"))
         except ValueError as error:
-            raise InputError(
-                f"{head} is damaged: remove the folder, or render to another"
-            ) from error
+            damaged = f"{head} is damaged: remove the folder, or render to another"
+            raise InputError(damaged) from error
         other = sorted(key for key in settings if found.get(key) != settings[key])
         if other:
             raise InputError(

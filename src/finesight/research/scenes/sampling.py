@@ -3,6 +3,7 @@
 Image i of a `Recipe` depends on the recipe and i alone, whatever else is drawn.
 """
 
+import itertools
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from finesight.errors import InputError
 from finesight.research.scenes.camera import Camera
 from finesight.research.scenes.clutter import Clutter, unnamed_color, unnamed_shape
-from finesight.research.scenes.looks import LOOKS, Ground, Light, Look
+from finesight.research.scenes.looks import LOOKS, Ground, Light, Look, log_uniform
 from finesight.research.scenes.objects import COLORS, FRONT, FRONTED, INSTANCES, PROCEDURAL, Shapes
 from finesight.research.scenes.placing import Pose, Stage, fit_area, fit_side, share_in_frame
 
@@ -89,10 +90,9 @@ class Recipe:
     def __post_init__(self) -> None:
         choices = {"kind": KINDS, "split": INSTANCES, "mode": MODES, "look": LOOKS}
         for name, known in choices.items():
-            if getattr(self, name) not in known:
-                raise InputError(
-                    f"unknown {name} {getattr(self, name)!r}: use one of {', '.join(known)}"
-                )
+            value = getattr(self, name)
+            if value not in known:
+                raise InputError(f"unknown {name} {value!r}: use one of {', '.join(known)}")
         if self.seed < 0 or self.size < 64:
             raise InputError(
                 f"the seed is 0 or more and the size 64 or more, got {self.seed} and {self.size}"
@@ -141,15 +141,19 @@ def sample_scene(recipe: Recipe, index: int) -> Scene:
     # Drawn once: drawn again after a failure, full scenes and awkward classes would be rarer.
     count = int(rng.integers(1, 6))
     names = [str(name) for name in rng.choice(recipe.shapes.classes, count, replace=False)]
-    wanted = _wanted(rng, recipe, count)
+    query, distractor = recipe.ranges
+    others = rng.random(count - 1) < (0 if recipe.mode == "mix" else 1 / 3)
+    low, high = np.log([query, *(distractor if other else query for other in others)]).T
     while True:
-        areas = _areas(rng, wanted)
+        areas = np.exp(rng.uniform(low, high))
+        if count > 1 and areas.sum() > _FILLED:
+            continue
         for _ in range(_KEPT):
             scene = background(rng, recipe, index, field_of_view=40)
             stage = Stage(scene.camera)
-            objects = _place(rng, recipe, scene.camera, stage, names, areas)
+            objects = _place(rng, recipe, stage, names, areas)
             if objects is not None:
-                clutter = strew(rng, LOOKS[recipe.look], scene.camera, stage)
+                clutter = strew(rng, LOOKS[recipe.look], stage)
                 return replace(scene, objects=tuple(objects), clutter=tuple(clutter))
 
 
@@ -159,14 +163,12 @@ def sample_sheet(recipe: Recipe, index: int) -> Scene:
     scene = background(rng, recipe, index, field_of_view=30, elevation=(24, 60))
     cell = recipe.size // _SHEET
     objects = []
-    for row in range(_SHEET):
-        for column in range(_SHEET):
-            corner = (column * cell, row * cell, (column + 1) * cell, (row + 1) * cell)
-            place = (corner[0] + cell / 2, corner[1] + cell / 2)
-            thing = draw(rng, recipe, scene.camera, str(rng.choice(recipe.shapes.classes)))
-            pose = fit_side(thing.pose, scene.camera, place, float(rng.uniform(0.45, 0.8) * cell))
-            if pose is not None:
-                objects.append(replace(thing, pose=pose, cell_px=corner))
+    for y, x in itertools.product(range(0, _SHEET * cell, cell), repeat=2):
+        thing = draw(rng, recipe, scene.camera, str(rng.choice(recipe.shapes.classes)))
+        place, side = (x + cell / 2, y + cell / 2), float(rng.uniform(0.45, 0.8) * cell)
+        pose = fit_side(thing.pose, scene.camera, place, side)
+        if pose is not None:
+            objects.append(replace(thing, pose=pose, cell_px=(x, y, x + cell, y + cell)))
     return replace(scene, objects=tuple(objects))
 
 
@@ -189,21 +191,6 @@ def background(
     return Scene(index, camera, look.light(rng, camera), look.ground(rng))
 
 
-def _wanted(rng: np.random.Generator, recipe: Recipe, count: int) -> np.ndarray:
-    """The range of areas (count, 2) for each object: at least one is to be asked for."""
-    query, distractor = recipe.ranges
-    others = rng.random(count - 1) < (0 if recipe.mode == "mix" else 1 / 3)
-    return np.array([query, *(distractor if other else query for other in others)])
-
-
-def _areas(rng: np.random.Generator, wanted: np.ndarray) -> np.ndarray:
-    bounds = np.log(wanted)
-    while True:
-        areas = np.exp(rng.uniform(bounds[:, 0], bounds[:, 1]))
-        if len(areas) == 1 or areas.sum() <= _FILLED:
-            return areas
-
-
 def draw(rng: np.random.Generator, recipe: Recipe, camera: Camera, name: str) -> Object:
     """Draw an object of a class in any colour, material and view; where it stands is left open."""
     turn = float(rng.uniform(-180, 180))
@@ -221,12 +208,12 @@ def draw(rng: np.random.Generator, recipe: Recipe, camera: Camera, name: str) ->
 def _place(
     rng: np.random.Generator,
     recipe: Recipe,
-    camera: Camera,
     stage: Stage,
     names: list[str],
     areas: np.ndarray,
 ) -> list[Object] | None:
     """Find a place for each object, largest first, or return None."""
+    camera = stage.camera
     objects: dict[int, Object] = {}
     for number in np.argsort(-areas):
         area = float(areas[number])
@@ -244,16 +231,16 @@ def _place(
     return [objects[i] for i in sorted(objects)]
 
 
-def strew(rng: np.random.Generator, look: Look, camera: Camera, stage: Stage) -> list[Clutter]:
+def strew(rng: np.random.Generator, look: Look, stage: Stage) -> list[Clutter]:
     """Add unnamed shapes between the objects, cut by the border or not, hiding less than half."""
     low, high = look.clutter
     clutter = []
     for _ in range(int(rng.integers(low, high + 1))):
         color, metal = unnamed_color(rng), bool(rng.random() < 0.3)
-        area = float(np.exp(rng.uniform(*np.log(_CLUTTER_AREAS))))
+        area = log_uniform(rng, *_CLUTTER_AREAS)
         for _ in range(_TRIES // 3):
             pose = Pose(unnamed_shape(rng), rotation=float(rng.uniform(0, 360)))
-            fitted = fit_area(pose, camera, rng.uniform(0, 1, 2), area)
+            fitted = fit_area(pose, stage.camera, rng.uniform(0, 1, 2), area)
             if fitted is not None and stage.take(fitted, named=False):
                 clutter.append(Clutter(fitted, color, metal))
                 break

@@ -44,11 +44,10 @@ class ShapeNet:
         synsets = _synsets(directory)
         for name in sorted(CLASSES):
             synset = synsets.get(name) or synsets.get(_SYNONYMS.get(name, ""))
-            found = (
-                sorted((directory / synset).glob("*/models/model_normalized.obj")) if synset else []
-            )
-            if len(found) >= PER_CLASS:
-                self._models[name] = found[:PER_CLASS]
+            models = (directory / synset).glob("*/models/model_normalized.obj") if synset else ()
+            found = sorted(models)[:PER_CLASS]
+            if len(found) == PER_CLASS:
+                self._models[name] = found
         if not self._models:
             raise InputError(
                 f"{directory} holds no class with {PER_CLASS} models "

@@ -23,21 +23,20 @@ def box(x: float, y: float, z: float, bevel: float = 0.0, tone: str = "main") ->
     corner[np.arange(24), np.tile([0, 1, 2], 8)] = (signs * sides / 2).ravel()
     number = {tuple(sign): 3 * i for i, sign in enumerate(signs.astype(int).tolist())}
 
+    def at(axis: int, *along: int) -> int:
+        """Return a corner's first vertex; along: its signs on `axis` and the two after it."""
+        return number[along[-axis:] + along[:-axis]]
+
     faces: list[tuple[int, ...]] = [(3 * i, 3 * i + 1, 3 * i + 2) for i in range(8)]
     for axis in range(3):
         u, v = (axis + 1) % 3, (axis + 2) % 3
-
-        def at(a: int, b: int, c: int, axis: int = axis, u: int = u, v: int = v) -> int:
-            sign = [0, 0, 0]
-            sign[axis], sign[u], sign[v] = a, b, c
-            return number[tuple(sign)]
-
         for a in (-1, 1):
             square = [(-1, -1), (1, -1), (1, 1), (-1, 1)]
-            faces.append(tuple(at(a, b, c) + axis for b, c in square))
+            faces.append(tuple(at(axis, a, b, c) + axis for b, c in square))
             # The strip along an edge parallel to `axis`, between the faces u and v.
             for b in (-1, 1):
-                faces.append((at(-1, a, b) + u, at(1, a, b) + u, at(1, a, b) + v, at(-1, a, b) + v))
+                start, end = at(axis, -1, a, b), at(axis, 1, a, b)
+                faces.append((start + u, end + u, end + v, start + v))
     mesh = Mesh(corner, faces, [tone] * len(faces), [False] * len(faces))
     return mesh.moved(z=z / 2)
 
@@ -51,9 +50,9 @@ def lathe(profile: Sequence[tuple[float, float]], segments: int = 28, tone: str 
     ring = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     vertices: list[Array] = []
     faces: list[tuple[int, ...]] = []
-    for (r0, z0), (r1, z1) in itertools.pairwise(profile):
+    for stretch in itertools.pairwise(profile):
         start = segments * len(vertices)
-        for r, z in ((r0, z0), (r1, z1)):
+        for r, z in stretch:
             vertices.append(np.column_stack([ring * max(r, 1e-4), np.full(segments, z)]))
         for i in range(segments):
             j = (i + 1) % segments
@@ -108,10 +107,7 @@ def tube(path: Sequence[Point], radius: float, closed: bool = False, tone: str =
             faces.append((a + i, a + j, b + j, b + i))
     smooth = [True] * len(faces)
     if not closed:
-        faces += [
-            tuple(range(segments))[::-1],
-            tuple((n - 1) * segments + i for i in range(segments)),
-        ]
+        faces += [tuple(range(segments))[::-1], tuple(range((n - 1) * segments, n * segments))]
         smooth += [False, False]
     return Mesh(np.concatenate(rings), faces, [tone] * len(faces), smooth)
 

@@ -13,13 +13,14 @@ from finesight.errors import DataError, MissingDependencyError
 from finesight.research.datasets.clevr_ds import SceneSet
 from finesight.research.table import Cell, format_table
 
-PAPER: dict[str, Any] = {
-    "images": 10_000,
+PAPER: dict[str, Cell] = {
+    "images": "10,000",
     "classes": 51,
-    "instances per image": (3.01, 1, 5),
-    "classes per image": (3.01, 1, 5),
-    "instances per class": 590,
-    "area, % of the image": (0.01, 97.0),  # 504 and 4,849,600 of 2240 x 2240 pixels
+    "instances per image": "3.01 (1-5)",
+    "classes per image": "3.01 (1-5)",
+    "instances per class": "about 590",
+    "area, % (min-max)": "0.01-97",  # 504 and 4,849,600 of 2240 x 2240 pixels
+    "most hidden, %": "",
 }
 """DetailCLIP, Tables 2 and 6, Figure 5 and section 4.2; numbers in threes are mean, min, max."""
 
@@ -49,14 +50,13 @@ class Statistics:
 
     def plain(self) -> dict[str, Any]:
         """Return the figures for JSON."""
-        counts = list(self.by_class.values())
         return {
             "set": self.name,
             "images": len(self.instances),
             "classes": len(self.by_class),
             "instances_an_image": _spread(self.instances),
             "classes_an_image": _spread(self.classes),
-            "instances_a_class": _spread(np.array(counts)),
+            "instances_a_class": _spread(np.array(list(self.by_class.values()))),
             "area": _spread(self.shares),
             "hidden_most": float(self.hidden.max()),
             "histogram": {
@@ -86,24 +86,24 @@ def count(name: str, sets: Sequence[SceneSet]) -> Statistics:
 
 def format_statistics(found: Sequence[Statistics]) -> str:
     """Return the tables for people, a column a set, the paper's CLEVR-DS first."""
-    counts = [np.array(list(each.by_class.values())) for each in found]
-    areas = [f"{each.shares.min():.2%}-{each.shares.max():.0%}" for each in found]
-    rows: list[Sequence[Cell]] = [
-        ("images", f"{PAPER['images']:,}", *(f"{len(each.instances):,}" for each in found)),
-        ("classes", PAPER["classes"], *(len(each.by_class) for each in found)),
-        _three("instances per image", [each.instances for each in found]),
-        _three("classes per image", [each.classes for each in found]),
-        ("instances per class", "about 590", *_three("", counts)[2:]),
-        ("area, % (min-max)", "0.01-97", *areas),
-        ("most hidden, %", "", *(f"{100 * each.hidden.max():.0f}" for each in found)),
-    ]
-    for number, (low, high) in enumerate(pairwise(DECADES)):
-        shares = [f"{each.histogram[number] / len(each.shares):.1%}" for each in found]
-        rows.append((f"objects of {low:.2%}-{high:.2%}", "", *shares))
+    decades = [f"objects of {low:.2%}-{high:.2%}" for low, high in pairwise(DECADES)]
+    columns = [(*PAPER, *decades), (*PAPER.values(), *[""] * len(decades)), *map(_column, found)]
     head = ("", "paper", *(each.name for each in found))
     width = max(18, *(len(each.name) + 2 for each in found))
-    table = format_table(head, rows, (28, width))
+    table = format_table(head, list(zip(*columns, strict=True)), (28, width))
     return f"{table}\n\nNumbers in threes: mean (min-max). The paper's images: 2240 px."
+
+
+def _column(found: Statistics) -> list[Cell]:
+    """Return a set's figures in the order of PAPER, then its shares of objects by area."""
+    figures, shares = found.plain(), found.shares
+    names = ("instances_an_image", "classes_an_image", "instances_a_class")
+    spreads = [figures[name] for name in names]
+    threes = [f"{mean:.2f} ({low:g}-{high:g})" for mean, low, high in spreads]
+    area = f"{shares.min():.2%}-{shares.max():.0%}"
+    hidden = f"{100 * found.hidden.max():.0f}"
+    by_area = [f"{number / len(shares):.1%}" for number in found.histogram]
+    return [f"{figures['images']:,}", figures["classes"], *threes, area, hidden, *by_area]
 
 
 def plot(found: Sequence[Statistics], path: Path) -> None:
@@ -136,9 +136,3 @@ def plot(found: Sequence[Statistics], path: Path) -> None:
 
 def _spread(values: np.ndarray) -> tuple[float, float, float]:
     return float(values.mean()), float(values.min()), float(values.max())
-
-
-def _three(title: str, values: Sequence[np.ndarray]) -> tuple[str, ...]:
-    """Return a row of means, least and largest values: the paper's, and each set's."""
-    found = [PAPER.get(title, (0, 0, 0)), *(_spread(each) for each in values)]
-    return title, *(f"{mean:.2f} ({low:g}-{high:g})" for mean, low, high in found)

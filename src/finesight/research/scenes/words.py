@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from finesight.files import write_atomic
-from finesight.research.datasets.clevr_ds import SceneImage, SceneObject, SceneSet
+from finesight.research.datasets.clevr_ds import SceneImage, SceneSet
 from finesight.research.scenes.meanings import Meaning, Noun, Truth
 
 QUERY_KINDS = ("raw", "similar", "fragment", "phrase", "tag")
@@ -41,44 +41,37 @@ def write_words(directory: Path, scenes: SceneSet) -> None:
     not.
     """
     truth = Truth(scenes.images)
-    seed = int(scenes.settings["seed"])
-    hidden = set(scenes.never_named)
     captions, negatives = [], []
     queries: dict[tuple[str, str], dict[str, Any]] = {}
+
+    def told(text: str, meaning: Meaning) -> dict[str, Any]:
+        hidden = any(noun.class_name in scenes.never_named for noun in meaning.nouns)
+        about = {"meaning": meaning.as_json(), "never_named": hidden}
+        return {"text": text, "relevant": truth.images(meaning), **about}
+
     for scene in scenes.images:
         if not any(thing.role == "query" for thing in scene.objects):
             continue
-        rng = np.random.default_rng([seed, scene.index, 2])
+        rng = np.random.default_rng([int(scenes.settings["seed"]), scene.index, 2])
         levels = caption_meanings(rng, scene)
         entries = [
-            {
-                "level": level,
-                "text": say(meaning, level > 3),
-                "relevant": truth.images(meaning),
-                **_marked(meaning, hidden),
-            }
+            {"level": level, **told(say(meaning, level > 3), meaning)}
             for level, meaning in enumerate(levels, 1)
         ]
         captions.append({"index": scene.index, "captions": entries})
         for kind, text, meaning in query_texts(rng, levels):
             if (kind, text) not in queries:
-                found = truth.images(meaning)
-                line = {"kind": kind, "text": text, "relevant": found, **_marked(meaning, hidden)}
-                queries[kind, text] = line
+                queries[kind, text] = {"kind": kind, **told(text, meaning)}
         for kind, true, false in hard_negatives(rng, scene, levels, scenes.colors):
             negatives.append({"index": scene.index, "kind": kind, "true": true, "false": false})
-    _write_lines(directory / "captions.jsonl", captions)
-    _write_lines(directory / "queries.jsonl", list(queries.values()))
-    _write_lines(directory / "negatives.jsonl", negatives)
+    files = {"captions": captions, "queries": queries.values(), "negatives": negatives}
+    for name, lines in files.items():
+        write_atomic(directory / f"{name}.jsonl", "".join(map(compact, lines)))
 
 
-def _marked(meaning: Meaning, hidden: set[str]) -> dict[str, Any]:
-    named = any(noun.class_name in hidden for noun in meaning.nouns)
-    return {"meaning": meaning.as_json(), "never_named": named}
-
-
-def _write_lines(path: Path, lines: Sequence[dict[str, Any]]) -> None:
-    write_atomic(path, "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines))
+def compact(record: dict[str, Any]) -> str:
+    """Return a line of JSON without blanks."""
+    return json.dumps(record, separators=(",", ":")) + "\n"
 
 
 def caption_meanings(rng: np.random.Generator, scene: SceneImage) -> list[Meaning]:
@@ -102,8 +95,9 @@ def caption_meanings(rng: np.random.Generator, scene: SceneImage) -> list[Meanin
         second = scene.objects[other]
         nouns = (noun, Noun(second.class_name, second.color))
         levels += [Meaning(nouns), Meaning(nouns, ((0, where, 1),))]
-    every = tuple(_full(scene.objects[int(i)]) for i in order)
-    return [*levels, Meaning(every, alone=True)]
+    things = [scene.objects[int(i)] for i in order]
+    every = [Noun(each.class_name, each.color, each.material, each.size) for each in things]
+    return [*levels, Meaning(tuple(every), alone=True)]
 
 
 def _related(rng: np.random.Generator, scene: SceneImage, one: int) -> tuple[str, int] | None:
@@ -115,10 +109,6 @@ def _related(rng: np.random.Generator, scene: SceneImage, one: int) -> tuple[str
         if one in there
     ]
     return found[int(rng.integers(len(found)))] if found else None
-
-
-def _full(thing: SceneObject) -> Noun:
-    return Noun(thing.class_name, thing.color, thing.material, thing.size)
 
 
 def query_texts(
@@ -176,13 +166,11 @@ def say(meaning: Meaning, long: bool = False, other: bool = False, bare: bool = 
         ((i, where, j),) = meaning.relations
         if other:  # the same place, seen from the second object
             i, where, j = j, _OPPOSITE[where], i
-        text = f"{named[i]} {_WHERE[where][other]} {named[j]}"
-        if bare:
-            text = f"{named[i]} {_TYPED[where]} {named[j]}"
+        text = f"{named[i]} {_TYPED[where] if bare else _WHERE[where][other]} {named[j]}"
     else:
-        if other:
-            named = named[::-1]
-        text = " ".join(named) if bare else _list(named)
+        named = named[::-1] if other else named
+        listed = ", ".join(named[:-1]) + " and " * (len(named) > 1) + named[-1]
+        text = " ".join(named) if bare else listed
         if meaning.alone:
             text += " only" if bare else (" and no other object" if other else " and nothing else")
     if bare or not (long or (len(meaning.nouns) == 1 and not meaning.alone)):
@@ -194,12 +182,4 @@ def _noun(noun: Noun, bare: bool, other: bool) -> str:
     material = {"metal": "shiny metal", "matte": "dull"} if other else {}
     parts = (noun.size, noun.color, material.get(noun.material or "", noun.material))
     text = " ".join(filter(None, (*parts, noun.class_name)))
-    return text if bare else _article(text)
-
-
-def _article(text: str) -> str:
-    return f"{'an' if text[0] in 'aeiou' else 'a'} {text}"
-
-
-def _list(named: Sequence[str]) -> str:
-    return named[0] if len(named) == 1 else f"{', '.join(named[:-1])} and {named[-1]}"
+    return text if bare else f"{'an' if text[0] in 'aeiou' else 'a'} {text}"

@@ -13,19 +13,11 @@ from typing import Protocol
 import numpy as np
 
 from finesight.research.scenes.meshes import Mesh, standing
-from finesight.research.scenes.objects import (
-    belongings,
-    carried,
-    devices,
-    furniture,
-    household,
-    structures,
-    vehicles,
-)
+from finesight.research.scenes.objects import belongings, devices, furniture, household, outdoors
 
 CLASSES: dict[str, Callable[[np.random.Generator], Mesh]] = {
     name.replace("_", " "): make
-    for module in (belongings, carried, devices, furniture, household, structures, vehicles)
+    for module in (belongings, devices, furniture, household, outdoors)
     for name, make in vars(module).items()
     if inspect.isfunction(make) and make.__module__ == module.__name__ and name[0] != "_"
 }
@@ -44,21 +36,8 @@ COLORS: dict[str, tuple[float, float, float]] = {
 """The eight colours of CLEVR, as sRGB 0..255."""
 
 NEVER_NAMED = (
-    "bag",
-    "birdhouse",
-    "camera",
-    "chair",
-    "clock",
-    "faucet",
-    "helmet",
-    "jar",
-    "microphone",
-    "motorcycle",
-    "piano",
-    "rocket",
-    "stove",
-    "table",
-    "train",
+    *("bag", "birdhouse", "camera", "chair", "clock", "faucet", "helmet", "jar", "microphone"),
+    *("motorcycle", "piano", "rocket", "stove", "table", "train"),
 )
 """Classes that are in every set but that no fusion's training or validation may name."""
 

@@ -13,14 +13,12 @@ def clock(rng: np.random.Generator) -> Mesh:
     body = cylinder(radius, depth).moved(z=-depth / 2).turned("x", 90)
     face = cylinder(radius * 0.84, depth + 0.03, tone="light").moved(z=-depth / 2 - 0.015)
     parts = [body, face.turned("x", 90)]
-    for length in (0.3, 0.38):
-        hand = box(0.06, depth + 0.07, length, 0.1, "dark")
-        parts.append(hand.turned("y", rng.uniform(0, 360)))
+    hands = [box(0.06, depth + 0.07, length, 0.1, "dark") for length in (0.3, 0.38)]
+    parts += [hand.turned("y", rng.uniform(0, 360)) for hand in hands]
     for side in (-1, 1):
         bell = ellipsoid(0.19, 0.19, 0.15, share=0.6).turned("y", 35 * side)
-        parts.append(bell.moved(0.33 * side, 0, radius * 0.98))
-        leg = tube([(0.2 * side, 0, -0.35), (0.42 * side, 0, -radius - 0.14)], 0.05, tone="dark")
-        parts.append(leg)
+        leg = [(0.2 * side, 0, -0.35), (0.42 * side, 0, -radius - 0.14)]
+        parts += [bell.moved(0.33 * side, 0, radius * 0.98), tube(leg, 0.05, tone="dark")]
     if rng.random() < 0.6:
         loop = [(-0.16, 0.0, 0.6), (-0.12, 0.0, 0.85), (0.12, 0.0, 0.85), (0.16, 0.0, 0.6)]
         parts.append(tube(loop, 0.035, tone="steel"))
@@ -114,19 +112,16 @@ def remote_control(rng: np.random.Generator) -> Mesh:
 def telephone(rng: np.random.Generator) -> Mesh:
     """A desk telephone: a handset across the top, a dial or keys on the slope."""
     width, depth, height = rng.uniform(0.75, 0.9), rng.uniform(0.65, 0.8), 0.42
-    slope = 26.0
     base = lathe([(0, 0), (0.72, 0), (0.5, height), (0, height)], segments=4)
     base = base.turned("z", 45).scaled(depth, width, 1)
     face = join(cylinder(0.24, 0.04, tone="light"), cylinder(0.09, 0.06))
     if rng.random() < 0.5:
         places = (-0.13, 0, 0.13)
         face = grid(box(0.09, 0.09, 0.06, 0.2, "light"), places, places)
-    face = face.turned("y", slope).moved(depth * 0.25, 0, height * 0.86)
+    face = face.turned("y", 26).moved(depth * 0.25, 0, height * 0.86)
     reach = width * 0.56
-    bar = tube(
-        [(0, -reach, 0.05), (0, -reach * 0.8, 0.16), (0, reach * 0.8, 0.16), (0, reach, 0.05)],
-        0.085,
-    )
+    bend = reach * 0.8
+    bar = tube([(0, -reach, 0.05), (0, -bend, 0.16), (0, bend, 0.16), (0, reach, 0.05)], 0.085)
     ends = pair(cylinder(0.15, 0.14, tone="dark").moved(z=-0.06), y=reach)
     forks = pair(box(0.1, 0.1, 0.16, 0.2).moved(z=-0.12), y=reach * 0.45)
     handset = join(bar, ends, forks).moved(-depth * 0.16, 0, height + 0.1)

@@ -121,10 +121,8 @@ def trash_can(rng: np.random.Generator) -> Mesh:
     """A round bin that widens upwards, with ribs, a domed lid and a flap or a pedal."""
     low, high, height = rng.uniform(0.28, 0.33), rng.uniform(0.36, 0.42), rng.uniform(0.85, 1.05)
     can = cylinder(low, height, high)
-    ribs = [
-        ring(low + (high - low) * share, 0.022, "dark").moved(z=height * share)
-        for share in (0.25, 0.5, 0.75)
-    ]
+    shares = (0.25, 0.5, 0.75)
+    ribs = [ring(low + (high - low) * s, 0.022, "dark").moved(z=height * s) for s in shares]
     lid = ellipsoid(high * 1.06, high * 1.06, rng.uniform(0.16, 0.24), share=0.5).moved(z=height)
     rim = ring(high * 1.04, 0.045, "steel").moved(z=height)
     grip = tube([(-0.12, 0, 0), (-0.1, 0, 0.1), (0.1, 0, 0.1), (0.12, 0, 0)], 0.03, tone="dark")
@@ -137,11 +135,10 @@ def trash_can(rng: np.random.Generator) -> Mesh:
 def basket(rng: np.random.Generator) -> Mesh:
     """A woven open basket with a high arched handle."""
     low, high, height = rng.uniform(0.36, 0.44), rng.uniform(0.5, 0.6), rng.uniform(0.4, 0.55)
-    rows = 6
-    weave = []
-    for i in range(rows + 1):
-        radius = low + (high - low) * i / rows
-        weave.append(ring(radius, height / rows * 0.5).moved(z=height * (i + 0.5) / rows))
+    weave = [
+        ring(low + (high - low) * i / 6, height / 6 * 0.5).moved(z=height * (i + 0.5) / 6)
+        for i in range(7)
+    ]
     stake = tube([(low * 1.08, 0, 0), (high * 1.1, 0, height * 1.05)], 0.03, tone="light")
     rise = rng.uniform(0.5, 0.7)
     arch = arc(13, lambda c, s: (0.0, high * c, height + rise * s))

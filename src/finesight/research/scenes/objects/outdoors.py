@@ -1,6 +1,7 @@
-"""Things that drive, fly and roll."""
+"""Things that drive, fly, roll and stand outside."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 
@@ -60,8 +61,7 @@ def rocket(rng: np.random.Generator) -> Mesh:
     nose = height * rng.uniform(0.28, 0.4)
     curve = arc(8, lambda c, s: (radius * c**0.8, height - nose + nose * s), end=1.5)
     hull = lathe([(0, 0.2), (radius * 0.7, 0.2), (radius, height * 0.4), *curve, (0, height)])
-    reach = rng.uniform(0.25, 0.4)
-    tip = radius + reach
+    tip = radius + rng.uniform(0.25, 0.4)
     outline = [(radius * 0.7, 0.25), (tip, 0.0), (tip, 0.2), (radius * 0.9, 0.75)]
     fin = extrude(outline, 0.06, "dark" if rng.random() < 0.5 else "main")
     porthole = ellipsoid(0.05, 0.11, 0.11, "light").moved(radius * 0.95, 0, height * 0.55)
@@ -77,8 +77,7 @@ def skateboard(rng: np.random.Generator) -> Mesh:
         extrude([a, b, (b[0], b[1] + 0.07), (a[0], a[1] + 0.07)], width).moved(z=0.26)
         for a, b in itertools.pairwise(top)
     ]
-    axle = box(0.1, width * 0.8, 0.12, 0.1, "steel").moved(z=0.12)
-    axles = pair(axle, x=length * 0.28)
+    axles = pair(box(0.1, width * 0.8, 0.12, 0.1, "steel").moved(z=0.12), x=length * 0.28)
     return join(*boards, axles, wheels(length * 0.56, width * 0.78, 0.13, 0.14))
 
 
@@ -87,8 +86,7 @@ def sailboat(rng: np.random.Generator) -> Mesh:
     length, width, mast = rng.uniform(1.4, 1.8), rng.uniform(0.4, 0.55), rng.uniform(1.4, 1.9)
     half = length / 2
     hull = ellipsoid(half, width / 2, 0.36, share=0.999).scaled(1, 1, -1)
-    hull = Mesh(np.minimum(hull.vertices, [9, 9, 0.02]), hull.faces, hull.tones, hull.smooth)
-    hull = hull.moved(z=0.36)
+    hull = replace(hull, vertices=np.minimum(hull.vertices, [9, 9, 0.02])).moved(z=0.36)
     pole = cylinder(0.03, mast, tone="steel").moved(half * 0.1, 0, 0.3)
     main = extrude([(half * 0.05, 0.5), (-half * 0.85, 0.5), (half * 0.05, 0.3 + mast)], 0.03)
     jib = extrude([(half * 0.2, 0.5), (half * 0.9, 0.45), (half * 0.2, mast)], 0.03, "light")
@@ -135,3 +133,43 @@ def motorcycle(rng: np.random.Generator) -> Mesh:
     pipe = tube([(0.1, 0.16, 0.3), (-0.7, 0.2, 0.34)], 0.055, tone="steel")
     rolling = pair(wheel, x=base / 2)
     return join(rolling, tank, seat, tail, engine, frame, *fork, bar, light, guard, pipe)
+
+
+def birdhouse(rng: np.random.Generator) -> Mesh:
+    """A small house with a steep roof, a round dark hole and a perch, on a thin pole."""
+    width, wall, rise = rng.uniform(0.5, 0.6), rng.uniform(0.45, 0.6), rng.uniform(0.26, 0.38)
+    half = width / 2
+    outline = [(-half, 0.0), (half, 0.0), (half, wall), (0.0, wall + rise), (-half, wall)]
+    house = extrude(outline, width * 1.05).turned("z", 90)
+    slope = float(np.degrees(np.arctan2(rise, half)))
+    length = float(np.hypot(rise, half)) * 1.35
+    plank = box(width * 1.35, length, 0.05, 0.1, "dark")
+    sides = [plank.moved(y=s * length / 2).turned("x", -s * slope) for s in (-1, 1)]
+    roof = join(*sides).moved(z=wall + rise)
+    hole = cylinder(0.11, 0.04, tone="dark").turned("y", 90)
+    perch = tube([(0, 0, 0), (0.2, 0, 0)], 0.028, tone="light")
+    front = width * 0.525
+    door = join(hole.moved(front, 0, wall * 0.66), perch.moved(front, 0, wall * 0.3))
+    post = rng.uniform(0.25, 0.9)
+    pole = cylinder(0.05, post, tone="light")
+    floor = box(width * 1.3, width * 1.2, 0.05, 0.1, "dark")
+    return join(pole, join(house, roof, door, floor).moved(z=post))
+
+
+def tower(rng: np.random.Generator) -> Mesh:
+    """A round stone tower with battlements or a pointed roof, windows and a door."""
+    radius, height = rng.uniform(0.22, 0.3), rng.uniform(1.3, 1.7)
+    waist = radius * rng.uniform(0.78, 0.9)
+    body = lathe([(0, 0), (radius * 1.15, 0), (radius * 1.1, 0.12), (waist, height)])
+    wide, edge = radius * 1.25, height + 0.14
+    rim = [(waist, height - 0.1), (wide, height), (wide, edge), (radius * 1.0, edge)]
+    parts = [body, lathe([*rim, (0, height + 0.06)])]
+    if rng.random() < 0.5:
+        parts.append(cylinder(radius * 1.3, rng.uniform(0.4, 0.6), 0, "dark").moved(z=edge))
+    else:
+        parts.append(around(box(0.1, 0.15, 0.14, 0.05).moved(x=radius * 1.18, z=edge), 8))
+    window = box(0.06, 0.09, 0.17, 0.1, "dark")
+    for level, start in ((0.4, 20.0), (0.66, 65.0)):
+        place = radius * 1.1 + (waist - radius * 1.1) * level
+        parts.append(around(window.moved(place - 0.01, 0, height * level), 4, start))
+    return join(*parts, around(box(0.08, 0.2, 0.3, 0.1, "dark").moved(radius * 1.1), 2))
