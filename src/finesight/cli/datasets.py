@@ -127,9 +127,9 @@ def _render(out: Path, images: int, shapenet: Path | None, **settings: Any) -> N
     """Draw a set of a recipe with these settings, of our shapes or of ShapeNet's."""
     from finesight.research.scenes.objects import PROCEDURAL
     from finesight.research.scenes.sampling import Recipe
-    from finesight.research.scenes.shapenet import ShapeNet
+    from finesight.research.scenes.shapenet import read_shapenet
 
-    shapes = ShapeNet(shapenet) if shapenet else PROCEDURAL
+    shapes = read_shapenet(shapenet) if shapenet else PROCEDURAL
     _draw(Recipe(**settings, shapes=shapes), out, images)
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from finesight.errors import DataError, InputError
 from finesight.research.scenes.sampling import Recipe, sample_scene
-from finesight.research.scenes.shapenet import PER_CLASS, ShapeNet, read_obj
+from finesight.research.scenes.shapenet import PER_CLASS, read_obj, read_shapenet
 
 # A tent of y = 2 over the unit square, in ShapeNet's axes: y is up.
 TENT = """# comment
@@ -54,9 +54,9 @@ def test_a_model_stands_upright_with_its_longest_side_one(shapenet):
 
 
 def test_classes_with_ten_models_take_the_place_of_ours(shapenet):
-    shapes = ShapeNet(shapenet)
+    shapes = read_shapenet(shapenet)
     assert shapes.classes == ("car", "mug", "trash can")
-    splits = [shapes.instances("car", split) for split in ("train", "val", "test")]
+    splits = [shapes.instances[split] for split in ("train", "val", "test")]
     assert sorted(i for ids in splits for i in ids) == list(range(PER_CLASS))
     scene = sample_scene(Recipe(split="test", size=96, shapes=shapes), 1)
     assert all(thing.instance in (8, 9) for thing in scene.objects)
@@ -80,10 +80,10 @@ def test_a_damaged_model_is_one_sentence(tmp_path, text):
 
 def test_a_folder_that_is_not_shapenet(tmp_path, shapenet):
     with pytest.raises(InputError, match="name the folder of ShapeNetCore"):
-        ShapeNet(tmp_path / "nowhere")
+        read_shapenet(tmp_path / "nowhere")
     (tmp_path / "taxonomy.json").write_text("[{}]")
     with pytest.raises(DataError, match="damaged"):
-        ShapeNet(tmp_path)
+        read_shapenet(tmp_path)
     (tmp_path / "taxonomy.json").write_text("[]")
     with pytest.raises(InputError, match="10 models"):
-        ShapeNet(tmp_path)
+        read_shapenet(tmp_path)

@@ -8,6 +8,7 @@ whole dialogue: an endpoint remembers nothing.
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from PIL import Image
 
@@ -78,28 +79,28 @@ class Dialogue:
             known.append((question, self._answer(shown, question)))
             answered(known[-1])
         listed = "\n".join(f"Q: {question}\nA: {answer}" for question, answer in known)
-        prompt: Message = {"role": "user", "content": SUM_UP.format(listed=listed)}
+        prompt = _message("user", SUM_UP.format(listed=listed))
         return self.asker.say([prompt], _TOKENS, read_caption), tuple(known)
 
     def _question(self, turns: Sequence[Turn]) -> str | None:
         """Return the next question; None where the asker knows enough or repeats itself."""
         if not turns:
             return FIRST
-        messages: list[Message] = [{"role": "system", "content": ASK}]
+        messages = [_message("system", ASK)]
         for question, answer in turns:
-            messages.append({"role": "assistant", "content": question})
-            messages.append({"role": "user", "content": answer})
+            messages += [_message("assistant", question), _message("user", answer)]
         said = self.asker.say(messages, _TOKENS, read_question)
         asked = {question.lower() for question, _ in turns}
         return None if not said or said.lower() in asked else said
 
     def _answer(self, shown: str, question: str) -> str:
-        text = ANSWER.format(question=question)
-        content = [
-            {"type": "text", "text": text},
-            {"type": "image_url", "image_url": {"url": shown}},
-        ]
-        return self.answerer.say([{"role": "user", "content": content}], _TOKENS, read_answer)
+        asked = {"type": "text", "text": ANSWER.format(question=question)}
+        image = {"type": "image_url", "image_url": {"url": shown}}
+        return self.answerer.say([_message("user", [asked, image])], _TOKENS, read_answer)
+
+
+def _message(role: str, content: Any) -> Message:
+    return {"role": role, "content": content}
 
 
 def read_question(said: str) -> str | None:

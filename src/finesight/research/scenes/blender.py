@@ -47,8 +47,11 @@ def render(job: dict[str, Any], path: str, samples: int = SAMPLES) -> None:
                 raise
             raise OSError(str(error).strip().removeprefix("Error: ")) from error
         finally:
-            # After a failure too, or these objects would stand in the next image.
-            _clear(bpy)
+            # After a failure too, or these objects would stand in the next image; an object goes
+            # with its mesh.
+            for kind in (bpy.data.meshes, bpy.data.materials):
+                for item in [item for item in kind if item.name.startswith("object")]:
+                    kind.remove(item)
 
 
 def _prepare(bpy: Any, size: int) -> Any:
@@ -108,10 +111,8 @@ def _light(bpy: Any, job: dict[str, Any]) -> None:
     from mathutils import Matrix, Vector
 
     camera = bpy.data.objects["camera"]
-    pose = np.eye(4)
-    pose[:3, :3] = np.array(job["camera"]["axes"]).T
-    pose[:3, 3] = job["camera"]["position"]
-    camera.matrix_world = Matrix(pose.tolist())
+    place = np.array([*job["camera"]["axes"], job["camera"]["position"]]).T
+    camera.matrix_world = Matrix([*place.tolist(), [0.0, 0.0, 0.0, 1.0]])
     camera.data.angle = job["camera"]["angle"]
     key = bpy.data.objects["key"]
     key.rotation_euler = Vector(job["light"]["direction"]).to_track_quat("Z", "Y").to_euler()
@@ -154,22 +155,14 @@ def _ground_material(bpy: Any, ground: dict[str, Any]) -> Any:
     return material
 
 
-def _clear(bpy: Any) -> None:
-    """Take away what belongs to one job; an object goes with its mesh."""
-    for kind in (bpy.data.meshes, bpy.data.materials):
-        for item in [item for item in kind if item.name.startswith("object")]:
-            kind.remove(item)
-
-
 def _add(bpy: Any, scene: Any, thing: dict[str, Any]) -> None:
     """Add one object."""
     mesh = bpy.data.meshes.new("object")
     mesh.from_pydata(np.asarray(thing["vertices"]).tolist(), [], thing["faces"])
     tones = ["main", *_TONES]
-    main = _material(bpy, "object main", thing["color"], thing["metal"])
-    mesh.materials.append(main)
-    for tone, color in _TONES.items():
-        mesh.materials.append(_material(bpy, f"object {tone}", color, tone == "steel"))
+    for tone, color in {"main": thing["color"], **_TONES}.items():
+        metal = tone == "steel" or (tone == "main" and thing["metal"])
+        mesh.materials.append(_material(bpy, f"object {tone}", color, metal))
     mesh.polygons.foreach_set("material_index", [tones.index(tone) for tone in thing["tones"]])
     mesh.polygons.foreach_set("use_smooth", thing["smooth"])
     mesh.update()
@@ -204,8 +197,7 @@ def _quiet() -> Iterator[None]:
 def main() -> None:
     """Render the job in the JSON file that is named after `--`."""
     with open(sys.argv[sys.argv.index("--") + 1], encoding="utf-8") as file:  # noqa: PTH123
-        task = json.load(file)
-    render(task["job"], task["path"])
+        render(**json.load(file))
 
 
 if __name__ == "__main__":

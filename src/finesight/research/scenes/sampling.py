@@ -194,7 +194,7 @@ def background(
 def draw(rng: np.random.Generator, recipe: Recipe, camera: Camera, name: str) -> Object:
     """Draw an object of a class in any colour, material and view; where it stands is left open."""
     turn = float(rng.uniform(-180, 180))
-    instance = int(rng.choice(recipe.shapes.instances(name, recipe.split)))
+    instance = int(rng.choice(recipe.shapes.instances[recipe.split]))
     shape = recipe.shapes.build(name, instance)
     return Object(
         name=name,

@@ -5,15 +5,14 @@ Only the geometry is read: colours and materials are the scene's, as in CLEVR-DS
 """
 
 import json
-from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
 
 from finesight.errors import DataError, InputError
 from finesight.research.scenes.meshes import Mesh, standing
-from finesight.research.scenes.objects import CLASSES
+from finesight.research.scenes.objects import CLASSES, Shapes
 
 PER_CLASS = 10
 """Models per class, as in the paper; 6 for training, 2 each for validation and test."""
@@ -33,37 +32,30 @@ _SYNONYMS = {
 """Our class names that ShapeNetCore's taxonomy has under another name."""
 
 
-class ShapeNet:
-    """The first ten models, by id, of every class of ours that a copy of ShapeNetCore holds.
+def read_shapenet(directory: Path) -> Shapes:
+    """Return the first ten models, by id, of every class of ours that ShapeNetCore's copy holds.
 
-    Raises InputError where the folder is not ShapeNetCore's, or has no class of ours whole.
+    An instance id is a place in the sorted list of a class's models. Raises InputError where the
+    folder is not ShapeNetCore's, or has no class of ours whole.
     """
+    models: dict[str, list[Path]] = {}
+    synsets = _synsets(directory)
+    for name in sorted(CLASSES):
+        synset = synsets.get(name) or synsets.get(_SYNONYMS.get(name, ""))
+        there = (directory / synset).glob("*/models/model_normalized.obj") if synset else ()
+        found = sorted(there)[:PER_CLASS]
+        if len(found) == PER_CLASS:
+            models[name] = found
+    if not models:
+        raise InputError(
+            f"{directory} holds no class with {PER_CLASS} models "
+            "(SYNSET/MODEL/models/model_normalized.obj): unpack ShapeNetCore there"
+        )
+    return Shapes("shapenet", tuple(models), _SPLITS, partial(_build, models))
 
-    def __init__(self, directory: Path) -> None:
-        self._models: dict[str, list[Path]] = {}
-        synsets = _synsets(directory)
-        for name in sorted(CLASSES):
-            synset = synsets.get(name) or synsets.get(_SYNONYMS.get(name, ""))
-            models = (directory / synset).glob("*/models/model_normalized.obj") if synset else ()
-            found = sorted(models)[:PER_CLASS]
-            if len(found) == PER_CLASS:
-                self._models[name] = found
-        if not self._models:
-            raise InputError(
-                f"{directory} holds no class with {PER_CLASS} models "
-                "(SYNSET/MODEL/models/model_normalized.obj): unpack ShapeNetCore there"
-            )
-        self.classes = tuple(self._models)
 
-    name = "shapenet"
-
-    def instances(self, name: str, split: str) -> Sequence[int]:
-        """The instance ids of a split: places in the sorted list of a class's models."""
-        return _SPLITS[split]
-
-    def build(self, name: str, instance: int) -> Mesh:
-        """Return one model, standing on the ground, its longest side 1."""
-        return read_obj(self._models[name][instance])
+def _build(models: dict[str, list[Path]], name: str, instance: int) -> Mesh:
+    return read_obj(models[name][instance])
 
 
 def _synsets(directory: Path) -> dict[str, str]:

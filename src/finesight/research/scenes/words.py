@@ -120,8 +120,7 @@ def query_texts(
     yield "similar", say(sentence, long=True, other=True), sentence
     part = levels[3] if levels[3].relations else levels[2]
     yield "fragment", say(part, bare=True), part
-    phrase = levels[1]
-    yield "phrase", say(phrase, bare=True), phrase
+    yield "phrase", say(levels[1], bare=True), levels[1]
     yield "tag", levels[0].nouns[0].class_name, levels[0]
 
 

@@ -6,9 +6,9 @@ scene of every set. To add a class, write its function in one of the modules.
 
 import inspect
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol
 
 import numpy as np
 
@@ -53,37 +53,19 @@ FRONTED = frozenset(
 FRONT = 65.0
 
 
-class Shapes(Protocol):
-    """Where the objects' shapes come from."""
+@dataclass(frozen=True)
+class Shapes:
+    """Where the objects' shapes come from.
 
-    @property
-    def name(self) -> str:
-        """What a rendered set says of its shapes."""
+    name: what a rendered set says of its shapes; classes: their names; instances: the instance ids
+    of each split, the same for every class; build: returns one instance of a class, standing on the
+    ground, its longest side 1.
+    """
 
-    @property
-    def classes(self) -> Sequence[str]:
-        """The class names."""
-
-    def instances(self, name: str, split: str) -> Sequence[int]:
-        """The instance ids of a class in a split."""
-
-    def build(self, name: str, instance: int) -> Mesh:
-        """Return one instance of a class, standing on the ground, its longest side 1."""
-
-
-class Procedural:
-    """The shapes that this package builds itself; the same id is the same shape everywhere."""
-
-    name = "procedural"
-    classes = tuple(sorted(CLASSES))
-
-    def instances(self, name: str, split: str) -> Sequence[int]:
-        """The instance ids of a split, the same for every class."""
-        return INSTANCES[split]
-
-    def build(self, name: str, instance: int) -> Mesh:
-        """Return one instance of a class, standing on the ground, its longest side 1."""
-        return build(name, instance)
+    name: str
+    classes: tuple[str, ...]
+    instances: Mapping[str, Sequence[int]]
+    build: Callable[[str, int], Mesh]
 
 
 @lru_cache(maxsize=4096)
@@ -93,4 +75,5 @@ def build(name: str, instance: int) -> Mesh:
     return standing(CLASSES[name](rng))
 
 
-PROCEDURAL: Shapes = Procedural()
+PROCEDURAL = Shapes("procedural", tuple(sorted(CLASSES)), INSTANCES, build)
+"""The shapes that this package builds itself; the same id is the same shape everywhere."""

@@ -14,7 +14,8 @@ def bottle(rng: np.random.Generator) -> Mesh:
     radius, body, neck = rng.uniform(0.22, 0.3), rng.uniform(0.75, 1.0), rng.uniform(0.07, 0.1)
     shoulder, top = rng.uniform(0.15, 0.3), rng.uniform(0.22, 0.38)
     narrowing = arc(8, lambda c, s: neck + (radius - neck) * (0.5 + 0.5 * c))
-    curve = [(r, body + shoulder * i) for r, i in zip(narrowing, np.linspace(0, np.pi, 8) / np.pi)]
+    rise = np.linspace(0, np.pi, 8) / np.pi
+    curve = [(r, body + shoulder * i) for r, i in zip(narrowing, rise, strict=True)]
     hull = lathe([(0, 0), (radius, 0), *curve, (neck, body + shoulder + top)])
     cap = cylinder(neck * 1.35, 0.13, tone="dark").moved(z=body + shoulder + top - 0.04)
     label = lathe([(radius * 1.01, body * 0.3), (radius * 1.01, body * 0.72)], tone="light")
