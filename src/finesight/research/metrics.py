@@ -80,23 +80,16 @@ def caption_recalls(scores: np.ndarray, owner: np.ndarray) -> CaptionRecalls:
     """
     images, texts = _checked(scores, owner)
     order = np.argsort(owner, kind="stable")
-    first = np.searchsorted(owner[order], np.arange(images + 1))
-    asked = np.flatnonzero(np.diff(first))
-    above, tied, hits = (np.empty(len(asked), np.int64) for _ in range(3))
-    for row, image in enumerate(asked):
-        own = scores[image, order[first[image] : first[image + 1]]]
-        best = own.max()
-        above[row] = np.count_nonzero(scores[image] > best)
-        tied[row] = np.count_nonzero(scores[image] == best)
-        hits[row] = np.count_nonzero(own == best)
-    i2t = _success(above, tied, hits)
+    own = np.split(order, np.searchsorted(owner[order], np.arange(1, images)))
+    counts = [_counts(score, score[of]) for score, of in zip(scores, own, strict=True) if len(of)]
+    i2t = _success(*np.array(counts).T)
     above, tied = (np.empty(texts, np.int64) for _ in range(2))
     for start in range(0, texts, _COLUMNS):
         part = slice(start, start + _COLUMNS)
         block = scores[:, part]
-        own = block[owner[part], np.arange(block.shape[1])]
-        above[part] = np.count_nonzero(block > own, axis=0)
-        tied[part] = np.count_nonzero(block == own, axis=0)
+        best = block[owner[part], np.arange(block.shape[1])]
+        above[part] = np.count_nonzero(block > best, axis=0)
+        tied[part] = np.count_nonzero(block == best, axis=0)
     return CaptionRecalls(i2t, _success(above, tied, np.ones_like(tied)))
 
 
@@ -116,6 +109,12 @@ def refuse_nan(scores: np.ndarray) -> None:
     """Raise InputError for scores that are not numbers."""
     if np.isnan(scores.min(initial=0.0)):
         raise InputError("there are scores that are not numbers (nan): they cannot be ranked")
+
+
+def _counts(score: np.ndarray, own: np.ndarray) -> tuple[int, int, int]:
+    """Return how many scores are above a query's best own one, how many equal it, and own ones."""
+    best = own.max()
+    return np.sum(score > best), np.sum(score == best), np.sum(own == best)
 
 
 def _success(above: np.ndarray, tied: np.ndarray, hits: np.ndarray) -> tuple[float, float, float]:
@@ -145,12 +144,8 @@ def success_at_k(scores: np.ndarray, relevant: np.ndarray) -> tuple[float, float
     >>> success_at_k(np.array([[.9, .5, .4]]), np.array([[False, True, True]]))
     (0.0, 100.0, 100.0)
     """
-    counts = []
-    for score, wanted in zip(scores, relevant, strict=True):
-        if wanted.any():
-            best = score[wanted].max()
-            equal = score == best
-            counts.append([each.sum() for each in (score > best, equal, equal & wanted)])
+    pairs = zip(scores, relevant, strict=True)
+    counts = [_counts(score, score[wanted]) for score, wanted in pairs if wanted.any()]
     if not counts:
         return float("nan"), float("nan"), float("nan")
     return _success(*np.array(counts).T)

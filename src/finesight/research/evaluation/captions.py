@@ -5,7 +5,7 @@ by their best region.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -55,7 +55,7 @@ class CaptionScores:
     """The scores of one method: (n, t) of images and captions, and (m, 2) of hard negatives."""
 
     captions: np.ndarray
-    negatives: np.ndarray
+    negatives: np.ndarray = field(default_factory=lambda: np.empty((0, 2), np.float32))
 
 
 def score_captions(

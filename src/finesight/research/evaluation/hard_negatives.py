@@ -41,9 +41,8 @@ def score_pairs(negatives: HardNegatives, scorer: Scorer) -> np.ndarray:
         rows = np.flatnonzero(negatives.image == image)
         pairs = [(negatives.true[row], negatives.false[row]) for row in rows]
         texts = list(dict.fromkeys(text for pair in pairs for text in pair))
-        place = {text: i for i, text in enumerate(texts)}
-        scores = scorer([int(image)], texts)[0]
-        found[rows] = [[scores[place[text]] for text in pair] for pair in pairs]
+        scores = dict(zip(texts, scorer([int(image)], texts)[0], strict=True))
+        found[rows] = [[scores[text] for text in pair] for pair in pairs]
     return found
 
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.random import Generator
 
 from finesight.research.scenes.camera import Camera
 from finesight.research.scenes.clutter import Clutter, unnamed_color, unnamed_shape
@@ -81,7 +82,7 @@ def _item(recipe: Recipe, pair: int, style: int) -> Object:
     return replace(thing, color=color, material=material)
 
 
-def _shop(rng: np.random.Generator, recipe: Recipe, index: int, thing: Object) -> Scene:
+def _shop(rng: Generator, recipe: Recipe, index: int, thing: Object) -> Scene:
     plain = replace(recipe, look="plain")
     ground = Ground("plain", ((0.8, 0.8, 0.8),) * 2)
     middle = (recipe.size / 2, recipe.size / 2)
@@ -94,7 +95,7 @@ def _shop(rng: np.random.Generator, recipe: Recipe, index: int, thing: Object) -
             return replace(scene, ground=ground, objects=(replace(thing, pose=fitted),))
 
 
-def _user(rng: np.random.Generator, recipe: Recipe, index: int, thing: Object) -> Scene:
+def _user(rng: Generator, recipe: Recipe, index: int, thing: Object) -> Scene:
     scale, occlusion, zoom = (int(level) for level in rng.integers(0, 3, 3))
     low, high = _SCALES[scale]
     others = int(rng.integers(0, 4))
@@ -130,9 +131,7 @@ def _user(rng: np.random.Generator, recipe: Recipe, index: int, thing: Object) -
         return replace(scene, objects=tuple(objects), clutter=tuple(clutter))
 
 
-def _cut(
-    rng: np.random.Generator, pose: Pose, camera: Camera, share: tuple[float, float]
-) -> Pose | None:
+def _cut(rng: Generator, pose: Pose, camera: Camera, share: tuple[float, float]) -> Pose | None:
     """Move a pose towards an edge until about a share of its box is outside."""
     side = int(rng.integers(4))
     wanted = 1 - float(rng.uniform(*share))
@@ -152,7 +151,7 @@ def _cut(
     return None
 
 
-def _occluder(rng: np.random.Generator, pose: Pose, camera: Camera, level: int) -> Pose | None:
+def _occluder(rng: Generator, pose: Pose, camera: Camera, level: int) -> Pose | None:
     """Find an unnamed shape before a pose that hides as much of it as the level says."""
     low, high = (*_OCCLUSION, 0.7)[level - 1 : level + 1]
     eye = camera.position * [1, 1, 0]

@@ -3,6 +3,7 @@
 Lengths are in the object's own unit, z is up. Angles are in degrees.
 """
 
+import itertools
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -54,15 +55,11 @@ def rotation(axis: str, degrees: float) -> Array:
 
 def join(*parts: Mesh) -> Mesh:
     """Return several meshes as one."""
-    starts = np.cumsum([0] + [len(part.vertices) for part in parts])
-    faces = [
-        tuple(int(start) + i for i in face)
-        for start, part in zip(starts, parts, strict=False)
-        for face in part.faces
-    ]
+    starts = itertools.accumulate((len(part.vertices) for part in parts), initial=0)
+    numbered = [(start, f) for start, part in zip(starts, parts, strict=False) for f in part.faces]
     return Mesh(
         np.concatenate([part.vertices for part in parts]),
-        faces,
+        [tuple(start + i for i in face) for start, face in numbered],
         [tone for part in parts for tone in part.tones],
         [smooth for part in parts for smooth in part.smooth],
     )

@@ -7,6 +7,7 @@ import itertools
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.random import Generator
 
 from finesight.errors import InputError
 from finesight.research.scenes.camera import Camera
@@ -123,7 +124,7 @@ class Recipe:
             return (max(LARGE, low), high), (low, min(LARGE, high))
         return self.areas, self.areas
 
-    def generator(self, index: int, stream: str = "image") -> np.random.Generator:
+    def generator(self, index: int, stream: str = "image") -> Generator:
         """Return the random numbers of image `index`, or of pair `index` of an identities set.
 
         The look is no part of them: it does not change which objects are drawn.
@@ -173,7 +174,7 @@ def sample_sheet(recipe: Recipe, index: int) -> Scene:
 
 
 def background(
-    rng: np.random.Generator,
+    rng: Generator,
     recipe: Recipe,
     index: int,
     field_of_view: float,
@@ -191,7 +192,7 @@ def background(
     return Scene(index, camera, look.light(rng, camera), look.ground(rng))
 
 
-def draw(rng: np.random.Generator, recipe: Recipe, camera: Camera, name: str) -> Object:
+def draw(rng: Generator, recipe: Recipe, camera: Camera, name: str) -> Object:
     """Draw an object of a class in any colour, material and view; where it stands is left open."""
     turn = float(rng.uniform(-180, 180))
     instance = int(rng.choice(recipe.shapes.instances[recipe.split]))
@@ -206,11 +207,7 @@ def draw(rng: np.random.Generator, recipe: Recipe, camera: Camera, name: str) ->
 
 
 def _place(
-    rng: np.random.Generator,
-    recipe: Recipe,
-    stage: Stage,
-    names: list[str],
-    areas: np.ndarray,
+    rng: Generator, recipe: Recipe, stage: Stage, names: list[str], areas: np.ndarray
 ) -> list[Object] | None:
     """Find a place for each object, largest first, or return None."""
     camera = stage.camera
@@ -231,7 +228,7 @@ def _place(
     return [objects[i] for i in sorted(objects)]
 
 
-def strew(rng: np.random.Generator, look: Look, stage: Stage) -> list[Clutter]:
+def strew(rng: Generator, look: Look, stage: Stage) -> list[Clutter]:
     """Add unnamed shapes between the objects, cut by the border or not, hiding less than half."""
     low, high = look.clutter
     clutter = []

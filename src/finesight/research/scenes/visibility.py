@@ -49,14 +49,11 @@ def rasterise(
     sides = np.maximum(high - low, 0)
     (ax, ay), (bx, by), (cx, cy) = corners.transpose(1, 2, 0)
     area = (bx - ax) * (cy - ay) - (cx - ax) * (by - ay)
-    kept = (sides.prod(axis=1) > 0) & (np.abs(area) > 1e-9)
+    kept = np.flatnonzero((sides.prod(axis=1) > 0) & (np.abs(area) > 1e-9))
     image = np.zeros(size * size)
-    kept_triangles = np.flatnonzero(kept)
     ends = np.cumsum(sides[kept].prod(axis=1))
-    for block in np.split(
-        kept_triangles,
-        np.searchsorted(ends, np.arange(_BLOCK, ends[-1], _BLOCK)) if len(ends) else [],
-    ):
+    breaks = np.arange(_BLOCK, ends[-1] if len(ends) else 0, _BLOCK)
+    for block in np.split(kept, np.searchsorted(ends, breaks)):
         count = sides[block].prod(axis=1)
         t = np.repeat(block, count)
         step = np.arange(len(t)) - np.repeat(np.cumsum(count) - count, count)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.random import Generator
 
 from finesight.files import write_atomic
 from finesight.research.datasets.clevr_ds import SceneImage, SceneSet
@@ -74,7 +75,7 @@ def compact(record: dict[str, Any]) -> str:
     return json.dumps(record, separators=(",", ":")) + "\n"
 
 
-def caption_meanings(rng: np.random.Generator, scene: SceneImage) -> list[Meaning]:
+def caption_meanings(rng: Generator, scene: SceneImage) -> list[Meaning]:
     """Return five meanings of rising detail, all true of a scene.
 
     1 a class; 2 with its colour; 3 two objects with colours; 4 how they stand to each other;
@@ -100,7 +101,7 @@ def caption_meanings(rng: np.random.Generator, scene: SceneImage) -> list[Meanin
     return [*levels, Meaning(tuple(every), alone=True)]
 
 
-def _related(rng: np.random.Generator, scene: SceneImage, one: int) -> tuple[str, int] | None:
+def _related(rng: Generator, scene: SceneImage, one: int) -> tuple[str, int] | None:
     """Choose where object `one` is (left, ...), and of which other object."""
     found = [
         (where, other)
@@ -111,9 +112,7 @@ def _related(rng: np.random.Generator, scene: SceneImage, one: int) -> tuple[str
     return found[int(rng.integers(len(found)))] if found else None
 
 
-def query_texts(
-    rng: np.random.Generator, levels: Sequence[Meaning]
-) -> Iterator[tuple[str, str, Meaning]]:
+def query_texts(rng: Generator, levels: Sequence[Meaning]) -> Iterator[tuple[str, str, Meaning]]:
     """Yield a query of every kind from the meanings of `caption_meanings`."""
     sentence = levels[int(rng.integers(2, 5))]
     yield "raw", say(sentence, long=True), sentence
@@ -125,10 +124,7 @@ def query_texts(
 
 
 def hard_negatives(
-    rng: np.random.Generator,
-    scene: SceneImage,
-    levels: Sequence[Meaning],
-    colors: Sequence[str],
+    rng: Generator, scene: SceneImage, levels: Sequence[Meaning], colors: Sequence[str]
 ) -> Iterator[tuple[str, str, str]]:
     """Yield (kind, true caption, false caption): one thing is changed, and the scene denies it."""
     true = levels[3] if levels[3].relations else levels[1]
