@@ -1,6 +1,12 @@
 import pytest
 
-from finesight.annotations.json_files import MALFORMED, parse_json, read_json, read_json_lines
+from finesight.annotations.json_files import (
+    MALFORMED,
+    expecting,
+    parse_json,
+    read_json,
+    read_json_lines,
+)
 from finesight.errors import DataError, InputError
 
 DEEP = "[" * 100_000
@@ -52,3 +58,14 @@ def test_a_wrong_line_is_named(tmp_path, line):
 def test_huge_numbers_are_malformed():
     with pytest.raises(MALFORMED):
         float(parse_json("1" * 400))
+
+
+def test_what_is_expected_is_said_with_what_is_wrong():
+    for wrong, reason in ((lambda: int("x"), "invalid literal.*"), (lambda: {}["a"], "KeyError.*")):
+        with (
+            pytest.raises(DataError, match=rf"^a\.json is damaged \({reason}\): copy it$"),
+            expecting("a.json is damaged", "copy it"),
+        ):
+            wrong()
+    with pytest.raises(ZeroDivisionError), expecting("a.json is damaged", "copy it"):
+        1 / 0  # noqa: B018

@@ -78,3 +78,13 @@ def test_a_folder_without_annotations_is_none_of_them(tmp_path):
     assert not is_annotated(tmp_path)
     with pytest.raises(InputError, match="not a scene set"):
         read_dataset(tmp_path)
+
+
+def test_a_box_that_is_no_numbers_is_damage(solo):
+    path = solo / "sequence.0" / "step0.frame_data.json"
+    content = (
+        path.read_text().replace("[40.0, 20.0]", '["4", "2"]').replace("80.0, 100.0", '"8", "1"')
+    )
+    path.write_text(content)
+    with pytest.raises(DataError, match=r"step0\.frame_data\.json is damaged or not of Unity"):
+        read_dataset(solo)
