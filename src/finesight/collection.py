@@ -5,7 +5,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from finesight.indexing.reports import IndexReport, SwitchReport
 from finesight.models import Model, load_model
 from finesight.queries import Filters, QueryInput, SearchRequest
 from finesight.search.calibrate import keep_calibrated
@@ -21,6 +20,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from finesight.indexing.duplicates import Duplicates
+    from finesight.indexing.run import IndexReport
+    from finesight.indexing.switching import SwitchReport
     from finesight.search.tune import Optimized
 
 Progress = Callable[[int, int], None]
@@ -78,7 +79,7 @@ class Collection:
         progress: Progress = lambda done, total: None,
         vectors: int | None = None,
         **options: Any,
-    ) -> IndexReport:
+    ) -> "IndexReport":
         """Index the images of folders, files and archives; only what is new or changed.
 
         paths: also patterns such as "photos/**/*.jpg". progress: called with (images done, images
@@ -126,7 +127,7 @@ class Collection:
         model: Model | str,
         progress: Progress = lambda done, total: None,
         without_missing: bool = False,
-    ) -> SwitchReport:
+    ) -> "SwitchReport":
         """Index the collection's images with another model, then make it the active one.
 
         Searches go on with the old one until all is done; its vectors stay, and switching back

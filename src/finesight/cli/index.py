@@ -16,7 +16,7 @@ from finesight.errors import FinesightError, InputError, need
 
 if TYPE_CHECKING:
     from finesight.collection import Collection
-    from finesight.indexing.reports import IndexReport
+    from finesight.indexing.run import IndexReport
 
 _SHOWN = 20  # skipped files that are named one by one
 

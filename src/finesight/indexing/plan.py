@@ -15,7 +15,7 @@ import numpy as np
 
 from finesight.images.archives import SUFFIXES as ARCHIVES
 from finesight.images.archives import containing
-from finesight.store.ledger import Ledger
+from finesight.store.ledger import Entry, Ledger
 from finesight.store.schema import Record, to_record
 from finesight.store.table import ImageTable
 from finesight.types import Found, Skipped
@@ -108,10 +108,13 @@ class Plan:
     def was_skipped(self, found: Found) -> bool:
         """Whether a file failed before, as it is now and would be read now."""
         entry = self.ledger.of(found, self.tried)
-        if entry is None or entry.reason is None:
-            return False
-        self.skipped.append(Skipped(found.path, entry.reason, remembered=True))
-        return True
+        return entry is not None and self._remember(entry)
+
+    def _remember(self, entry: Entry) -> bool:
+        """Note what an earlier run says of a file; whether that is why it was skipped."""
+        if entry.reason is not None:
+            self.skipped.append(Skipped(entry.found.path, entry.reason, remembered=True))
+        return entry.reason is not None
 
     def is_new_archive(self, found: Found) -> bool:
         """Whether an archive has to be opened; one that was read to the end costs a stat."""
@@ -119,16 +122,14 @@ class Plan:
         entry = self.ledger.of(found, self.opened)
         if entry is None:
             return True
-        if entry.reason is not None:
-            self.skipped.append(Skipped(found.path, entry.reason, remembered=True))
+        if self._remember(entry):
             self.unsure.append(found.path)
         inside = self.known.by_archive.get(str(found.path), [])
         self.unchanged += len(inside)
         self.met.update(self.known.paths[place] for place in inside)
-        for entry in self.ledger.below([found.path]):
-            if entry.found.path != found.path and entry.reason is not None:
-                self.met.add(str(entry.found.path))
-                self.skipped.append(Skipped(entry.found.path, entry.reason, remembered=True))
+        for each in self.ledger.below([found.path]):
+            if each.found.path != found.path and self._remember(each):
+                self.met.add(str(each.found.path))
         return False
 
     def new_annotations(self, annotations: Sequence[Found]) -> list[Found]:

@@ -1,6 +1,6 @@
 """One run of indexing: plan what is new or changed, encode it, commit it batch by batch."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,6 @@ from finesight.indexing.encode import encode_sources
 from finesight.indexing.options import IndexOptions
 from finesight.indexing.plan import Known, Plan
 from finesight.indexing.progress import Advance, shown_progress
-from finesight.indexing.reports import IndexReport
 from finesight.indexing.sources import Sources
 from finesight.indexing.up_to_date import update_active
 from finesight.indexing.walking import Findings, find_images
@@ -26,10 +25,27 @@ from finesight.store.manifest import TableEntry
 from finesight.store.snapshot import Snapshot
 from finesight.store.table import ImageTable
 from finesight.store.upkeep import keep_fast
-from finesight.types import Found
+from finesight.types import Found, Skipped
 
 Wanted = Mapping[str, tuple[str, Note]]
 """By path: the id of an image that is to be indexed, and what is known of it."""
+
+
+@dataclass(frozen=True)
+class IndexReport:
+    """What one run of indexing did.
+
+    indexed: new and changed images; moved: images of which only the path changed; gone: images
+    below the given folders whose files are not there any more; removed: how many of these left
+    the collection.
+    """
+
+    indexed: int
+    unchanged: int
+    skipped: tuple[Skipped, ...]
+    moved: int = 0
+    gone: int = 0
+    removed: int = 0
 
 
 def index_images(
@@ -103,8 +119,8 @@ class Run:
         annotated = _read_notes(findings, notes, plan, commits, bool(new or archives))
         is_wanted = (lambda path: str(path) in ids) if wanted is not None else (lambda path: True)
         suffixes = SUFFIXES | RAW_SUFFIXES if self.raw else SUFFIXES
-        sources = Sources(plan, notes, suffixes, is_wanted, commits.fail)
-        self._encode(sources, new, archives, commits, progress)
+        sources = Sources(plan, notes, new, archives, suffixes, is_wanted, commits.fail)
+        self._encode(sources, commits, progress)
         for skipped in findings.skipped:
             commits.fail(Found(skipped.path, 0, 0), skipped.reason, lasting=False)
             plan.unsure.append(skipped.path)
@@ -125,18 +141,11 @@ class Run:
             removed=len(gone) if prune else 0,
         )
 
-    def _encode(
-        self,
-        sources: Sources,
-        images: Sequence[Found],
-        archives: Sequence[Found],
-        commits: Commits,
-        progress: Advance,
-    ) -> None:
+    def _encode(self, sources: Sources, commits: Commits, progress: Advance) -> None:
         """Encode what is new, and commit it batch by batch; the last batch is left."""
-        before = commits.done + len(images)
+        before = commits.done + len(sources.images)
         outcomes = encode_sources(
-            sources.read(images, archives),
+            sources.read(),
             self.model,
             self.entry.regions,
             self.entry.vectors or self.model.vectors,

@@ -28,13 +28,15 @@ class Source:
 class Sources:
     """The images of some files and archives; archives are read as their images are asked for.
 
-    suffixes: of the images in archives; wanted: whether a member of an archive is; fail: is told of
-    members that cannot be read. given: how many images were handed out so far; in_archives: how
-    many of these from archives.
+    images, archives: the files; suffixes: of the images in archives; wanted: whether a member of
+    an archive is; fail: is told of members that cannot be read. given: how many images were handed
+    out so far; in_archives: how many of these from archives.
     """
 
     plan: Plan
     notes: Notes
+    images: Sequence[Found]
+    archives: Sequence[Found]
     suffixes: frozenset[str]
     wanted: Callable[[Path], bool]
     fail: Callable[[Found, str], None]
@@ -43,12 +45,12 @@ class Sources:
     # Archives, by the images handed out until they ended.
     _ended: list[tuple[int, Entry]] = field(default_factory=list)
 
-    def read(self, images: Sequence[Found], archives: Sequence[Found]) -> Iterator[Source]:
+    def read(self) -> Iterator[Source]:
         """Yield all images, those of archives last."""
-        for found in images:
+        for found in self.images:
             self.given += 1
             yield Source(found, note=self.notes.of(found.path))
-        for archive in archives:
+        for archive in self.archives:
             reason = None
             try:
                 for source in self._members(archive):

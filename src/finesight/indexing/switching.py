@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from finesight.annotations.notes import Notes
@@ -10,7 +11,6 @@ from finesight.images.archives import containing
 from finesight.images.raw import SUFFIXES as RAW_SUFFIXES
 from finesight.indexing.commit import notes_of, update_notes
 from finesight.indexing.progress import Advance
-from finesight.indexing.reports import SwitchReport
 from finesight.indexing.run import Run, Wanted
 from finesight.indexing.up_to_date import up_to_date
 from finesight.indexing.walking import Findings
@@ -20,6 +20,18 @@ from finesight.store.folder import CollectionFolder
 from finesight.store.snapshot import Snapshot
 from finesight.store.upkeep import keep_fast
 from finesight.types import Found
+
+
+@dataclass(frozen=True)
+class SwitchReport:
+    """What a switch did: how many images were encoded, whose files are missing, and if it is done.
+
+    Nothing is switched where files are missing, unless that was asked for.
+    """
+
+    indexed: int
+    missing: tuple[Path, ...]
+    switched: bool
 
 
 def switch(

@@ -24,15 +24,15 @@ def parse_query(typed: str | Sequence[str]) -> Query:
     argument is never split. A part is read by `parse_part`. Raises InputError for an empty part,
     and for a query that only takes away.
     """
-    words = _split(typed) if isinstance(typed, str) else typed
+    words = _WORD.findall(typed) if isinstance(typed, str) else typed
+    if isinstance(typed, str) and '"' in words:
+        raise InputError(f'{typed!r}: a double quote is not closed: add the other "')
     signed: list[tuple[float, list[str]]] = []
     for word in words:
-        if word in _SIGNS:
-            signed.append((_SIGNS[word], []))
-            continue
-        if not signed:
-            signed.append((1.0, []))
-        signed[-1][1].append(word.replace('"', "") if isinstance(typed, str) else word)
+        if word in _SIGNS or not signed:
+            signed.append((_SIGNS.get(word, 1.0), []))
+        if word not in _SIGNS:
+            signed[-1][1].append(word.replace('"', "") if isinstance(typed, str) else word)
     parts = []
     for sign, part in signed:
         if not part:
@@ -110,13 +110,6 @@ def check_box(box: tuple[float, float, float, float], name: str) -> None:
             f"{name}: a box is x0,y0,x1,y1 with x0 < x1 and y0 < y1, nothing below 0, got "
             + ",".join(f"{edge:g}" for edge in box)
         )
-
-
-def _split(line: str) -> list[str]:
-    words = _WORD.findall(line)
-    if '"' in words:
-        raise InputError(f'{line!r}: a double quote is not closed: add the other "')
-    return words
 
 
 def _not_empty(text: str) -> str:

@@ -73,18 +73,14 @@ class Reader:
 
     def searchable(self) -> Searchable:
         """Return the collection as a search meets it now."""
-        snapshot = self.snapshot()
-        folder = self.folder
-        space = self._pooled_space()
-        return Searchable(
-            folder.directory, snapshot, lambda: self.model, folder.active.regions, space
-        )
+        snapshot, entry, space = self.snapshot(), self.folder.active, None
+        if entry.own_space:
+            space = self._pooled_space(entry)
+        directory, regions = self.folder.directory, entry.regions
+        return Searchable(directory, snapshot, lambda: self.model, regions, space)
 
-    def _pooled_space(self) -> PooledSpace | None:
-        """Return the space of the pooled vectors where it is not the encoder's own."""
-        entry = self.folder.active
-        if not entry.own_space:
-            return None
+    def _pooled_space(self, entry: TableEntry) -> PooledSpace:
+        """Return the space of pooled vectors that are not of the encoder's own."""
         differs = entry.identity.differs(self.model.identity)
         if self.model.text_head is None or not {"fusion", "text_head"}.isdisjoint(differs):
             raise InputError(
@@ -96,12 +92,10 @@ class Reader:
 
     def _check_given(self) -> None:
         """Raise InputError where the given model is not that of the collection."""
-        given = self._given
-        if given is None or self.folder.manifest is None:
+        given, manifest = self._given, self.folder.manifest
+        if not (given and manifest and manifest.active.is_of_another(given.identity)):
             return
-        entry = self.folder.active
-        if not entry.is_of_another(given.identity):
-            return
+        entry = manifest.active
         other = "another"
         if entry.fingerprint == given.fingerprint:
             other = f"the same with another fit ({given.identity.fit}, not {entry.identity.fit})"

@@ -15,11 +15,7 @@ from finesight.queries.filters import NO_FILTERS, Filters
 _QUOTED = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"")
 _PIECE = re.compile(r"\*\*/|\*\*|\*|\?|\[!?[^\]/]+\]|.", re.DOTALL)
 _SLASH = r"[/\\]"
-_SHAPES = {
-    "landscape": "width > height",
-    "portrait": "width < height",
-    "square": "width = height",
-}
+_SHAPES = {"landscape": ">", "portrait": "<", "square": "="}  # of width and height
 
 
 Count = Callable[[str], int]
@@ -82,7 +78,7 @@ def _conditions_of(filters: Filters, root: Callable[[], str]) -> Iterator[str]:
         if (value := getattr(filters, f"{end}_{column}")) is not None:
             yield f"{column} {sign} {int(value)}"
     if filters.shape is not None:
-        yield _SHAPES[filters.shape]
+        yield f"width {_SHAPES[filters.shape]} height"
     if filters.folder is not None:
         start = os.path.join(root(), *PurePosixPath(filters.folder).parts, "")  # noqa: PTH118
         yield f"starts_with(path, {quoted(start)})"

@@ -113,8 +113,7 @@ class Manifest:
 
     def beside(self, identity: ModelIdentity) -> TableEntry | None:
         """Return the entry of another table whose embeddings are a model's, if there is one."""
-        same = (e for e in self.others if not e.is_of_another(identity))
-        return next(same, None)
+        return next((e for e in self.others if not e.is_of_another(identity)), None)
 
     def activated(self, entry: TableEntry) -> "Manifest":
         """Return the manifest with another table as the active one, the old one kept."""

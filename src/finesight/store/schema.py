@@ -80,7 +80,8 @@ def to_arrow(records: Sequence[Record], width: int) -> pa.Table:
     schema = table_schema(width)
     vectors = [record.vectors for record in records]
     whole = np.stack([v.embeddings[0] for v in vectors]).astype(np.float16)
-    columns = {
+    columns = {name: [getattr(record, name) for record in records] for name in _PLAIN}
+    columns |= {
         "path": [str(record.path) for record in records],
         "looked": [record.regions_name for record in records],
         "whole": pa.FixedSizeListArray.from_arrays(pa.array(whole.ravel()), width),
@@ -88,9 +89,6 @@ def to_arrow(records: Sequence[Record], width: int) -> pa.Table:
         "boxes": lists([v.boxes.astype(np.float32) for v in vectors]),
         "fused": lists([record.fused.astype(np.float16) for record in records]),
     }
-    for name in _PLAIN:
-        values = [getattr(record, name) for record in records]
-        columns[name] = pa.array(values, schema.field(name).type)
     return pa.table({name: columns[name] for name in schema.names}, schema=schema)
 
 
