@@ -9,6 +9,7 @@ import typer
 
 from finesight.cli.options import ImagesOption, JsonOption, ModelOption, open_model, option
 from finesight.cli.output import progress_bar, say, show
+from finesight.errors import InputError
 
 if TYPE_CHECKING:
     from finesight.research.scenes.sampling import Recipe
@@ -150,10 +151,9 @@ def stats(
 
     Example: finesight stats scenes/train scenes/test --plot sets.svg
     """
-    from finesight.errors import InputError
     from finesight.research.datasets.clevr_ds import load
     from finesight.research.scenes import statistics
-    from finesight.research.table import to_json
+    from finesight.research.table import without_nan
 
     if plot is not None and plot.suffix not in (".png", ".svg", ".pdf"):
         raise InputError(f"{plot}: the figure is a .png, .svg or .pdf file")
@@ -164,10 +164,8 @@ def stats(
     ]
     if len(found) > 1:
         found.append(statistics.count("all", loaded))
-    if as_json:
-        typer.echo(to_json([each.plain() for each in found]))
-    else:
-        typer.echo(statistics.format_statistics(found))
+    plain = without_nan([each.plain() for each in found])
+    show(plain, [statistics.format_statistics(found)], as_json)
     if plot is not None:
         statistics.plot(found[: len(sets)], plot)
         say(f"figure in {plot}")

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from finesight.cli.options import ImagesOption, JsonOption, ModelOption, open_model, option
-from finesight.cli.output import progress_bar, say, say_some
+from finesight.cli.output import progress_bar, say, say_some, show
 from finesight.errors import InputError
 
 Evaluated = tuple[Any, str]
@@ -77,7 +77,7 @@ def evaluate(
 
       finesight evaluate deepfashion2/validation --protocol items --model items-model
     """
-    from finesight.research.table import to_json
+    from finesight.research.table import without_nan
 
     if matched_only and protocol != "items":
         raise InputError("--matched-only needs --protocol items")
@@ -99,7 +99,7 @@ def evaluate(
         raise InputError(refusal)
     taken = {name: value for name, value in options.items() if name in takes}
     figures, table = run(dataset, model, **taken)
-    typer.echo(to_json(figures) if as_json else table)
+    show(without_nan(figures), [table], as_json)
 
 
 def _classes(

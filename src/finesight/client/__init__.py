@@ -81,7 +81,7 @@ class Client:
 
     def collections(self) -> list[dict[str, Any]]:
         """List the server's collections: name, images and model of each."""
-        found: list[dict[str, Any]] = json.loads(self._ask("collections", anywhere=True))
+        found: list[dict[str, Any]] = json.loads(self._ask("collections"))
         return found
 
     def status(self) -> dict[str, Any]:
@@ -94,20 +94,13 @@ class Client:
         found: dict[str, Any] = json.loads(self._ask(path, body, kind, **fields))
         return found
 
-    def _ask(
-        self,
-        path: str,
-        body: bytes | None = None,
-        kind: str = "",
-        anywhere: bool = False,
-        **fields: Any,
-    ) -> bytes:
+    def _ask(self, path: str, body: bytes | None = None, kind: str = "", **fields: Any) -> bytes:
         given = {name: value for name, value in fields.items() if value is not None}
-        if body is None and not anywhere and self._collection is not None:
+        if body is None and self._collection is not None:
             given["collection"] = self._collection
         query = urllib.parse.urlencode(given, doseq=True)
         url = f"{self._url}/{path}" + (f"?{query}" if query else "")
-        headers = {**self._headers, **({"Content-Type": kind} if body is not None else {})}
+        headers = self._headers | ({} if body is None else {"Content-Type": kind})
         try:
             request = urllib.request.Request(url, body, headers)
             with urllib.request.urlopen(request, timeout=self._timeout) as answer:

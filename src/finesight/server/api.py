@@ -8,16 +8,16 @@ import fastapi
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
 from PIL import Image
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.datastructures import UploadFile
 
 from finesight.images.open import ImageError, decode_image
 from finesight.indexing.progress import read_progress
 from finesight.server.collections import ServedCollection
-from finesight.server.metrics import CONTENT_TYPE
-from finesight.server.openapi import SEARCH_BODY, refusals
-from finesight.server.problems import Problem
+from finesight.server.problems import Problem, refusals
 from finesight.server.schemas import (
     MAX_PARTS,
+    SEARCH_BODY,
     CollectionAnswer,
     ImagesAnswer,
     Listing,
@@ -170,7 +170,7 @@ async def health() -> dict[str, str]:
 async def metrics(state: Shared) -> Response:
     """Give the numbers of this server to Prometheus."""
     text = await state.search_workers.run(state.metrics.text)
-    return Response(text, headers={"Content-Type": CONTENT_TYPE})
+    return Response(text, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
 @router.post("/session", status_code=204)

@@ -5,6 +5,7 @@ import contextlib
 import logging
 import threading
 from collections.abc import AsyncIterator
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
@@ -13,10 +14,12 @@ from starlette.types import ASGIApp
 from finesight.errors import FinesightError
 from finesight.server import api, page, problems
 from finesight.server.layers import Bounded, Guard, Outermost, TokenCheck
-from finesight.server.openapi import ALWAYS, document_of, refusals
+from finesight.server.problems import ProblemDocument, refusals
+from finesight.server.schemas import SearchBody
 from finesight.server.settings import Settings
 from finesight.server.state import State
 
+_ALWAYS = (400, 403, 408, 413, 421, 422, 500, 503)  # how any request may be refused
 _STOP_SECONDS = 10.0  # a server that is told to stop waits so long for its model
 
 
@@ -27,7 +30,7 @@ def create_app(settings: Settings) -> ASGIApp:
     and read within its limits, before the API sees it.
     """
     state = State(settings)
-    app = FastAPI(
+    app = _App(
         title="finesight",
         version="1",
         description="Find images by the small things in them.",
@@ -36,11 +39,10 @@ def create_app(settings: Settings) -> ASGIApp:
         lifespan=_lifespan,
     )
     app.state.finesight = state
-    refused = (*ALWAYS, *((401,) if settings.token is not None else ()))
+    refused = _ALWAYS if settings.token is None else (401, *_ALWAYS)
     app.include_router(api.router, responses=refusals(*refused))
     app.include_router(page.router)
     problems.install(app)
-    app.openapi = document_of(app, settings.token is not None)  # type: ignore[method-assign]
     checked: ASGIApp = Bounded(app, settings.limits)
     if state.sessions is not None:
         checked = TokenCheck(checked, state.sessions)
@@ -52,6 +54,23 @@ def create_app(settings: Settings) -> ASGIApp:
             allow_headers=["Authorization", "Content-Type"],
         )
     return Outermost(Guard(checked, settings), state.metrics)
+
+
+class _App(FastAPI):
+    """An app whose document also has what FastAPI cannot know of it."""
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the document, with the records that no signature names."""
+        if self.openapi_schema is None:
+            document = super().openapi()  # which keeps it
+            found = document["components"]
+            for model in (ProblemDocument, SearchBody):
+                schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+                found["schemas"] |= schema.pop("$defs", {}) | {model.__name__: schema}
+            if self.state.finesight.sessions is not None:
+                found["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+                document["security"] = [{"token": []}]
+        return super().openapi()
 
 
 @contextlib.asynccontextmanager

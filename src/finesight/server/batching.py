@@ -3,8 +3,7 @@
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -14,7 +13,6 @@ from finesight.types import Float32, UInt8
 
 REMEMBERED = 4096
 """Texts whose embeddings are kept: typing on, paging and the slider ask for the same ones again."""
-
 
 T = TypeVar("T")
 
@@ -59,7 +57,6 @@ class Batching(Generic[T]):
             future.set_result(row)
 
 
-@dataclass
 class BatchingEncoder:
     """An encoder whose texts and crops are encoded in batches across threads.
 
@@ -67,26 +64,17 @@ class BatchingEncoder:
     in how many calls.
     """
 
-    encoder: Encoder
-    encoded: int = 0
-    batches: int = 0
-    _recent: Recent[str, Float32] = field(default_factory=lambda: Recent(REMEMBERED))
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def __post_init__(self) -> None:
-        self.preprocessing = self.encoder.preprocessing
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
+        self.encoded = self.batches = 0
+        self._lock = threading.Lock()
+        self._recent: Recent[str, Float32] = Recent(REMEMBERED)
         self._texts = Batching[str](self._run_texts, largest=64)
         self._crops = Batching[UInt8](self._run_crops, largest=64)
 
-    @property
-    def width(self) -> int:
-        """The embedding width d."""
-        return self.encoder.width
-
-    @property
-    def longest_text(self) -> int:
-        """The number of tokens beyond which a text is cut."""
-        return self.encoder.longest_text
+    def __getattr__(self, name: str) -> Any:
+        """Return what is not batched: the encoder's own."""
+        return getattr(self._encoder, name)
 
     def encode_texts(self, texts: Sequence[str]) -> Float32:
         """Return the L2-normalised embeddings (t, d) of texts."""
@@ -98,36 +86,24 @@ class BatchingEncoder:
         return np.stack([known[text] for text in texts])
 
     @property
-    def replicas(self) -> tuple[Encoder, ...]:
+    def replicas(self) -> "tuple[BatchingEncoder, ...]":
         """This one alone: it gathers what many ask for into one batch."""
         return (self,)
-
-    def reads_whole(self, text: str) -> bool:
-        """Whether a text is not cut."""
-        return self.encoder.reads_whole(text)
-
-    def unknown_words(self, text: str) -> list[str]:
-        """Return the words of a text that the model has no token for."""
-        return self.encoder.unknown_words(text)
 
     def encode_images(self, crops: UInt8) -> Float32:
         """Return the L2-normalised embeddings (b, d) of crops (b, side, side, 3)."""
         return np.stack(self._crops(list(crops)))
 
-    def encode_spatial(self, crops: UInt8) -> Float32:
-        """Return the feature maps of crops, as the wrapped encoder does."""
-        return self.encoder.encode_spatial(crops)
-
     def _run_texts(self, texts: list[str]) -> Float32:
         self._count(len(texts))
         # Two callers may ask for the same text at once.
         each = list(dict.fromkeys(texts))
-        rows = dict(zip(each, self.encoder.encode_texts(each), strict=True))
+        rows = dict(zip(each, self._encoder.encode_texts(each), strict=True))
         return np.stack([rows[text] for text in texts])
 
     def _run_crops(self, crops: list[UInt8]) -> Float32:
         self._count(len(crops))
-        return self.encoder.encode_images(np.stack(crops))
+        return self._encoder.encode_images(np.stack(crops))
 
     def _count(self, items: int) -> None:
         with self._lock:

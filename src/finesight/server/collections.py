@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from finesight.server.problems import Problem
 from finesight.server.recent import Recent
@@ -17,6 +17,7 @@ from finesight.server.recent import Recent
 # What a collection needs takes a quarter of a second to import: the page is there before that.
 if TYPE_CHECKING:
     from finesight.collection import Collection
+    from finesight.encoders import Encoder
     from finesight.models import Model
     from finesight.server.batching import BatchingEncoder
 
@@ -57,9 +58,9 @@ class Outline:
     folders: the largest first.
     """
 
-    images: int
-    root: str
-    folders: tuple[Folder, ...]
+    images: int = 0
+    root: str = ""
+    folders: tuple[Folder, ...] = ()
 
     def shown(self, path: Path | str) -> str:
         """Return a path as people may see it: below the root, with forward slashes."""
@@ -67,9 +68,6 @@ class Outline:
             if self.root:
                 return PurePath(os.path.relpath(path, self.root)).as_posix()
         return PurePath(path).name
-
-
-_NOTHING = Outline(0, "", ())
 
 
 class ServedCollection:
@@ -120,7 +118,7 @@ class ServedCollection:
             fingerprint = opened.status()["fingerprint"]
             if self._model is None or self._model.fingerprint != fingerprint:
                 self.encoder = BatchingEncoder(opened.model.encoder)
-                self._model = replace(opened.model, encoder=self.encoder)
+                self._model = replace(opened.model, encoder=cast("Encoder", self.encoder))
             self._ready = Collection.open(self.directory, self._model)
             with self._lock:  # one snapshot is enough for both
                 if self._collection is opened:
@@ -160,7 +158,7 @@ class ServedCollection:
     def outline(self) -> Outline:
         """Return what the images' paths have in common; computed again when images came or went."""
         if not self.collection().exists:
-            return _NOTHING
+            return Outline()
         table, known = self.collection().table(), self._outlined
         if known is not None and known[0] == table.version:
             return known[1]
@@ -200,7 +198,7 @@ class ServedCollections:
 def outline_of(paths: Sequence[str]) -> Outline:
     """Return the common folder of absolute paths, and the folders below it with their counts."""
     if not paths:
-        return _NOTHING
+        return Outline()
     first, last = min(paths), max(paths)  # what these two share, all share
     root = os.path.commonpath([os.path.dirname(first), os.path.dirname(last)])  # noqa: PTH120
     counts: Counter[str] = Counter()

@@ -109,6 +109,12 @@ def problem_of(error: Exception) -> Problem:
             return Problem(500, "Something went wrong; the server's log says what.")
 
 
+def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the answers that refuse a request, as FastAPI takes them."""
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}}
+    return {status: {"description": "A problem.", "content": content} for status in statuses}
+
+
 def install(app: FastAPI) -> None:
     """Make every error of an app a problem document."""
 

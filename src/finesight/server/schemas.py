@@ -4,7 +4,7 @@
 """
 
 import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -101,7 +101,7 @@ class _PlainFilters(_Strict):
         Annotated[str, Field(min_length=1, max_length=300, pattern=r"^[^\x00]*[^\x00/ ][^\x00]*$")]
         | None
     ) = Field(None, description="A glob below the collection's root: holiday/** or *.png.")
-    folder: Annotated[str, Field(min_length=1, max_length=1000, pattern=_NAMED)] | None = Field(
+    folder: Text | None = Field(
         None, description="A folder below the collection's root, as /status lists them."
     )
     min_width: Pixels | None = None
@@ -203,6 +203,33 @@ class SearchBody(_Strict):
     )
     filters: FilterBody = Field(default_factory=lambda: FilterBody.model_validate({}))
     compare: bool = Field(False, description="Also say which rank the whole image would have.")
+
+
+_BODY = {"$ref": "#/components/schemas/SearchBody"}
+SEARCH_BODY: dict[str, Any] = {
+    "required": True,
+    "content": {
+        "application/json": {"schema": _BODY},
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": ["image"],
+                "additionalProperties": False,
+                "properties": {
+                    "image": {
+                        "type": "array",
+                        "minItems": 1,
+                        "maxItems": MAX_PARTS,
+                        "items": {"type": "string", "format": "binary"},
+                    },
+                    "query": {**_BODY, "description": "As in application/json."},
+                },
+            },
+            "encoding": {"query": {"contentType": "application/json"}},
+        },
+    },
+}
+"""The two bodies that POST /search takes."""
 
 
 class HitAnswer(BaseModel):

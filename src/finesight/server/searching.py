@@ -80,17 +80,11 @@ def request_of(
         for each in fields(SearchRequest)
         if each.name in SearchBody.model_fields
     }
-    filters = filters_of(body.filters, body.filters.metadata)
+    filters = Filters(**dict(body.filters))
     request = SearchRequest(**{**options, "parts": parts, "filters": filters})
     # Without any detail regions need not be compared: whole images are, all of them.
     globally = request.by_regions and request.detail == 0
     return replace(request, rank_by="global", detail=1.0) if globally else request
-
-
-def filters_of(body: FilterBody | Listing, metadata: dict[str, str]) -> Filters:
-    """Return the filters of a request."""
-    plain = [each.name for each in fields(Filters) if each.name != "metadata"]
-    return Filters(**{name: getattr(body, name) for name in plain}, metadata=metadata)
 
 
 def _part(served: ServedCollection, part: QueryPart, uploads: Sequence[Image.Image]) -> Part:
@@ -113,7 +107,8 @@ def list_images(served: ServedCollection, listing: Listing) -> ImagesAnswer:
     if not collection.exists:
         return ImagesAnswer(images=[], offset=listing.offset, more=False)
     outline, table = served.outline(), collection.table()
-    filters = filters_of(listing, parse_metadata(listing.metadata))
+    given = {name: getattr(listing, name) for name in FilterBody.model_fields}
+    filters = Filters(**given | {"metadata": parse_metadata(listing.metadata)})
     where = table.condition(None, filters, lambda: outline.root)
     found = table.read(COLUMNS, where, limit=listing.k + 1, offset=listing.offset)
     rows = [ImageRow(**row) for row in found.to_pylist()]

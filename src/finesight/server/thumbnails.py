@@ -65,8 +65,11 @@ def _render(wanted: Wanted) -> bytes:
         data = wanted.path.read_bytes() if inside is None else inside
     except (OSError, ArchiveError) as error:
         raise ImageError("the file is gone or cannot be read") from error
-    size = image_size(data)
-    image = decode_image(data, shrink=_shrink(size, wanted))
+    width, height = image_size(data)
+    x0, y0, x1, y1 = wanted.box
+    side = max((x1 - x0) * width, (y1 - y0) * height)
+    shrink = next((times for times in _SHRINK if side / times >= wanted.size), 1)
+    image = decode_image(data, shrink=shrink)
     x0, y0, x1, y1 = (
         edge * side for edge, side in zip(wanted.box, (image.width, image.height) * 2, strict=True)
     )
@@ -79,10 +82,3 @@ def _render(wanted: Wanted) -> bytes:
     file = io.BytesIO()
     small.save(file, "JPEG", quality=_QUALITY)
     return file.getvalue()
-
-
-def _shrink(size: tuple[int, int], wanted: Wanted) -> int:
-    """Return how many times smaller the file may be decoded for this thumbnail."""
-    x0, y0, x1, y1 = wanted.box
-    side = max((x1 - x0) * size[0], (y1 - y0) * size[1])
-    return next((times for times in _SHRINK if side / times >= wanted.size), 1)
