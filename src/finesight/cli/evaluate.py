@@ -147,9 +147,8 @@ def _captions(
     captions = read_captions(dataset, split, pool=pool)
     files = find_images(captions, images or (dataset if dataset.is_dir() else dataset.parent))
     judged = [] if judgements is None else eccv.load_all(judgements, captions)
-    negatives = None
-    if (dataset / "negatives.jsonl").is_file():
-        negatives = scene_texts.load_negatives(dataset)
+    there = (dataset / "negatives.jsonl").is_file()
+    negatives = scene_texts.load_negatives(dataset) if there else None
     loaded = open_model(model)
     with progress_bar("evaluating", "images", len(files)) as advance:
         seen = encode_files(

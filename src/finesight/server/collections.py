@@ -95,7 +95,11 @@ class ServedCollection:
         """Return the collection, opened again where its description changed; may not exist yet."""
         from finesight.collection import Collection
 
-        state = self._state()
+        try:
+            stat = (self.directory / _DESCRIPTION).stat()
+            state = stat.st_mtime_ns, stat.st_size, stat.st_ino
+        except OSError:
+            state = None
         with self._lock:
             if self._collection is None or self._seen != state:
                 self._collection, self._seen = Collection.open(self.directory), state
@@ -165,13 +169,6 @@ class ServedCollection:
         outline = outline_of(table.read(["path"])["path"].to_pylist())
         self._outlined = (table.version, outline)
         return outline
-
-    def _state(self) -> object:
-        try:
-            stat = (self.directory / _DESCRIPTION).stat()
-        except OSError:
-            return None
-        return stat.st_mtime_ns, stat.st_size, stat.st_ino
 
 
 class ServedCollections:

@@ -25,7 +25,7 @@ MAX_PARTS = 8
 MAX_RERANKED = 1_000
 """Hits that a matcher reranks, at most."""
 
-Edge = Annotated[float, Field(ge=0, le=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
 Id = Annotated[str, Field(pattern="^[0-9a-f]{16}$", description="An image of the collection.")]
 # Unicode's noncharacters and controls say nothing to a model; \\x00 ends strings in the store.
 _NAMED = r"^[^\x00]*[^\x00\s][^\x00]*$"
@@ -51,7 +51,7 @@ def _has_an_area(box: Box) -> Box:
 
 
 Region = Annotated[
-    tuple[Edge, Edge, Edge, Edge],
+    tuple[Share, Share, Share, Share],
     AfterValidator(_has_an_area),
     Field(description="x0, y0, x1, y1 in shares of width and height, from the upper left."),
 ]
@@ -59,10 +59,19 @@ Name = Annotated[str, Field(min_length=1, max_length=200)]
 Key = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00=]+$")]
 Value = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"^[^\x00]+$")]
 Ranking = Literal["regions", "exact", "pooled", "global", "mean", "fused", "whole"]
+Glob = Annotated[str, Field(min_length=1, max_length=300, pattern=r"^[^\x00]*[^\x00/ ][^\x00]*$")]
+Camera = Annotated[str, Field(min_length=1, max_length=100, pattern=_NAMED)]
+Pair = Annotated[str, Field(max_length=1100, pattern=r"^[^\x00=]+=[^\x00]+$")]
 Pixels = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
-class _Strict(BaseModel):
+class _Described(BaseModel):
+    """A record whose fields are described by the strings below them."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+
+class _Strict(_Described):
     """A request in which an unknown field is an error, probably a typo."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, strict=True)
@@ -76,10 +85,10 @@ class QueryPart(_Strict):
 
     text: Text | None = None
     image: Id | None = None
-    upload: int | None = Field(
-        None, ge=0, lt=MAX_PARTS, description="Which file of a multipart request, from 0."
-    )
-    box: Region | None = Field(None, description="The part of the image that is meant.")
+    upload: int | None = Field(None, ge=0, lt=MAX_PARTS)
+    """Which file of a multipart request, from 0."""
+    box: Region | None = None
+    """The part of the image that is meant."""
     weight: float = Field(1.0, ge=-10, le=10)
 
     @model_validator(mode="after")
@@ -97,33 +106,28 @@ class QueryPart(_Strict):
 class _PlainFilters(_Strict):
     """What images must be to be found at all, but for their metadata."""
 
-    path: (
-        Annotated[str, Field(min_length=1, max_length=300, pattern=r"^[^\x00]*[^\x00/ ][^\x00]*$")]
-        | None
-    ) = Field(None, description="A glob below the collection's root: holiday/** or *.png.")
-    folder: Text | None = Field(
-        None, description="A folder below the collection's root, as /status lists them."
-    )
+    path: Glob | None = None
+    """A glob below the collection's root: holiday/** or *.png."""
+    folder: Text | None = None
+    """A folder below the collection's root, as /status lists them."""
     min_width: Pixels | None = None
     min_height: Pixels | None = None
     max_width: Pixels | None = None
     max_height: Pixels | None = None
     shape: Literal["landscape", "portrait", "square"] | None = None
-    taken_from: Day | None = Field(None, description="The first day on which it may be taken.")
-    taken_to: Day | None = Field(None, description="The last one.")
-    camera: Annotated[str, Field(min_length=1, max_length=100, pattern=_NAMED)] | None = Field(
-        None, description="A part of the camera's name, in any case."
-    )
+    taken_from: Day | None = None
+    """The first day on which it may be taken."""
+    taken_to: Day | None = None
+    """The last one."""
+    camera: Camera | None = None
+    """A part of the camera's name, in any case."""
 
 
 class FilterBody(_PlainFilters):
     """What images must be to be found at all."""
 
-    metadata: dict[Key, Value] = Field(
-        default_factory=dict,
-        max_length=MAX_PARTS,
-        description="What metadata files say of them, such as author.",
-    )
+    metadata: dict[Key, Value] = Field({}, max_length=MAX_PARTS)
+    """What metadata files say of them, such as author."""
 
 
 class Listing(_PlainFilters):
@@ -131,12 +135,14 @@ class Listing(_PlainFilters):
 
     model_config = ConfigDict(strict=False)  # numbers come as text in an address
 
-    metadata: list[Annotated[str, Field(max_length=1100, pattern=r"^[^\x00=]+=[^\x00]+$")]] = Field(
-        default_factory=list, max_length=MAX_PARTS, description="As KEY=VALUE, several times."
-    )
-    collection: Name | None = Field(None, description="One of /collections; else the first.")
-    k: int = Field(60, ge=1, le=MAX_HITS, description="Images in the answer.")
-    offset: int = Field(0, ge=0, le=1_000_000, description="Images to pass over.")
+    metadata: list[Pair] = Field([], max_length=MAX_PARTS)
+    """As KEY=VALUE, several times."""
+    collection: Name | None = None
+    """One of /collections; else the first."""
+    k: int = Field(60, ge=1, le=MAX_HITS)
+    """Images in the answer."""
+    offset: int = Field(0, ge=0, le=1_000_000)
+    """Images to pass over."""
 
 
 class SearchBody(_Strict):
@@ -145,64 +151,47 @@ class SearchBody(_Strict):
     `text` is short for one part with that text, `near` for one with that image.
     """
 
-    collection: Name | None = Field(None, description="One of /collections; else the first.")
+    collection: Name | None = None
+    """One of /collections; else the first."""
     text: Text | None = None
-    near: Id | None = Field(None, description="An image of the collection: more like it.")
+    near: Id | None = None
+    """An image of the collection: more like it."""
     parts: list[QueryPart] = Field([], max_length=MAX_PARTS)
-    k: int = Field(SearchRequest.k, ge=1, le=MAX_HITS, description="Hits in the answer.")
-    offset: int = Field(SearchRequest.offset, ge=0, le=MAX_OFFSET, description="Hits to pass over.")
-    rank_by: Ranking = Field(
-        "regions",
-        description="By the best region of the likeliest images (regions) or of all (exact), by "
-        "the kept vectors (pooled), the whole image (global), or all regions (mean); fused and "
-        "whole are earlier names of pooled and global.",
-    )
-    detail: float = Field(
-        SearchRequest.detail,
-        ge=0,
-        le=1,
-        description="From the whole image (0) to its best region (1), where rank_by is regions "
-        "or exact.",
-    )
-    split: Literal["auto", "off"] = Field(
-        "auto",
-        description="auto takes a text that asks for several things apart and finds images with "
-        "all of them, where rank_by is regions or exact and detail is 1.",
-    )
-    prompts: bool = Field(
-        SearchRequest.prompts, description="Encode short texts in the model's prompts."
-    )
-    words: bool = Field(SearchRequest.words, description="Captions and file names count as well.")
-    descriptions: list[Text] = Field(
-        [],
-        max_length=MAX_PARTS,
-        description="More texts that say what the text means.",
-    )
-    rank_fusion: Literal["trusted", "mean", "votes", "two-stage"] = Field(
-        "trusted", description="How what descriptions find is merged."
-    )
-    rerank: Name | None = Field(
-        SearchRequest.rerank, description="The model's matcher that reranks the best."
-    )
-    rerank_top: int = Field(
-        SearchRequest.rerank_top, ge=1, le=MAX_RERANKED, description="How many it reranks."
-    )
-    item: bool = Field(
-        SearchRequest.item,
-        description="Find the very thing that one image, or a box of it, shows, not its kind; "
-        "where /status says that the model can.",
-    )
-    min_relevance: float = Field(
-        SearchRequest.min_relevance,
-        ge=0,
-        le=1,
-        description="Hits less likely to be right are left out.",
-    )
-    group: bool = Field(
-        SearchRequest.group, description="Let near-duplicates stand behind the best of them."
-    )
+    k: int = Field(SearchRequest.k, ge=1, le=MAX_HITS)
+    """Hits in the answer."""
+    offset: int = Field(SearchRequest.offset, ge=0, le=MAX_OFFSET)
+    """Hits to pass over."""
+    rank_by: Ranking = "regions"
+    """By the best region of the likeliest images (regions) or of all (exact), by the kept vectors
+    (pooled), the whole image (global), or all regions (mean); fused and whole are earlier names of
+    pooled and global."""
+    detail: Share = SearchRequest.detail
+    """From the whole image (0) to its best region (1), where rank_by is regions or exact."""
+    split: Literal["auto", "off"] = "auto"
+    """auto takes a text that asks for several things apart and finds images with all of them, where
+    rank_by is regions or exact and detail is 1."""
+    prompts: bool = SearchRequest.prompts
+    """Encode short texts in the model's prompts."""
+    words: bool = SearchRequest.words
+    """Captions and file names count as well."""
+    descriptions: list[Text] = Field([], max_length=MAX_PARTS)
+    """More texts that say what the text means."""
+    rank_fusion: Literal["trusted", "mean", "votes", "two-stage"] = "trusted"
+    """How what descriptions find is merged."""
+    rerank: Name | None = SearchRequest.rerank
+    """The model's matcher that reranks the best."""
+    rerank_top: int = Field(SearchRequest.rerank_top, ge=1, le=MAX_RERANKED)
+    """How many it reranks."""
+    item: bool = SearchRequest.item
+    """Find the very thing that one image, or a box of it, shows, not its kind; where /status says
+    that the model can."""
+    min_relevance: Share = SearchRequest.min_relevance
+    """Hits less likely to be right are left out."""
+    group: bool = SearchRequest.group
+    """Let near-duplicates stand behind the best of them."""
     filters: FilterBody = Field(default_factory=lambda: FilterBody.model_validate({}))
-    compare: bool = Field(False, description="Also say which rank the whole image would have.")
+    compare: bool = False
+    """Also say which rank the whole image would have."""
 
 
 _BODY = {"$ref": "#/components/schemas/SearchBody"}
@@ -232,43 +221,46 @@ SEARCH_BODY: dict[str, Any] = {
 """The two bodies that POST /search takes."""
 
 
-class HitAnswer(BaseModel):
+class HitAnswer(_Described):
     """An image that was found, and its best region."""
 
     rank: int
     id: str
-    path: str = Field(description="Below the folder that all images share.")
+    path: str
+    """Below the folder that all images share."""
     score: float
     box: Region
     width: int
     height: int
-    why: str = Field(description="What it was found by: whole, region, pooled or words.")
-    part: str = Field(description="The part of the query that the box belongs to.")
+    why: str
+    """What it was found by: whole, region, pooled or words."""
+    part: str
+    """The part of the query that the box belongs to."""
     matches: list[Match]
-    relevance: float | None = Field(
-        None, ge=0, le=1, description="How likely it shows what was asked for; null if not known."
-    )
-    similar: list[str] = Field(description="Paths of near-duplicates that stand behind it.")
-    whole_rank: int | None = Field(
-        None, description="Its rank by the whole image alone; null if beyond the first 200."
-    )
+    relevance: Share | None = None
+    """How likely it shows what was asked for; null if not known."""
+    similar: list[str]
+    """Paths of near-duplicates that stand behind it."""
+    whole_rank: int | None = None
+    """Its rank by the whole image alone; null if beyond the first 200."""
 
 
-class SearchAnswer(BaseModel):
+class SearchAnswer(_Described):
     """The hits, best first."""
 
     collection: str
-    images: int = Field(description="Images in the collection.")
+    images: int
+    """Images in the collection."""
     hits: list[HitAnswer]
     offset: int
-    more: bool = Field(description="Whether there are further hits.")
-    nothing: bool = Field(
-        False, description="Whether nothing in this collection matches, or seems to."
-    )
+    more: bool
+    """Whether there are further hits."""
+    nothing: bool = False
+    """Whether nothing in this collection matches, or seems to."""
     milliseconds: float
 
 
-class ImagesAnswer(BaseModel):
+class ImagesAnswer(_Described):
     """Some images of a collection, in its order."""
 
     images: list[ImageRow]
@@ -276,25 +268,29 @@ class ImagesAnswer(BaseModel):
     more: bool
 
 
-class CollectionAnswer(BaseModel):
+class CollectionAnswer(_Described):
     """A collection that is served."""
 
     name: str
     images: int
-    model: str | None = Field(description="Its model; null while nothing was indexed.")
+    model: str | None
+    """Its model; null while nothing was indexed."""
 
 
-class StatusAnswer(BaseModel):
+class StatusAnswer(_Described):
     """What a collection holds, and whether more is coming."""
 
     name: str
     images: int
-    version: int = Field(description="Grows with every change of the images.")
+    version: int
+    """Grows with every change of the images."""
     model: str | None
     regions: str | None
-    items: bool = Field(description="Whether a search for the very thing (`item`) is possible.")
+    items: bool
+    """Whether a search for the very thing (`item`) is possible."""
     folders: tuple[Folder, ...]
-    indexing: Progress | None = Field(description="Null where nobody is indexing.")
+    indexing: Progress | None
+    """Null where nobody is indexing."""
 
 
 class SessionRequest(_Strict):
