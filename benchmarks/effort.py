@@ -9,6 +9,7 @@ vectors. One run, rounds alternating: the best of each, and the median of the ro
 
 import argparse
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from encode import encode, measure
@@ -17,7 +18,8 @@ from made_up import PHOTO, bundle, photo, ratio
 from finesight.models import Model, load_model
 from finesight.proposals import EFFORTS, parse_proposer, resolve_effort
 from finesight.research.networks.finder import FinderNetwork
-from finesight.research.training.finder.export import put_finder_into_bundle
+from finesight.research.training.export import put_part
+from finesight.research.training.finder.export import finder_part
 
 
 def main() -> None:
@@ -30,7 +32,8 @@ def main() -> None:
         without = bundle(folder, "int8")
         network = FinderNetwork().eval()
         network.fold()
-        put_finder_into_bundle(network, folder / "int8", 256, {}, folder / "finding")
+        part = partial(finder_part, network, folder / "int8", 256)
+        put_part(folder / "int8", folder / "finding", {}, part)
         models: dict[str, tuple[Model, int]] = {
             "ViT-B/32, int8": (without, count),
             "ViT-B/32, int8, with a finder": (load_model(str(folder / "finding")), count),

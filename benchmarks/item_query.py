@@ -77,13 +77,14 @@ def untrained(model: Model, folder: Path) -> ItemHead:
     import torch
 
     from finesight.research.networks.items import HIDDEN, ItemHeadNetwork
-    from finesight.research.training.items.export import export_item_head
+    from finesight.research.training.items.export import items_part
 
     network = ItemHeadNetwork(model.encoder.width, HIDDEN)
     torch.nn.init.normal_(network.second.weight, std=0.05)
     said = torch.randn(CAPTIONS, model.encoder.width)
     network.captions = torch.nn.functional.normalize(said, dim=1)
-    export_item_head(network, folder / ITEM_HEAD)
+    (folder / ITEM_HEAD).parent.mkdir(parents=True, exist_ok=True)
+    items_part(network, folder)
     return ItemHead(folder / ITEM_HEAD)
 
 

@@ -11,6 +11,7 @@ Right is a first hit that the caption is true of. Levels: 1 "a photo of a mug", 
 import tempfile
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,8 @@ from finesight.collection import Collection
 from finesight.research.datasets import scene_texts
 from finesight.research.datasets.scene_texts import LEVELS
 from finesight.research.networks.matcher import Ensemble
-from finesight.research.training.matcher.export import put_matcher_into_bundle
+from finesight.research.training.export import put_part
+from finesight.research.training.matcher.export import matcher_part
 
 SAMPLE = Path(__file__).parent.parent / "data" / "sample"
 QUICK_CAPTIONS = 40
@@ -40,15 +42,8 @@ def main() -> None:
     matcher = Ensemble(replace(members[0].settings, kind=options.kind), members).eval()
     with tempfile.TemporaryDirectory() as place:
         bundle, home = Path(place) / "bundle", Path(place) / "collection"
-        put_matcher_into_bundle(
-            matcher,
-            bench.tokenizer,
-            bench.model.directory,
-            options.kind,
-            bench.regions,
-            {},
-            bundle,
-        )
+        part = partial(matcher_part, matcher, bench.tokenizer, options.kind, bench.regions)
+        put_part(bench.model.directory, bundle, {}, part)
         collection = Collection.open(home, str(bundle))
         collection.add([SAMPLE])
         rows = [_row(collection, level, options) for level in LEVELS]

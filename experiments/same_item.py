@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -27,9 +27,10 @@ from finesight.research.datasets import ItemSet, View, clevr_ds, read_items
 from finesight.research.datasets.records import LabelledImage
 from finesight.research.evaluation.item_retrieval import by_level
 from finesight.research.evaluation.items import ItemRanks, item_metrics, rank_items
+from finesight.research.training.export import put_part
 from finesight.research.training.extraction import write_features
 from finesight.research.training.items.examples import CAPTIONS, described, examples
-from finesight.research.training.items.export import put_items_into_bundle, write_tuned_bundle
+from finesight.research.training.items.export import items_part, write_tuned_bundle
 from finesight.research.training.items.learned import Learned
 from finesight.research.training.items.recipe import OF_PAIRS, ItemRecipe
 from finesight.research.training.items.start import begin_network, begin_tower, caption_tokenizer
@@ -261,7 +262,7 @@ class Study:
         if learns is not None:
             write_tuned_bundle(learns, network, tokenizer, self.directory, provenance, out)
         else:
-            put_items_into_bundle(network, self.directory, provenance, out)
+            put_part(self.directory, out, provenance, partial(items_part, network.head))
         kept.unlink()
 
     def _held(self) -> Held:

@@ -2,10 +2,13 @@
 
 import json
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+from finesight.errors import InputError
 
 
 @contextmanager
@@ -36,6 +39,29 @@ def write_atomic(path: Path, content: str | bytes) -> None:
 def write_json(path: Path, content: Any) -> None:
     """Replace a file by JSON that people can read, as `atomic` does."""
     write_atomic(path, json.dumps(content, indent=2) + "\n")
+
+
+def need_new(path: Path) -> None:
+    """Raise InputError for what is there already, an empty folder apart."""
+    if path.exists() and any(path.iterdir() if path.is_dir() else [path]):
+        raise InputError(f"{path} is there already: name a new folder")
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Yield a folder beside `path` to write to, which takes its place at the end, whole.
+
+    The folder that it is in until then is hidden, and gone at the end. Raises InputError: see need_new.
+    """
+    need_new(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as place:
+        folder = Path(place) / "new"
+        folder.mkdir()
+        yield folder
+        if path.exists():
+            path.rmdir()
+        folder.rename(path)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -6,7 +6,7 @@ Encoders, finders and fusions are trained here, matchers and items in the files 
 from __future__ import annotations
 
 from dataclasses import asdict
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -102,7 +102,8 @@ def finder(
     run = begin(out)
     from finesight.encoders.onnx import OnnxEncoder
     from finesight.research.datasets import read_dataset
-    from finesight.research.training.finder.export import put_finder_into_bundle
+    from finesight.research.training.export import put_part
+    from finesight.research.training.finder.export import finder_part
     from finesight.research.training.finder.training import FinderTraining, annotated, train_finder
     from finesight.research.training.run import load_bundle, provenance
 
@@ -119,7 +120,8 @@ def finder(
         datasets=[{"name": path.name, "images": len(each.images)} for path, each in counts],
         settings=asdict(settings),
     )
-    put_finder_into_bundle(trained, bundle, max(settings.canvases), about, out)
+    part = partial(finder_part, trained, bundle, max(settings.canvases))
+    put_part(bundle, out, about, part)
     said = f"tells where objects are, trained in {{seconds}} s, loss {loss:.4f}"
     finish(run, {"bundle": out, "loss": loss}, said, as_json)
 
@@ -170,9 +172,10 @@ def fusion(
     """
     run = begin(out)
     from finesight.research.networks.fusion import KINDS, FusionNetwork
+    from finesight.research.training.export import put_part
     from finesight.research.training.features import join_features
     from finesight.research.training.fusion.data import hold_out, read_proxies
-    from finesight.research.training.fusion.export import put_into_bundle
+    from finesight.research.training.fusion.export import fusion_part
     from finesight.research.training.fusion.score_table import fill_table
     from finesight.research.training.fusion.training import (
         FusionTraining,
@@ -204,7 +207,7 @@ def fusion(
         settings=how,
         validation=round(score, 4),
     )
-    agreement = put_into_bundle(trained, bundle, kind, vectors, about, out)
+    agreement = put_part(bundle, out, about, partial(fusion_part, trained, kind, vectors))
     result = {"bundle": out, "validation": score, "onnx_cosine": agreement}
     said = f"fusion {kind} trained in {{seconds}} s, validation {score:.4f}"
     finish(run, result, said, as_json)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -69,7 +70,8 @@ def items(
       --captions detailed --tune --out mini-items-tuned
     """
     run = begin(out)
-    from finesight.research.training.items.export import put_items_into_bundle, write_tuned_bundle
+    from finesight.research.training.export import put_part
+    from finesight.research.training.items.export import items_part, write_tuned_bundle
     from finesight.research.training.items.reading import read_examples
     from finesight.research.training.items.recipe import ItemRecipe
     from finesight.research.training.items.start import start_items
@@ -102,7 +104,7 @@ def items(
             started.learns, started.network, started.tokenizer, bundle, about, out
         )
     else:
-        agreement = put_items_into_bundle(started.network, bundle, about, out)
+        agreement = put_part(bundle, out, about, partial(items_part, started.network.head))
     said = f"trained in {{seconds}} s, validation mAP {100 * score:.1f} %"
     result = {"out": out, "validation": score, "onnx_cosine": agreement}
     finish(run, result, said, as_json)

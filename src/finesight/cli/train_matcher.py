@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -135,6 +136,7 @@ def _train_matcher(
 ) -> dict[str, Any]:
     """Train a matcher and write it into a copy of the model's bundle, or alone without a model."""
     from finesight.research.networks.matcher import MatcherSettings
+    from finesight.research.training.export import put_part
     from finesight.research.training.features import open_features
     from finesight.research.training.matcher import export
     from finesight.research.training.matcher.token_states import token_tower
@@ -163,16 +165,16 @@ def _train_matcher(
         apart = export.write_matcher_alone(matcher, tokenizer, about, task.out)
     else:
         regions = str(open_features(features).settings["regions"])
-        apart = export.put_matcher_into_bundle(
-            matcher, tokenizer, bundle, name, regions, about, task.out
-        )
+        part = partial(export.matcher_part, matcher, tokenizer, name, regions)
+        apart = put_part(bundle, task.out, about, part)
     return {"matcher": name, "validation": score, "onnx_apart": apart}
 
 
 def _train_fusion(task: _Task) -> dict[str, Any]:
     """Train a fusion with a text head and write it into a copy of the model's bundle."""
     from finesight.research.networks.region_fusion import RegionFusionSettings
-    from finesight.research.training.fusion.export import put_into_bundle
+    from finesight.research.training.export import put_part
+    from finesight.research.training.fusion.export import fusion_part
     from finesight.research.training.matcher.loop import PROBE
     from finesight.research.training.matcher.region_fusion import train_region_fusion
 
@@ -184,5 +186,6 @@ def _train_fusion(task: _Task) -> dict[str, Any]:
     encode = model.encoder.encode_texts
     trained, score = train_region_fusion(settings, *task.pairs, encode, recipe, run)
     about, bundle = task.provenance(settings, score), model.directory
-    agreement = put_into_bundle(trained.fusion, bundle, kind, 1, about, task.out, trained.head)
+    part = partial(fusion_part, trained.fusion, kind, 1, head=trained.head)
+    agreement = put_part(bundle, task.out, about, part)
     return {"fusion": kind, "validation": score, "onnx_cosine": agreement}

@@ -36,6 +36,7 @@ class DenseEntry:
     stride: int
     kind: str = POOLED
     origin: ClassVar = "dense"
+    field: ClassVar = "dense"
 
     @property
     def files(self) -> tuple[str, ...]:

@@ -70,6 +70,22 @@ class Preprocessing:
                 "download or export the model again"
             ) from error
 
+    def config(self) -> dict[str, Any]:
+        """Return a `preprocessor_config.json` of the hub that says this, without `fit`."""
+        return {
+            "image_processor_type": "CLIPImageProcessor",
+            "do_convert_rgb": True,
+            "do_resize": True,
+            "size": {"height": self.side, "width": self.side},
+            "resample": int(self.resample),
+            "do_center_crop": False,
+            "do_rescale": True,
+            "rescale_factor": self.factor,
+            "do_normalize": True,
+            "image_mean": list(self.mean),
+            "image_std": list(self.std),
+        }
+
     def shrink(self, size: tuple[int, int], boxes: Float32) -> int:
         """Return how many times smaller an image may be decoded for boxes (p, 4): 1, 2, 4 or 8.
 

@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -14,7 +13,7 @@ from typing import Any
 from finesight.encoders.dense import DenseEntry
 from finesight.encoders.onnx import TOWERS, tower_files
 from finesight.errors import DataError, InputError
-from finesight.files import atomic, write_json
+from finesight.files import atomic, new_folder, write_json
 from finesight.models.parts import FinderEntry, FusionEntry, ItemsEntry, MatcherEntry, Part
 
 MANIFEST = "finesight.json"
@@ -25,6 +24,14 @@ DEFAULT_REGIONS = "normal"
 EFFECTIVE_SCALE = "effective_scale"
 """Among a bundle's scores: the smallest share of its input's side at which it names a thing."""
 
+_PARTS: dict[str, type[Any]] = {
+    "dense": DenseEntry,
+    "objectness": FinderEntry,
+    "fusions": FusionEntry,
+    "matchers": MatcherEntry,
+    "items": ItemsEntry,
+}
+_NAMED = ("fusions", "matchers")  # of which there may be several, each with a name
 _PLAIN = ("tokenizer.json", "preprocessor_config.json")  # what an embedding depends on, with towers
 _TEXTS = (".md",)  # files that may be edited: they have no sha256
 
@@ -107,9 +114,8 @@ class Bundle:
     @property
     def parts(self) -> list[Part]:
         """All that it has beside its towers."""
-        parts: list[Part | None] = [self.dense, self.finder]
-        parts += [*self.fusions.values(), *self.matchers.values(), self.items]
-        return [part for part in parts if part is not None]
+        single = [part for part in (self.dense, self.finder, self.items) if part is not None]
+        return [*single, *self.fusions.values(), *self.matchers.values()]
 
     @property
     def in_use(self) -> FusionEntry:
@@ -139,21 +145,11 @@ class Bundle:
         folder: holds the part's files, by their names in a bundle, until it is written. A fusion
         becomes the one in use. The embeddings and so the fingerprint stay what they are.
         """
-        old: Part | None
-        fields: dict[str, Any]
-        match part:
-            case DenseEntry():
-                old, fields = self.dense, {"dense": part}
-            case FinderEntry():
-                old, fields = self.finder, {"finder": part}
-            case ItemsEntry():
-                old, fields = self.items, {"items": part}
-            case FusionEntry():
-                old = self.fusions.get(part.name)
-                fields = {"fusions": {**self.fusions, part.name: part}, "fusion": part.name}
-            case MatcherEntry():
-                old = self.matchers.get(part.name)
-                fields = {"matchers": {**self.matchers, part.name: part}}
+        held, name = getattr(self, part.field), getattr(part, "name", None)
+        old: Part | None = held if name is None else held.get(name)
+        fields: dict[str, Any] = {part.field: part if name is None else {**held, name: part}}
+        if isinstance(part, FusionEntry):
+            fields["fusion"] = part.name
         gone = {*(old.files if old else ()), *part.files}
         files = {name: path for name, path in self.files.items() if name not in gone}
         digests = {name: digest for name, digest in self.sha256.items() if name not in gone}
@@ -181,14 +177,8 @@ class Bundle:
         """
         if self.directory is not None and folder.resolve() == self.directory.resolve():
             return self._write(folder)
-        if folder.exists() and any(folder.iterdir() if folder.is_dir() else [folder]):
-            raise InputError(f"{folder} is there already: name a new folder")
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as place:
-            written = self._write(Path(place) / "bundle")
-            if folder.exists():
-                folder.rmdir()
-            (Path(place) / "bundle").rename(folder)
+        with new_folder(folder) as place:
+            written = self._write(place)
         return replace(written, files=_files(folder), directory=folder)
 
     def _write(self, folder: Path) -> "Bundle":
@@ -208,15 +198,11 @@ class Bundle:
 
     def _content(self, sha256: Mapping[str, str]) -> dict[str, Any]:
         """Return what `finesight.json` says, in which absent parts are left out."""
-        parts = {
+        said: dict[str, Any] = {
             "prompts": list(self.prompts),
             "knows": {n: list(words) for n, words in self.knows.items()} if self.knows else None,
-            "dense": _entry(self.dense),
-            "objectness": _entry(self.finder),
-            "fusions": {name: _entry(part) for name, part in self.fusions.items()},
             "fusion": self.fusion,
-            "matchers": {name: _entry(part) for name, part in self.matchers.items()},
-            "items": _entry(self.items),
+            **{key: _entry(getattr(self, kind.field)) for key, kind in _PARTS.items()},
         }
         return {
             "format_version": FORMAT_VERSION,
@@ -225,7 +211,7 @@ class Bundle:
             "looking": {"kind": "effort", "regions": self.regions},
             "fit": self.fit,
             "prompt": self.prompt,
-            **{name: value for name, value in parts.items() if value},
+            **{name: value for name, value in said.items() if value},
             "sha256": dict(sha256),
             "provenance": dict(self.provenance),
             "scores": dict(self.scores),
@@ -261,29 +247,22 @@ def _read(folder: Path, content: Mapping[str, Any], towers: tuple[str, str]) -> 
                 f"{folder / file} is damaged or was altered (its sha256 is not the one in "
                 f"{MANIFEST}): download, export or install the model again"
             )
-    fusions = {
-        name: FusionEntry(name, **entry) for name, entry in content.get("fusions", {}).items()
-    }
-    matchers = {n: MatcherEntry(n, **entry) for n, entry in content.get("matchers", {}).items()}
+    parts: dict[str, Any] = {}
+    for key, kind in _PARTS.items():
+        said = content.get(key, {})
+        if key in _NAMED:
+            parts[kind.field] = {name: kind(name, **entry) for name, entry in said.items()}
+        elif key in content:
+            parts[kind.field] = kind(**said)
     return Bundle.of_files(
         folder,
-        name=content["name"],
         sha256=recorded,
         towers=towers,
-        width=content.get("width", 0),
-        prompt=content["prompt"],
-        prompts=tuple(content.get("prompts", ())),
         regions=content["looking"]["regions"],
-        fit=content.get("fit", "squash"),
-        knows=content.get("knows"),
-        dense=DenseEntry(**content["dense"]) if "dense" in content else None,
-        finder=FinderEntry(**content["objectness"]) if "objectness" in content else None,
-        fusions=fusions,
-        fusion=content.get("fusion"),
-        matchers=matchers,
-        items=ItemsEntry(**content["items"]) if "items" in content else None,
-        scores=content["scores"],
-        provenance=content["provenance"],
+        prompts=tuple(content.get("prompts", ())),
+        **{name: content[name] for name in ("name", "prompt", "scores", "provenance")},
+        **{name: content[name] for name in ("width", "fit", "knows", "fusion") if name in content},
+        **parts,
     )
 
 
@@ -330,7 +309,9 @@ def _named(folder: Path, paths: Sequence[Path]) -> dict[str, Path]:
     return {path.relative_to(folder).as_posix(): path for path in paths}
 
 
-def _entry(part: Part | None) -> dict[str, Any] | None:
-    """Return what the manifest says of a part: its name stands before it."""
-    said = {} if part is None else asdict(part)
+def _entry(held: Part | Mapping[str, Part] | None) -> dict[str, Any]:
+    """Return what the manifest says of a part, whose name stands before it, or of parts by name."""
+    if isinstance(held, Mapping):
+        return {name: _entry(part) for name, part in held.items()}
+    said = {} if held is None else asdict(held)
     return {name: value for name, value in said.items() if name != "name" and value is not None}

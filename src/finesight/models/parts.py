@@ -1,6 +1,7 @@
 """The parts that a bundle may have beside its towers: what its manifest says of each.
 
-files: the names of a part's files in a bundle; origin: what its provenance is kept by.
+files: the names of a part's files in a bundle; origin: what its provenance is kept by;
+field: where a Bundle has it.
 """
 
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ class FinderEntry:
     cost: float
     files: ClassVar = (OBJECTNESS,)
     origin: ClassVar = "objectness"
+    field: ClassVar = "finder"
 
 
 @dataclass(frozen=True)
@@ -33,11 +35,12 @@ class FusionEntry:
     file: str | None = None
     text_head: str | None = None
     origin: ClassVar = "fusion"
+    field: ClassVar = "fusions"
 
     @property
     def files(self) -> tuple[str, ...]:
         """The network and its text head, as far as there are any."""
-        return tuple(file for file in (self.file, self.text_head) if file is not None)
+        return tuple(file for file in (self.file, self.text_head) if file)
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ class MatcherEntry:
     words: str
     tokenizer: str
     regions: str
+    field: ClassVar = "matchers"
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -72,6 +76,7 @@ class ItemsEntry:
     width: int
     file: str = ITEM_HEAD
     origin: ClassVar = "items"
+    field: ClassVar = "items"
 
     @property
     def files(self) -> tuple[str, ...]:

@@ -10,13 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+from PIL import Image
 
 from finesight.encoders import Encoder
 from finesight.encoders.base import TextTooLongWarning
-from finesight.encoders.dense import REGIONS, TOKENS, DenseTower
+from finesight.encoders.dense import REGIONS, TOKENS
 from finesight.encoders.onnx import OnnxEncoder
 from finesight.encoders.torch_hub import TransformersEncoder
 from finesight.errors import DataError, InputError
+from finesight.files import new_folder
 from finesight.models import Model
 from finesight.models.bundle import Bundle
 from finesight.models.load import open_bundle
@@ -62,20 +64,13 @@ def export_model(
     if precision not in LEAST_COSINE:
         known = ", ".join((AUTO, *LEAST_COSINE))
         raise InputError(f"unknown precision {precision!r}: use one of {known}")
-    if out.exists() and any(out.iterdir() if out.is_dir() else [out]):
-        raise InputError(f"{out} is there already: name a new folder")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as place:
-        folder = Path(place)
+    with new_folder(out) as place:
         report("converting")
-        bundle = _converted(model, folder / "converted")
-        if dense:
-            part = convert_regions(model, folder / "converted")
-            bundle = bundle.with_part(part, folder / "converted")
+        bundle = _converted(model, place.with_name("converted"), dense)
         if precision != "fp32":
             report(f"reducing to {precision}")
-            bundle = _reduced(bundle, precision, folder / "reduced")
-        written = _described(bundle, model, out.name, precision).write(folder / "bundle")
+            bundle = _reduced(bundle, precision, place.with_name("reduced"))
+        written = _described(bundle, model, out.name, precision).write(place)
         report("comparing")
         found = _compared(model, open_bundle(written, str(out)), dense)
         lowest = min(found.values())
@@ -86,27 +81,26 @@ def export_model(
                 f"{'fp16' if precision == 'int8' else 'fp32'}"
             )
         scores = {f"cosine_{tower}": round(value, 6) for tower, value in found.items()}
-        written.with_scores(**scores).write(folder / "bundle")
-        if out.exists():
-            out.rmdir()
-        (folder / "bundle").rename(out)
+        written.with_scores(**scores).write(place)
     return precision, found
 
 
-def _converted(model: Model, folder: Path) -> Bundle:
+def _converted(model: Model, folder: Path, dense: bool) -> Bundle:
     """Return what is exported, in float32; what has to be written for it goes to the folder."""
     encoder = model.encoder
     (folder / "onnx").mkdir(parents=True)
     if isinstance(encoder, OnnxEncoder):
-        return Bundle.read(encoder.directory)
-    if isinstance(encoder, TransformersEncoder):
+        bundle = Bundle.read(encoder.directory)
+    elif isinstance(encoder, TransformersEncoder):
         convert_checkpoint(encoder, folder)
         said = {"prompt": model.prompt, "regions": model.regions, "fit": encoder.preprocessing.fit}
-        return Bundle.of_files(folder, name=model.name, **said)
-    raise InputError(
-        f"{model.source} cannot be exported: only checkpoints of transformers and models in "
-        "the ONNX layout can"
-    )
+        bundle = Bundle.of_files(folder, name=model.name, **said)
+    else:
+        raise InputError(
+            f"{model.source} cannot be exported: only checkpoints of transformers and models in "
+            "the ONNX layout can"
+        )
+    return bundle.with_part(convert_regions(model, folder), folder) if dense else bundle
 
 
 def _described(bundle: Bundle, model: Model, name: str, precision: str) -> Bundle:
@@ -142,28 +136,21 @@ def compare(original: Encoder, other: Encoder, images: int = 16) -> dict[str, fl
 
 
 def _picture(rng: np.random.Generator, side: int, cells: int) -> np.ndarray:
-    from PIL import Image
-
     coarse = Image.fromarray(rng.integers(0, 256, (cells, cells, 3), dtype=np.uint8))
     return np.asarray(coarse.resize((side, side), Image.Resampling.BICUBIC))
 
 
 def _compared(model: Model, other: Model, dense: bool) -> dict[str, float]:
     found = compare(model.encoder, other.encoder)
-    if dense and model.dense is not None and other.dense is not None:
-        found["windows"] = _compare_windows(model.dense, other.dense)
+    towers = [tower for tower in (model.dense, other.dense) if tower is not None]
+    if dense and len(towers) == 2:
+        # Windows of the same canvas, larger than a crop.
+        stride = towers[0].stride
+        cells = towers[0].preprocessing.side // stride
+        canvas = _picture(np.random.default_rng(1), 3 * cells // 2 * stride, 9)
+        ours, theirs = (tower.read(canvas, [cells, max(1, cells // 2)])[1] for tower in towers)
+        found["windows"] = float((ours * theirs).sum(axis=1).min())
     return found
-
-
-def _compare_windows(original: DenseTower, other: DenseTower) -> float:
-    """Return the lowest cosine of two towers' windows of the same canvas, larger than a crop."""
-    cells = original.preprocessing.side // original.stride
-    side = 3 * cells // 2 * original.stride
-    canvas = _picture(np.random.default_rng(1), side, 9)
-    ours, theirs = (
-        tower.read(canvas, [cells, max(1, cells // 2)])[1] for tower in (original, other)
-    )
-    return float((ours * theirs).sum(axis=1).min())
 
 
 def _reduced(bundle: Bundle, precision: str, folder: Path) -> Bundle:

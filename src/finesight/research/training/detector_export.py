@@ -5,17 +5,14 @@ The words that OWLv2 also reads stay behind: what is exported finds things of an
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from finesight.errors import DataError, InputError
-from finesight.files import write_json
+from finesight.files import need_new, new_folder, write_json
 from finesight.proposals.onnx_detector import MODEL, OUTPUTS, OnnxDetector
 from finesight.proposals.torch_detectors import Owlv2Detector, load_torch_detector, objectness
 from finesight.research.training.export import export_graph
@@ -30,8 +27,7 @@ def export_detector(source: str, out: Path) -> float:
     Raises InputError where it is there already or the source is another detector, DataError where
     ONNX Runtime gives something else than PyTorch.
     """
-    if out.exists():
-        raise InputError(f"{out} is there already: name a new folder")
+    need_new(out)
     detector = load_torch_detector(source)
     if not isinstance(detector, Owlv2Detector):
         raise InputError(
@@ -41,36 +37,19 @@ def export_detector(source: str, out: Path) -> float:
     detector.model.to("cpu")
     settings = detector.preprocessing
     pixels = torch.rand(1, 3, settings.side, settings.side)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as place:
-        folder = Path(place) / "detector"
+    compute = partial(objectness, detector.model)
+    with new_folder(out) as folder:
         (folder / MODEL).parent.mkdir(parents=True)
-        described = {
-            "size": {"height": settings.side, "width": settings.side},
-            "resample": int(settings.resample),
-            "image_mean": list(settings.mean),
-            "image_std": list(settings.std),
-            "rescale_factor": settings.factor,
-        }
-        write_json(folder / "preprocessor_config.json", described)
-        compute = partial(objectness, detector.model)
+        write_json(folder / "preprocessor_config.json", settings.config())
         export_graph(detector.model, {"pixel_values": pixels}, {}, OUTPUTS, folder / MODEL, compute)
-        difference = _difference(compute, folder, pixels)
+        with torch.inference_mode():
+            boxes, logits = compute(pixels)
+        ours, theirs = (boxes, logits.sigmoid()), OnnxDetector(folder).run(pixels.numpy())
+        apart = (np.abs(a[0].numpy() - b).max() for a, b in zip(ours, theirs, strict=True))
+        difference = float(max(apart))
         if not difference <= _LARGEST_DIFFERENCE:
             raise DataError(
                 f"{source} gives something else in ONNX Runtime (by {difference:.2g}): update "
                 "torch and onnxscript"
             )
-        folder.rename(out)
     return difference
-
-
-def _difference(
-    compute: Callable[[Tensor], tuple[Tensor, Tensor]], folder: Path, pixels: Tensor
-) -> float:
-    """Return the largest difference of a box's edge or a score between the two."""
-    with torch.inference_mode():
-        boxes, logits = compute(pixels)
-    ours = boxes.numpy(), logits.sigmoid().numpy()
-    found = OnnxDetector(folder).run(pixels.numpy())
-    return max(float(np.abs(a[0] - b).max()) for a, b in zip(ours, found, strict=True))

@@ -14,7 +14,9 @@ import onnx
 import torch
 from torch import nn
 
-from finesight.errors import FinesightError, InputError
+from finesight.errors import FinesightError
+from finesight.files import need_new
+from finesight.graphs import Graph
 from finesight.models.bundle import Bundle, need_manifest
 from finesight.models.parts import Part
 
@@ -89,6 +91,15 @@ def need_agreement(what: str, agrees: bool, measured: str) -> None:
         )
 
 
+def run_both(
+    compute: Callable[..., Any], inputs: Mapping[str, torch.Tensor], path: Path
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return what a function gives in PyTorch, and first a graph of it in ONNX Runtime."""
+    with torch.inference_mode():
+        ours = compute(*inputs.values()).numpy()
+    return ours, Graph(path).run({name: value.numpy() for name, value in inputs.items()})[0]
+
+
 def need_cosine(what: str, ours: np.ndarray, theirs: np.ndarray) -> float:
     """Return the lowest cosine of the vectors (n, d) of two runtimes; see need_agreement."""
     norms = np.linalg.norm(ours, axis=1) * np.linalg.norm(theirs, axis=1)
@@ -110,8 +121,8 @@ def put_part(
     of ours or `out` is there already.
     """
     whole = Bundle.read(need_manifest(bundle, bundle))
-    if out is not None and out.exists():
-        raise InputError(f"{out} is there already: name a new folder")
+    if out is not None:
+        need_new(out)
     with tempfile.TemporaryDirectory() as place:
         (Path(place) / "onnx").mkdir()
         part, agreement = export(Path(place))

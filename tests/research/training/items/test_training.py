@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -17,13 +18,14 @@ from finesight.models import BUNDLED, load_model  # noqa: E402
 from finesight.research.datasets import clevr_ds, read_items  # noqa: E402
 from finesight.research.datasets.records import CaptionSet  # noqa: E402
 from finesight.research.evaluation.items import item_metrics  # noqa: E402
+from finesight.research.training.export import put_part  # noqa: E402
 from finesight.research.training.items.examples import (  # noqa: E402
     CAPTIONS,
     described,
     examples,
     from_captions,
 )
-from finesight.research.training.items.export import put_items_into_bundle, write_tuned_bundle  # noqa: E402
+from finesight.research.training.items.export import items_part, write_tuned_bundle  # noqa: E402
 from finesight.research.training.items.learned import Learned  # noqa: E402
 from finesight.research.training.items.recipe import LOSSES, OF_PAIRS, ItemRecipe  # noqa: E402
 from finesight.research.training.items.start import (  # noqa: E402
@@ -238,7 +240,7 @@ def test_what_is_said_stays_where_it_validates_better(helps, found, items, mini,
     said = {each.caption for each in found}
     assert network.head.width == 128 + (len(said) if helps else 0)
     out = tmp_path / "model"
-    assert put_items_into_bundle(network, BUNDLED["mini"], {}, out) > 0.9999
+    assert put_part(BUNDLED["mini"], out, {}, partial(items_part, network.head)) > 0.9999
     manifest = json.loads((out / "finesight.json").read_text())
     embeddings = mini.encoder.encode_images(validation.crops[:3])
     items_ = load_model(str(out)).item_head(embeddings)
@@ -253,7 +255,7 @@ def test_a_frozen_head_goes_into_a_copy_of_the_bundle(found, items, mini, tmp_pa
     network, *_ = train(found, items, mini, recipe)
     torch.nn.init.normal_(network.head.second.weight, std=0.1)
     out = tmp_path / "model"
-    put_items_into_bundle(network, BUNDLED["mini"], {"how": "in a test"}, out)
+    put_part(BUNDLED["mini"], out, {"how": "in a test"}, partial(items_part, network.head))
     model = load_model(str(out))
     assert model.fingerprint == mini.fingerprint
     regions = model.encoder.encode_images(held(items, mini).crops)
@@ -261,7 +263,7 @@ def test_a_frozen_head_goes_into_a_copy_of_the_bundle(found, items, mini, tmp_pa
         ours = network.head(torch.from_numpy(regions)).numpy()
     np.testing.assert_allclose(model.item_head(regions), ours, atol=1e-5)
     with pytest.raises(InputError, match="is there already"):
-        put_items_into_bundle(network, BUNDLED["mini"], {}, out)
+        put_part(BUNDLED["mini"], out, {}, partial(items_part, network.head))
 
 
 def test_a_learning_tower_becomes_a_bundle_of_its_own(found, items, mini, tmp_path):

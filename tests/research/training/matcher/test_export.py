@@ -1,4 +1,5 @@
 import shutil
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,9 +11,10 @@ from finesight.matching import NetworkMatcher  # noqa: E402
 from finesight.models import BUNDLED, load_model  # noqa: E402
 from finesight.research.networks.matcher import MatcherSettings  # noqa: E402
 from finesight.research.networks.matcher_kinds import ENSEMBLES, KINDS, build_matcher  # noqa: E402
+from finesight.research.training.export import put_part  # noqa: E402
 from finesight.research.training.matcher.export import (  # noqa: E402
     export_matcher,
-    put_matcher_into_bundle,
+    matcher_part,
 )
 from finesight.research.training.vocabulary import build_tokenizer, tokens  # noqa: E402
 
@@ -51,9 +53,8 @@ def test_the_exported_matcher_is_the_trained_one(kind, tokenizer, tmp_path):
 def test_a_bundle_finds_its_matcher_and_says_what_it_has(tokenizer, tmp_path):
     matcher = build("scan-t2i", tokenizer, load_model("mini").encoder.width)
     out = tmp_path / "model"
-    put_matcher_into_bundle(
-        matcher, tokenizer, BUNDLED["mini"], "mine", "cc3", {"how": "not trained"}, out
-    )
+    part = partial(matcher_part, matcher, tokenizer, "mine", "cc3")
+    put_part(BUNDLED["mini"], out, {"how": "not trained"}, part)
     model = load_model(str(out))
     assert model.fingerprint == load_model("mini").fingerprint
     assert model.matchers["mine"].regions == "cc3"
@@ -66,7 +67,7 @@ def test_a_bundle_finds_its_matcher_and_says_what_it_has(tokenizer, tmp_path):
     with pytest.raises(InputError, match=r"it has: none.*finesight train matcher"):
         load_model("mini").matcher("adapt")
     with pytest.raises(InputError, match="is there already"):
-        put_matcher_into_bundle(matcher, tokenizer, BUNDLED["mini"], "x", "cc3", {}, out)
+        put_part(BUNDLED["mini"], out, {}, part)
     (out / "onnx" / "matcher-mine.onnx").write_bytes(b"damaged")
     with pytest.raises(DataError, match="damaged or was altered"):
         load_model(str(out))

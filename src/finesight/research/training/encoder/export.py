@@ -11,18 +11,16 @@ import torch
 from tokenizers import Tokenizer
 from torch import nn
 
+from finesight.encoders import Preprocessing
 from finesight.encoders.dense import HEAD, MAP, DenseEntry
 from finesight.files import write_json
-from finesight.graphs import Graph
 from finesight.models.bundle import Bundle
 from finesight.research.networks.small_clip import SmallClip
 from finesight.research.training.encoder.augmentation import MEAN, STD
 from finesight.research.training.encoder.concepts import Concepts
 from finesight.research.training.encoder.training import TrainedEncoder
 from finesight.research.training.encoder.weights import MODEL_TYPE, save_weights
-from finesight.research.training.export import export_graph, need_cosine
-
-BICUBIC = 3  # Pillow's number, which preprocessor configurations use
+from finesight.research.training.export import export_graph, need_cosine, run_both
 
 
 def export_small_clip(network: SmallClip, tokenizer: Tokenizer, directory: Path) -> float:
@@ -60,14 +58,16 @@ def export_small_clip(network: SmallClip, tokenizer: Tokenizer, directory: Path)
     project, axes = network.image.project, {0: "n"}
     export_graph(project, {"pooled": pooled}, axes, ["region_embeds"], directory / HEAD)
     shorter = {name: value[:1, :5] for name, value in inputs.items()}
-    lowest = min(
-        _agreement(network.image, {"pixel_values": pixels}, image),
-        _agreement(network.text, inputs, text),
-        _agreement(network.text, shorter, text),
-    )
+    checks: list[tuple[nn.Module, dict[str, torch.Tensor], Path]] = [
+        (network.image, {"pixel_values": pixels}, image),
+        (network.text, inputs, text),
+        (network.text, shorter, text),
+    ]
+    lowest = min(need_cosine(f"model {each[-1]}", *run_both(*each)) for each in checks)
     tokenizer.save(str(directory / "tokenizer.json"))
     write_json(directory / "config.json", _config(network))
-    write_json(directory / "preprocessor_config.json", _preprocessor(settings.image_size))
+    pixels_of = Preprocessing(settings.image_size, (MEAN,) * 3, (STD,) * 3)
+    write_json(directory / "preprocessor_config.json", pixels_of.config())
     return lowest
 
 
@@ -94,13 +94,6 @@ def write_encoder_bundle(
     return scores
 
 
-def _agreement(module: nn.Module, inputs: dict[str, torch.Tensor], path: Path) -> float:
-    with torch.inference_mode():
-        ours = module(*inputs.values()).numpy()
-    theirs = Graph(path).run({name: value.numpy() for name, value in inputs.items()})[0]
-    return need_cosine(f"model {path}", ours, theirs)
-
-
 def _config(network: SmallClip) -> dict[str, Any]:
     settings = network.settings
     return {
@@ -121,20 +114,4 @@ def _config(network: SmallClip) -> dict[str, Any]:
             "num_hidden_layers": settings.text_layers,
             "num_attention_heads": settings.text_heads,
         },
-    }
-
-
-def _preprocessor(side: int) -> dict[str, Any]:
-    return {
-        "image_processor_type": "CLIPImageProcessor",
-        "do_convert_rgb": True,
-        "do_resize": True,
-        "size": {"height": side, "width": side},
-        "resample": BICUBIC,
-        "do_center_crop": False,
-        "do_rescale": True,
-        "rescale_factor": 1 / 255,
-        "do_normalize": True,
-        "image_mean": [MEAN] * 3,
-        "image_std": [STD] * 3,
     }

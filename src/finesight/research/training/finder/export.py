@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,10 +11,9 @@ import torch
 from finesight.encoders import Preprocessing
 from finesight.encoders.finder import OBJECTNESS
 from finesight.encoders.onnx import tower_files
-from finesight.graphs import Graph
 from finesight.models.parts import FinderEntry
 from finesight.research.networks.finder import FinderNetwork
-from finesight.research.training.export import ANY, export_graph, need_agreement, put_part
+from finesight.research.training.export import ANY, export_graph, need_agreement, run_both
 from finesight.research.training.flops import multiplications
 
 LARGEST_DIFFERENCE = 1e-3  # between what PyTorch and ONNX Runtime compute, in logits and cells
@@ -33,9 +30,8 @@ def export_finder(network: FinderNetwork, path: Path) -> float:
     axes = {0: ANY, 2: ANY, 3: ANY}
     export_graph(network, {"pixel_values": pixels}, axes, ["objectness"], path)
     other = pixels[:1, :, :64, :32].contiguous()
-    theirs = Graph(path).run({"pixel_values": other.numpy()})[0]
-    with torch.inference_mode():
-        apart = float(np.abs(network(other).numpy() - theirs).max())
+    ours, theirs = run_both(network, {"pixel_values": other}, path)
+    apart = float(np.abs(ours - theirs).max())
     need_agreement(f"graph {path}", apart <= LARGEST_DIFFERENCE, f"by {apart:.5f}")
     return apart
 
@@ -50,21 +46,13 @@ def canvas_cost(graph: Path, bundle: Path, canvas: int) -> float:
     return multiplications(graph, (1, 3, canvas, canvas)) / crop / canvas**2
 
 
-def put_finder_into_bundle(
-    network: FinderNetwork,
-    bundle: Path,
-    canvas: int,
-    provenance: Mapping[str, Any],
-    out: Path | None = None,
-) -> float:
-    """Add a finder to a bundle, or to a copy of it; returns how far the runtimes are apart.
+def finder_part(
+    network: FinderNetwork, bundle: Path, canvas: int, folder: Path
+) -> tuple[FinderEntry, float]:
+    """Write a finder for a bundle to a folder; also returns how far the runtimes are apart.
 
-    canvas: the side in pixels at which its cost is counted. Raises InputError: see put_part.
+    canvas: the side in pixels at which its cost is counted.
     """
-
-    def export(folder: Path) -> tuple[FinderEntry, float]:
-        graph = folder / OBJECTNESS
-        apart = export_finder(network, graph)
-        return FinderEntry(canvas_cost(graph, bundle, canvas)), apart
-
-    return put_part(bundle, out, provenance, export)
+    graph = folder / OBJECTNESS
+    apart = export_finder(network, graph)
+    return FinderEntry(canvas_cost(graph, bundle, canvas)), apart

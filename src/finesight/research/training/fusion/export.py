@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +13,7 @@ from finesight.fusion import NetworkFusion
 from finesight.models.parts import FusionEntry
 from finesight.research.networks.clusters import SalientClusters
 from finesight.research.networks.fusion import FusionNetwork
-from finesight.research.training.export import export_graph, need_cosine, put_part
+from finesight.research.training.export import export_graph, need_cosine
 from finesight.types import ImageVectors
 
 
@@ -64,40 +62,19 @@ def _agreement(network: FusionNetwork, path: Path, regions: int, width: int) -> 
     return need_cosine(f"fusion {path}", ours, theirs)
 
 
-def export_text_head(head: nn.Linear, path: Path) -> None:
-    """Write the linear layer over text embeddings of a fusion as one ONNX file."""
-    layer = copy.deepcopy(head).float().cpu()
-    inputs = {"text_embeds": torch.randn(3, head.in_features)}
-    export_graph(
-        layer,
-        inputs,
-        {0: "t"},
-        ["queries"],
-        path,
-        lambda embeddings: nn.functional.normalize(layer(embeddings), dim=-1),
-    )
+def fusion_part(
+    network: FusionNetwork, name: str, vectors: int, folder: Path, head: nn.Linear | None = None
+) -> tuple[FusionEntry, float]:
+    """Write a fusion to a folder; also returns the lowest cosine of the two runtimes' vectors.
 
-
-def put_into_bundle(
-    network: FusionNetwork,
-    bundle: Path,
-    name: str,
-    vectors: int,
-    provenance: Mapping[str, Any],
-    out: Path | None = None,
-    head: nn.Linear | None = None,
-) -> float:
-    """Add a fusion to a bundle, or to a copy of it, and make it the bundle's default.
-
-    vectors: k, kept per image by default; head: its linear layer over text embeddings,
-    where it has one. Returns the agreement of the two runtimes. Raises InputError: see put_part.
+    vectors: k, kept per image by default; head: its linear layer over text embeddings, where it
+    has one.
     """
     file, text_head = f"onnx/fusion-{name}.onnx", f"onnx/fusion-{name}-text.onnx"
-    part = FusionEntry(name, vectors, file, None if head is None else text_head)
-
-    def export(folder: Path) -> tuple[FusionEntry, float]:
-        if head is not None:
-            export_text_head(head, folder / text_head)
-        return part, export_fusion(network, folder / file)
-
-    return put_part(bundle, out, provenance, export)
+    if head is None:
+        return FusionEntry(name, vectors, file), export_fusion(network, folder / file)
+    layer = copy.deepcopy(head).float().cpu()
+    inputs = {"text_embeds": torch.randn(3, head.in_features)}
+    compute = lambda given: nn.functional.normalize(layer(given), dim=-1)  # noqa: E731
+    export_graph(layer, inputs, {0: "t"}, ["queries"], folder / text_head, compute)
+    return FusionEntry(name, vectors, file, text_head), export_fusion(network, folder / file)

@@ -17,7 +17,7 @@ from finesight.files import write_json
 from finesight.matching import NetworkMatcher
 from finesight.models.parts import MatcherEntry
 from finesight.research.networks.matcher import Matcher
-from finesight.research.training.export import export_graph, need_agreement, put_part
+from finesight.research.training.export import export_graph, need_agreement
 
 MOST_APART = 1e-3  # between the scores of PyTorch and of ONNX Runtime
 
@@ -86,27 +86,17 @@ def _apart(matcher: Matcher, tokenizer: Tokenizer, exported: NetworkMatcher) -> 
     return float(np.abs(ours - theirs).max())
 
 
-def put_matcher_into_bundle(
-    matcher: Matcher,
-    tokenizer: Tokenizer,
-    bundle: Path,
-    name: str,
-    regions: str,
-    provenance: Mapping[str, Any],
-    out: Path | None = None,
-) -> float:
-    """Add a matcher to a bundle, or to a copy of it; returns how far the runtimes are apart.
+def matcher_part(
+    matcher: Matcher, tokenizer: Tokenizer, name: str, regions: str, folder: Path
+) -> tuple[MatcherEntry, float]:
+    """Write a matcher to a folder; also returns how far the runtimes are apart.
 
-    regions: the proposer whose regions it was trained with. Raises InputError: see put_part.
+    regions: the proposer whose regions it was trained with.
     """
     stem = f"onnx/matcher-{name}"
     files = (f"{stem}.onnx", f"{stem}-words.onnx", f"{stem}-tokenizer.json")
-    part = MatcherEntry(name, matcher.settings.kind, *files, regions)
-
-    def export(folder: Path) -> tuple[MatcherEntry, float]:
-        return part, export_matcher(matcher, tokenizer, *(folder / file for file in files))
-
-    return put_part(bundle, out, provenance, export)
+    apart = export_matcher(matcher, tokenizer, *(folder / file for file in files))
+    return MatcherEntry(name, matcher.settings.kind, *files, regions), apart
 
 
 def write_matcher_alone(
