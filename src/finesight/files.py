@@ -42,8 +42,8 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def need_new(path: Path) -> None:
-    """Raise InputError for what is there already, an empty folder apart."""
-    if path.exists() and any(path.iterdir() if path.is_dir() else [path]):
+    """Raise InputError for a place in which there is something already."""
+    if path.exists():
         raise InputError(f"{path} is there already: name a new folder")
 
 
@@ -51,9 +51,11 @@ def need_new(path: Path) -> None:
 def new_folder(path: Path) -> Iterator[Path]:
     """Yield a folder beside `path` to write to, which takes its place at the end, whole.
 
-    The folder that it is in until then is hidden, and gone at the end. Raises InputError: see need_new.
+    Until then it is in a hidden folder, which is gone at the end. Raises InputError where there is
+    something already, an empty folder apart.
     """
-    need_new(path)
+    if not path.is_dir() or any(path.iterdir()):
+        need_new(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as place:
         folder = Path(place) / "new"

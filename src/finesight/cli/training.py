@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from finesight.cli.options import option
 from finesight.cli.output import progress_bar, say, show
 from finesight.errors import need
+from finesight.files import need_new
 
 if TYPE_CHECKING:
     from finesight.research.training.run import Progress, Run
@@ -32,10 +33,10 @@ def begin(out: Path, *, new: bool = True, checkpoint: Path | None = None) -> Run
     beside `out` where not given. Raises MissingDependencyError without PyTorch, and InputError.
     """
     need("torch", "training needs PyTorch", "torch")
-    from finesight.research.training.run import Run, check_new
+    from finesight.research.training.run import Run
 
     if new:
-        check_new(out)
+        need_new(out)
     return Run.into(out, checkpoint)
 
 

@@ -69,10 +69,7 @@ def encode_ahead(
             while encoding:
                 yield from encoding.popleft().result()
         finally:
-            for cutting in ahead:
-                cutting.cancel()
-            for batch in encoding:
-                batch.cancel()
+            pool.shutdown(cancel_futures=True)
 
 
 def _encode(

@@ -3,7 +3,7 @@
 A convolutional bundle has `onnx/dense_model.onnx`, which turns pixels of any size into a feature
 map, and `onnx/region_head.onnx`, which turns a window of it, pooled as the tower pools its whole
 map, into an embedding. A vision transformer's bundle has `onnx/region_model.onnx`, which takes
-the windows beside the pixels (encoders/torch_region_tokens.py).
+the windows beside the pixels (encoders/torch_regions.py).
 """
 
 from collections.abc import Sequence

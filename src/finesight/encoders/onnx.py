@@ -34,18 +34,18 @@ def tower_files(directory: Path, precision: str = "fp32") -> tuple[str, str]:
     """
     if precision not in PRECISIONS:
         raise DataError(f"unknown precision {precision!r}: use one of {', '.join(PRECISIONS)}")
-    for ending in PRECISIONS[precision]:
-        vision, text = (f"onnx/{tower}{ending}.onnx" for tower in TOWERS)
+    pairs = [[f"onnx/{tower}{end}.onnx" for tower in TOWERS] for end in PRECISIONS[precision]]
+    for vision, text in pairs:
         if (directory / vision).is_file() and (directory / text).is_file():
             return vision, text
     found = sorted(path.name for path in (directory / "onnx").glob("*.onnx"))
     if any((directory / "onnx" / f"model{end}.onnx").is_file() for end in PRECISIONS[precision]):
-        reason = "has only a combined graph (onnx/model.onnx), which would encode a text with each "
         raise DataError(
-            f"{directory} {reason}image: make a bundle of the original PyTorch model with "
-            "`finesight export MODEL OUT`, or take a repository with onnx/vision_model.onnx"
+            f"{directory} has only a combined graph (onnx/model.onnx), which would encode a text "
+            "with each image: make a bundle of the original PyTorch model with `finesight export "
+            "MODEL OUT`, or take a repository with onnx/vision_model.onnx"
         )
-    vision, text = (f"onnx/{tower}{PRECISIONS[precision][0]}.onnx" for tower in TOWERS)
+    vision, text = pairs[0]
     raise DataError(
         f"{directory} is not a complete {precision} model: {vision} or {text} is missing "
         f"(in onnx/: {', '.join(found) or 'nothing'}). A model folder has the layout of the hub's "
@@ -138,18 +138,14 @@ class OnnxEncoder:
         """Return an output of the image tower for crops (b, side, side, 3), batch by batch."""
         batch = max(1, _PIXELS // self.preprocessing.side**2)
         parts = [crops[start : start + batch] for start in range(0, max(len(crops), 1), batch)]
-        if len(parts) == 1:
-            return self._encoded(self._tensor(crops), output)
+        pixels, found = self._tensor(parts[0]), []
         # The next batch is scaled while this one is encoded: no core waits for it.
         with ThreadPoolExecutor(1) as pool:
-            ahead = pool.submit(self._tensor, parts[0])
-            found = []
-            for following in [*parts[1:], None]:
-                pixels = ahead.result()
-                if following is not None:
-                    ahead = pool.submit(self._tensor, following)
+            for following in parts[1:]:
+                ahead = pool.submit(self._tensor, following)
                 found.append(self._encoded(pixels, output))
-        return np.concatenate(found)
+                pixels = ahead.result()
+        return np.concatenate([*found, self._encoded(pixels, output)])
 
     def _tensor(self, crops: UInt8) -> np.ndarray:
         pixels: np.ndarray = self.preprocessing.tensor(crops)

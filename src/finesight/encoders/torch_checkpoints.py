@@ -57,9 +57,7 @@ def _why_not(kind: str, directory: Path, error: Exception) -> str:
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
     if kind == "AutoTokenizer":
         return f"{directory} has no tokenizer that can be read ({reason}): download the model again"
-    pickled = sorted(p.name for p in directory.glob("*.bin")) or sorted(
-        p.name for p in directory.glob("*.pt*")
-    )
+    pickled = [p.name for kind in ("bin", "pt*") for p in sorted(directory.glob(f"*.{kind}"))]
     if pickled and not list(directory.glob("*.safetensors")):
         return (
             f"{directory} has its weights as a pickle only ({pickled[0]}), which could run any "

@@ -1,5 +1,6 @@
 """Where models are found: bundled, in a folder, in the hub's cache, or on the hub."""
 
+from itertools import chain
 from pathlib import Path
 
 from finesight.encoders.onnx import PRECISIONS
@@ -14,7 +15,7 @@ DEFAULT = "Xenova/clip-vit-base-patch32"
 # Small files that say what a repository is, and what its towers need beside their weights.
 _ABOUT = ["*.json", "*.txt", "*.model"]
 _ONNX = ["onnx/vision_model{0}.onnx*", "onnx/text_model{0}.onnx*"]
-_CHECKPOINT = ["*.safetensors"]
+_CHECKPOINT = [["*.safetensors"]]
 
 
 def find_model(source: str, precision: str) -> tuple[Path, str]:
@@ -37,10 +38,10 @@ def find_model(source: str, precision: str) -> tuple[Path, str]:
 
 def is_checkpoint(directory: Path) -> bool:
     """Whether a folder looks like a checkpoint of PyTorch: a configuration, and weights or not."""
-    weights = [
-        p for kind in ("safetensors", "bin", "pt", "pth") for p in directory.glob(f"*.{kind}")
-    ]
-    return (directory / "config.json").is_file() and bool(weights)
+    weights = {".safetensors", ".bin", ".pt", ".pth"}
+    return (directory / "config.json").is_file() and any(
+        path.suffix in weights for path in directory.iterdir()
+    )
 
 
 def _from_hub(repository: str, precision: str) -> Path:
@@ -52,27 +53,28 @@ def _from_hub(repository: str, precision: str) -> Path:
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     ends = PRECISIONS.get(precision, ("",))
-    towers = [name.format(end) for end in ends for name in _ONNX]
-    # A download that was interrupted leaves one tower without the other: then the network is asked.
-    needed = ([[name.format(end) for end in ends] for name in _ONNX], [_CHECKPOINT])
-    for wanted, parts in zip((towers, _CHECKPOINT), needed, strict=True):
-        try:
-            cached = Path(
-                huggingface_hub.snapshot_download(
-                    repository, allow_patterns=[*_ABOUT, *wanted], local_files_only=True
-                )
+    towers = [[name.format(end) for end in ends] for name in _ONNX]
+
+    def download(files: list[list[str]], cached: bool = False) -> Path:
+        wanted = [*_ABOUT, *chain(*files)]
+        return Path(
+            huggingface_hub.snapshot_download(
+                repository, allow_patterns=wanted, local_files_only=cached
             )
+        )
+
+    # A download that was interrupted leaves one tower without the other: then the network is asked.
+    for files in (towers, _CHECKPOINT):
+        try:
+            folder = download(files, cached=True)
         except LocalEntryNotFoundError:
             break
-        half = wanted is _CHECKPOINT and (cached / "onnx").is_dir()
-        if not half and all(any(next(cached.glob(n), None) for n in names) for names in parts):
-            return cached
+        half = files is _CHECKPOINT and (folder / "onnx").is_dir()
+        if not half and all(any(next(folder.glob(n), None) for n in names) for names in files):
+            return folder
     try:
         names = huggingface_hub.list_repo_files(repository)
-        weights = towers if any(n.startswith("onnx/") for n in names) else _CHECKPOINT
-        return Path(
-            huggingface_hub.snapshot_download(repository, allow_patterns=[*_ABOUT, *weights])
-        )
+        return download(towers if any(n.startswith("onnx/") for n in names) else _CHECKPOINT)
     # The hub's client raises its own, httpx's and the operating system's errors.
     except Exception as error:
         raise DataError(_why_not_fetched(repository, error)) from error

@@ -103,8 +103,8 @@ def _in_pytorch(directory: Path, source: str, precision: str) -> Model:
     from finesight.encoders.torch_hub import TransformersEncoder
     from finesight.encoders.torch_regions import TorchRegions
 
-    encoder = TransformersEncoder(directory, half=precision == "bf16")
     half = precision == "bf16"
+    encoder = TransformersEncoder(directory, half=half)
     return Model(
         source=f"{source}@bf16" if half else source,
         name=Path(source).name,

@@ -7,12 +7,12 @@ import pytest
 torch = pytest.importorskip("torch", reason="training needs PyTorch")
 
 from finesight.errors import InputError  # noqa: E402
+from finesight.files import need_new  # noqa: E402
 from finesight.research.training.run import (  # noqa: E402
     Learner,
     Plan,
     Progress,
     Run,
-    check_new,
     load_bundle,
     provenance,
     warm_cosine,
@@ -114,7 +114,7 @@ def test_folders_stand_in_provenance_by_their_names(monkeypatch):
 
 def test_what_a_run_needs_is_checked(tmp_path):
     with pytest.raises(InputError, match="is there already"):
-        check_new(tmp_path)
+        need_new(tmp_path)
     with pytest.raises(InputError, match="unknown model"):
         load_bundle("nowhere")
     model, folder = load_bundle("mini")

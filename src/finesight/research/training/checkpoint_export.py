@@ -71,7 +71,7 @@ def convert_checkpoint(encoder: TransformersEncoder, folder: Path) -> None:
 
 
 def convert_regions(model: Model, folder: Path) -> DenseEntry:
-    """Write the tower with class tokens of its own for windows (torch_region_tokens.py).
+    """Write the tower with class tokens of its own for windows (torch_regions.py).
 
     For square canvases of any size and any windows. Raises InputError for a model that has no such
     tower, DataError where it cannot be converted.

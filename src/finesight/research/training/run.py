@@ -21,7 +21,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from finesight.errors import InputError
 from finesight.models import Model, load_model
 from finesight.models.bundle import need_manifest
 from finesight.research.training.checkpoints import load_checkpoint, save_checkpoint
@@ -247,12 +246,6 @@ def load_bundle(source: str) -> tuple[Model, Path]:
     """
     model = load_model(source)
     return model, need_manifest(model.directory, source)
-
-
-def check_new(out: Path) -> None:
-    """Raise InputError where something is in the place that a bundle is to be written to."""
-    if out.exists():
-        raise InputError(f"{out} is there already: name a new folder")
 
 
 def provenance(**facts: Any) -> dict[str, Any]:

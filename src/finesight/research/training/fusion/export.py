@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -25,13 +24,8 @@ def export_fusion(network: FusionNetwork, path: Path) -> float:
     """
     network = copy.deepcopy(network).float().cpu().eval()
     width = network.settings.width
-    generator = torch.Generator().manual_seed(0)
-    regions = nn.functional.normalize(torch.randn(2, 7, width, generator=generator), dim=-1)
-    corners = torch.rand(2, 7, 2, generator=generator) / 2
-    boxes = torch.cat([corners, corners + 0.1 + torch.rand(2, 7, 2, generator=generator) / 4], -1)
-    there = torch.ones(2, 7, dtype=torch.bool)
-    there[1, 5:] = False
-    inputs = {"regions": regions, "there": there, "boxes": boxes}
+    inputs = _made_up(2, 7, width)
+    inputs["there"][1, 5:] = False
     axes = {0: "b", 1: "p"}
     if isinstance(network, SalientClusters):
 
@@ -46,20 +40,24 @@ def export_fusion(network: FusionNetwork, path: Path) -> float:
 
 
 def _agreement(network: FusionNetwork, path: Path, regions: int, width: int) -> float:
-    rng = np.random.default_rng(regions)
-    corners = rng.uniform(0, 0.5, (regions, 2))
-    boxes = np.concatenate([corners, corners + rng.uniform(0.1, 0.5, (regions, 2))], axis=1)
-    embeddings = rng.normal(size=(regions, width))
-    embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
-    seen = ImageVectors(boxes.astype(np.float32), embeddings.astype(np.float32))
+    inputs = _made_up(1, regions, width)
+    seen = ImageVectors(inputs["boxes"][0].numpy(), inputs["regions"][0].numpy())
     theirs = NetworkFusion(path)(seen, network.vectors)
     with torch.inference_mode():
-        ours = network(
-            torch.from_numpy(seen.embeddings)[None],
-            torch.ones(1, regions, dtype=torch.bool),
-            torch.from_numpy(seen.boxes)[None],
-        )[0].numpy()[: len(theirs)]
+        ours = network(*inputs.values())[0].numpy()[: len(theirs)]
     return need_cosine(f"fusion {path}", ours, theirs)
+
+
+def _made_up(images: int, regions: int, width: int) -> dict[str, Tensor]:
+    """Return what a fusion takes, in its order, with random regions, all of them there."""
+    generator = torch.Generator().manual_seed(regions)
+    embeddings = torch.randn(images, regions, width, generator=generator)
+    corners, sides = torch.rand(2, images, regions, 2, generator=generator)
+    return {
+        "regions": nn.functional.normalize(embeddings, dim=-1),
+        "there": torch.ones(images, regions, dtype=torch.bool),
+        "boxes": torch.cat([corners / 2, corners / 2 + 0.1 + sides / 4], -1),
+    }
 
 
 def fusion_part(

@@ -11,8 +11,7 @@ from PIL import Image  # noqa: E402
 
 from finesight.encoders.dense import TokenTower, windows_of_patches  # noqa: E402
 from finesight.encoders.torch_hub import TransformersEncoder  # noqa: E402
-from finesight.encoders.torch_region_tokens import positions_for  # noqa: E402
-from finesight.encoders.torch_regions import TorchRegions  # noqa: E402
+from finesight.encoders.torch_regions import TorchRegions, positions_for  # noqa: E402
 from finesight.errors import DataError, InputError  # noqa: E402
 from finesight.images.open import Picture  # noqa: E402
 from finesight.models import load_model  # noqa: E402
@@ -52,7 +51,7 @@ def test_a_window_alone_from_the_start_sees_nothing_beside_it_but_through_patche
         for layer in network.layers[:-1]:
             tokens = layer(tokens, attention_mask=None)
         # Patches outside of a window may become anything before the last layer.
-        from finesight.encoders.torch_region_tokens import NOTHING, _beside
+        from finesight.encoders.torch_regions import NOTHING, _beside
 
         window = torch.from_numpy(inside[:1])
         outside = torch.cat([torch.zeros(1, 1), (1 - window) * NOTHING], dim=1)
