@@ -41,7 +41,7 @@ from protocol import (
 
 from finesight.boxes import areas, intersections
 from finesight.fusion import ClosedForm, farthest_points, salient_clusters
-from finesight.fusion.salient import cluster
+from finesight.fusion.training_free import cluster
 from finesight.research.networks.fusion import FusionNetwork, FusionSettings, build_fusion
 from finesight.research.training.features import FeatureCache, join_features
 from finesight.research.training.fusion.proxies import TEMPLATES, Proxies, build_proxies

@@ -24,6 +24,11 @@ class ServiceError(FinesightError):
     """Another program that is asked over the network, and does not do its part."""
 
 
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's text, or the name of its kind where it has none."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 def need(module: str, why: str, extra: str, rest: str = "") -> Any:
     """Import and return a module that may not be installed.
 

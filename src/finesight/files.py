@@ -41,6 +41,15 @@ def write_json(path: Path, content: Any) -> None:
     write_atomic(path, json.dumps(content, indent=2) + "\n")
 
 
+def read_json(path: Path) -> dict[str, Any]:
+    """Return an object of JSON; an empty one where the file is not there, damaged or no object."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def need_new(path: Path) -> None:
     """Raise InputError for a place in which there is something already."""
     if path.exists():

@@ -5,9 +5,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnxruntime
 
-from finesight.errors import DataError
+from finesight.errors import DataError, first_line
+from finesight.types import Float32
 
 _CUDA = "CUDAExecutionProvider"
 
@@ -40,6 +42,11 @@ class Graph:
         found: list[Any] = self._session.run(outputs, fed)
         return found
 
+    def one(self, given: Mapping[str, Any], output: str | None = None) -> Float32:
+        """Return one of its outputs in float32, the first unless named: see run."""
+        found = self.run(given, None if output is None else [output])[0]
+        return np.asarray(found, np.float32)
+
     @cached_property
     def _session(self) -> onnxruntime.InferenceSession:
         options = onnxruntime.SessionOptions()
@@ -51,9 +58,7 @@ class Graph:
         try:
             return onnxruntime.InferenceSession(str(self.path), options, providers=providers)
         except Exception as error:  # onnxruntime has an exception class a status, without a base
-            problem = (
-                f"damaged ({str(error).splitlines()[0]})" if self.path.is_file() else "missing"
-            )
+            problem = f"damaged ({first_line(error)})" if self.path.is_file() else "missing"
             raise DataError(
                 f"{self.path} is {problem}: download, export or install the model again"
             ) from error

@@ -11,7 +11,7 @@ from finesight.fusion import (
     farthest_points,
     salient_clusters,
 )
-from finesight.fusion.salient import saliency
+from finesight.fusion.training_free import saliency
 from finesight.scoring.similarity import normalise
 from finesight.types import ImageVectors
 

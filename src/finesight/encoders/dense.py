@@ -96,7 +96,7 @@ class PooledTower(_BundleTower):
 
     def maps(self, canvases: UInt8) -> Float32:
         """Return the feature maps (b, c, h, w) of canvases (b, side, side, 3)."""
-        return _run(self._map, pixel_values=self.preprocessing.tensor(canvases))
+        return self._map.one({"pixel_values": self.preprocessing.tensor(canvases)})
 
     def encode(self, crops: UInt8) -> Float32:
         """Return the embeddings (b, d) of crops (b, side, side, 3) of any side.
@@ -106,7 +106,7 @@ class PooledTower(_BundleTower):
         """
         found = self.maps(crops)
         pooled = found.mean(axis=(2, 3)) + found.max(axis=(2, 3))
-        return normalise(_run(self._head, pooled=pooled))
+        return normalise(self._head.one({"pooled": pooled}))
 
     def windows(self, found: Float32, cells: int, step: int) -> tuple[Float32, Float32]:
         """Return boxes (p, 4) and embeddings (p, d) of all windows of cells × cells in one map.
@@ -124,7 +124,7 @@ class PooledTower(_BundleTower):
         y, x = (grid.ravel() for grid in np.meshgrid(rows, columns, indexing="ij"))
         scale = np.array([width, height, width, height], np.float32)
         boxes = np.stack([x, y, x + cells, y + cells], axis=1) / scale
-        return boxes.astype(np.float32), normalise(_run(self._head, pooled=flat))
+        return boxes.astype(np.float32), normalise(self._head.one({"pooled": flat}))
 
 
 class TokenTower(_BundleTower):
@@ -134,7 +134,7 @@ class TokenTower(_BundleTower):
         """Return the windows of a canvas: see DenseTower."""
         boxes, inside = windows_of_patches(len(canvas) // self.stride, cells)
         pixels = self.preprocessing.tensor(canvas[None])
-        return boxes, normalise(_run(self._regions, pixel_values=pixels, windows=inside))
+        return boxes, normalise(self._regions.one({"pixel_values": pixels, "windows": inside}))
 
 
 def windows_of_patches(across: int, cells: Sequence[int]) -> tuple[Float32, Float32]:
@@ -167,11 +167,6 @@ def open_tower(
         f"{directory} reads its canvases by {entry.kind!r}, which this finesight does not know: "
         "update finesight"
     )
-
-
-def _run(graph: Graph, **given: Float32) -> Float32:
-    found: Float32 = graph.run(given)[0]
-    return found
 
 
 def _starts(length: int, cells: int, step: int) -> Sequence[int]:

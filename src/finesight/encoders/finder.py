@@ -24,7 +24,6 @@ class Finder:
     def __init__(
         self, directory: Path, preprocessing: Preprocessing, cost: float, version: str = ""
     ) -> None:
-        self.directory = directory
         self.preprocessing = preprocessing
         self.cost = cost
         self.version = version
@@ -38,7 +37,7 @@ class Finder:
         """Return where in an RGB image something may be: one guess for each cell of the canvas."""
         pixels = np.asarray(image.resize((canvas, canvas), self.preprocessing.resample))
         given = {"pixel_values": self.preprocessing.tensor(pixels[None])}
-        return read_scored_boxes(self._graph.run(given)[0][0])
+        return read_scored_boxes(self._graph.one(given)[0])
 
 
 def read_scored_boxes(said: Float32) -> ScoredBoxes:

@@ -82,9 +82,7 @@ class OnnxEncoder:
     @cached_property
     def longest_text(self) -> int:
         """The number of tokens, begin and end included, beyond which a text is cut."""
-        longest = self._config.get("text_config", {}).get("max_position_embeddings", 77)
-        cut = self._tokenizer.truncation
-        return min(int(longest), cut["max_length"]) if cut else int(longest)
+        return int((self._tokenizer.truncation or {})["max_length"])
 
     @cached_property
     def replicas(self) -> "list[OnnxEncoder]":
@@ -117,8 +115,7 @@ class OnnxEncoder:
             "input_ids": np.array([t.ids for t in tokens], dtype=np.int64),
             "attention_mask": np.array([t.attention_mask for t in tokens], dtype=np.int64),
         }
-        found = self._text.run(given, [self._output("text")])[0]
-        return normalise(found.astype(np.float32, copy=False))
+        return normalise(self._text.one(given, self._output("text")))
 
     def reads_whole(self, text: str) -> bool:
         """Whether a text is not cut."""
@@ -143,18 +140,14 @@ class OnnxEncoder:
         with ThreadPoolExecutor(1) as pool:
             for following in parts[1:]:
                 ahead = pool.submit(self._tensor, following)
-                found.append(self._encoded(pixels, output))
+                found.append(self._vision.one({"pixel_values": pixels}, output))
                 pixels = ahead.result()
-        return np.concatenate([*found, self._encoded(pixels, output)])
+        return np.concatenate([*found, self._vision.one({"pixel_values": pixels}, output)])
 
     def _tensor(self, crops: UInt8) -> np.ndarray:
         pixels: np.ndarray = self.preprocessing.tensor(crops)
         half = self._vision.inputs["pixel_values"].type == "tensor(float16)"
         return pixels.astype(np.float16) if half else pixels
-
-    def _encoded(self, pixels: np.ndarray, output: str) -> Float32:
-        found: Float32 = self._vision.run({"pixel_values": pixels}, [output])[0]
-        return found.astype(np.float32, copy=False)
 
     @cached_property
     def _config(self) -> dict[str, Any]:

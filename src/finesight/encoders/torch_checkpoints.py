@@ -1,12 +1,12 @@
 """Reads checkpoints of Hugging Face transformers, quietly and without pickles."""
 
 import contextlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from finesight.errors import DataError, need
+from finesight.errors import DataError, first_line, need
+from finesight.files import read_json
 
 _WITHOUT_WEIGHTS = ("AutoTokenizer", "AutoProcessor")
 
@@ -54,7 +54,7 @@ def _quiet(transformers: Any) -> Iterator[None]:
 
 
 def _why_not(kind: str, directory: Path, error: Exception) -> str:
-    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    reason = first_line(error)
     if kind == "AutoTokenizer":
         return f"{directory} has no tokenizer that can be read ({reason}): download the model again"
     pickled = [p.name for kind in ("bin", "pt*") for p in sorted(directory.glob(f"*.{kind}"))]
@@ -64,10 +64,7 @@ def _why_not(kind: str, directory: Path, error: Exception) -> str:
             "program when it is read: take a revision with model.safetensors, or convert it "
             "where you trust its source (transformers' save_pretrained writes safetensors)"
         )
-    try:
-        model = json.loads((directory / "config.json").read_text(encoding="utf-8"))["model_type"]
-    except (OSError, ValueError, KeyError, TypeError):
-        model = "unknown"
+    model = read_json(directory / "config.json").get("model_type", "unknown")
     return (
         f"{directory} (a model of type {model}) cannot be loaded ({reason}): download it again, or "
         "update transformers"

@@ -26,8 +26,7 @@ class TransformersEncoder(TorchEncoder):
     """A checkpoint of transformers in a folder: any AutoModel with image and text features.
 
     device: "cuda" where there is one, else "cpu", unless given; half: whether to compute in
-    bfloat16, as a GPU does anyway; compiled: whether to compile the towers, which pays on a GPU and
-    for many images. fit: see Preprocessing.
+    bfloat16, as a GPU does anyway; fit: see Preprocessing.
     Raises DataError where the folder is no such checkpoint, or its weights are pickled only.
     """
 
@@ -37,13 +36,11 @@ class TransformersEncoder(TorchEncoder):
         fit: str = "squash",
         device: str | None = None,
         half: bool = False,
-        compiled: bool = False,
     ) -> None:
         super().__init__(Preprocessing.read(processor_file(directory), fit), device)
         self.directory = directory
         if half or self.device == "cuda":
             self.dtype = torch.bfloat16
-        self._compiled = compiled
 
     @cached_property
     def model(self) -> Any:
@@ -54,10 +51,7 @@ class TransformersEncoder(TorchEncoder):
                 f"{self.directory} is a {type(model).__name__}: a model with an image and a text "
                 "tower in one space is needed, such as CLIP or SigLIP"
             )
-        model = model.to(self.device)
-        if self._compiled:
-            model.get_image_features = torch.compile(model.get_image_features)
-        return model
+        return model.to(self.device)
 
     @cached_property
     def tokenizer(self) -> Any:

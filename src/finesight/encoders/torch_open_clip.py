@@ -7,7 +7,7 @@ from torch import Tensor
 
 from finesight.encoders.preprocessing import Preprocessing
 from finesight.encoders.torch_encoder import TorchEncoder
-from finesight.errors import DataError, need
+from finesight.errors import DataError, first_line, need
 from finesight.types import Float32, UInt8
 
 _MORE = "more"  # a word behind a text, which a text that fills the context has no room for
@@ -29,7 +29,7 @@ class OpenClipEncoder(TorchEncoder):
         except Exception as error:  # OpenCLIP raises RuntimeError, the hub's and other errors
             raise DataError(
                 f"OpenCLIP has no model {name!r} or could not fetch it "
-                f"({str(error).splitlines()[0]}): see open_clip.list_pretrained()"
+                f"({first_line(error)}): see open_clip.list_pretrained()"
             ) from error
         tower = model.visual
         side = tower.image_size[0] if isinstance(tower.image_size, tuple) else tower.image_size

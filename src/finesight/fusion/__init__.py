@@ -2,11 +2,8 @@
 
 from collections.abc import Callable
 
-from finesight.fusion.closed_form import ClosedForm
-from finesight.fusion.network import NetworkFusion
-from finesight.fusion.salient import salient_clusters
-from finesight.fusion.selection import farthest_points
-from finesight.fusion.text_head import TextHead
+from finesight.fusion.network import NetworkFusion, TextHead
+from finesight.fusion.training_free import ClosedForm, farthest_points, salient_clusters
 from finesight.types import Float32, ImageVectors
 
 __all__ = [

@@ -1,10 +1,10 @@
-"""Trained fusions at run time: a network in ONNX, fed with what was seen in one image."""
+"""Trained fusions at run time, in ONNX: networks fed with one image, and their text side."""
 
 from pathlib import Path
 
 import numpy as np
 
-from finesight.fusion.salient import cluster
+from finesight.fusion.training_free import cluster
 from finesight.graphs import Graph
 from finesight.types import Float32, ImageVectors
 
@@ -34,3 +34,21 @@ class NetworkFusion:
             weights, temperature = found["weights"][0], float(found["temperature"])
             return cluster(seen.embeddings, weights, k, self.rounds, temperature)
         return np.asarray(found["vectors"][0, : min(k, len(seen.boxes))], np.float32)
+
+
+class TextHead:
+    """The text side of a fusion that has a space of its own, read on first use.
+
+    A linear layer: `text_embeds` (t, d) → `queries` (t, d). version: tells its graph from others.
+    """
+
+    def __init__(self, path: Path, version: str = "") -> None:
+        self.version = version
+        self._graph = Graph(path)
+
+    def __call__(self, embeddings: Float32) -> Float32:
+        """Return the vectors (t, d) that fused vectors are compared with, of length 1.
+
+        Raises DataError for an unreadable graph.
+        """
+        return self._graph.one({"text_embeds": embeddings.astype(np.float32)})

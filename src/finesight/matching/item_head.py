@@ -39,5 +39,5 @@ class ItemHead:
                 f"{regions.shape[-1]}: use the model that the collection was indexed with"
             )
         blocks = [regions[i : i + _AT_ONCE] for i in range(0, max(len(regions), 1), _AT_ONCE)]
-        found = [self._graph.run({"regions": block}, ["items"])[0] for block in blocks]
-        return np.concatenate(found).astype(np.float32, copy=False)
+        found = [self._graph.one({"regions": block}, "items") for block in blocks]
+        return np.concatenate(found)

@@ -49,7 +49,7 @@ class NetworkMatcher:
             width = int(counts[columns].max())
             ids = np.array([tokens[i].ids[:width] for i in columns], np.int64)
             mask = np.arange(width) < counts[columns][:, None]
-            words = self._words.run({"input_ids": ids, "attention_mask": mask.astype(np.int64)})[0]
+            words = self._words.one({"input_ids": ids, "attention_mask": mask.astype(np.int64)})
             for rows in _blocks(order, sizes, max(1, _PARTS // (width * len(columns)))):
                 block, there = _padded([regions[i] for i in rows])
                 given = {"regions": block, "there": there, "words": words, "mask": mask}
@@ -63,8 +63,7 @@ class NetworkMatcher:
                 f"{self._graph.path} takes regions of {width} numbers and got "
                 f"{given['regions'].shape[2]}: it belongs to another encoder"
             )
-        scores: Float32 = self._graph.run(given)[0]
-        return scores
+        return self._graph.one(given)
 
     @cached_property
     def _tokenizer(self) -> Tokenizer:

@@ -13,7 +13,7 @@ from typing import Any
 from finesight.encoders.dense import DenseEntry
 from finesight.encoders.onnx import TOWERS, tower_files
 from finesight.errors import DataError, InputError
-from finesight.files import atomic, new_folder, write_json
+from finesight.files import atomic, new_folder, read_json, write_json
 from finesight.models.parts import FinderEntry, FusionEntry, ItemsEntry, MatcherEntry, Part
 
 MANIFEST = "finesight.json"
@@ -183,7 +183,7 @@ class Bundle:
 
     def _write(self, folder: Path) -> "Bundle":
         """Bring a folder to what this is: its files, the manifest, and away with replaced files."""
-        before = {*_files(folder)} & {*_recorded(folder)}
+        before = {*_files(folder)} & {*read_json(folder / MANIFEST).get("sha256", {})}
         for name, path in self.files.items():
             if path != folder / name:
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -264,13 +264,6 @@ def _read(folder: Path, content: Mapping[str, Any], towers: tuple[str, str]) -> 
         **{name: content[name] for name in ("width", "fit", "knows", "fusion") if name in content},
         **parts,
     )
-
-
-def _recorded(folder: Path) -> dict[str, str]:
-    """Return the sha256 of files that the manifest of a folder has, none where there is none."""
-    path = folder / MANIFEST
-    known: dict[str, str] = json.loads(path.read_text())["sha256"] if path.is_file() else {}
-    return known
 
 
 def sha256(path: Path) -> str:

@@ -1,11 +1,11 @@
 """The models that finesight knows of: bundled, in the hub's cache, and recommended."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from finesight.encoders.preprocessing import Preprocessing
 from finesight.errors import DataError
+from finesight.files import read_json
 from finesight.models.hub import BUNDLED
 
 _SPEEDS = ((64, "instant"), (180, "fast"), (400, "medium"))  # largest image tower in MB, fp32
@@ -41,9 +41,9 @@ RECOMMENDED = (
 
 def list_models() -> list[Listed]:
     """Return bundled models, those in the hub's cache, then recommended ones that are not."""
-    found = [_look(name, "bundled", folder) for name, folder in BUNDLED.items()]
-    cached = {item.source: item for item in _cached()}
-    return [*found, *cached.values(), *(m for m in RECOMMENDED if m.source not in cached)]
+    found = [_look(name, "bundled", folder) for name, folder in BUNDLED.items()] + _cached()
+    here = {model.source for model in found}
+    return [*found, *(model for model in RECOMMENDED if model.source not in here)]
 
 
 def _cached() -> list[Listed]:
@@ -54,13 +54,12 @@ def _cached() -> list[Listed]:
         repositories = huggingface_hub.scan_cache_dir().repos
     except CacheNotFound:
         return []
-    listed = []
-    for repository in sorted(repositories, key=lambda r: r.repo_id):
-        folders = [r.snapshot_path for r in repository.revisions]
-        usable = [f for f in folders if _image_tower(f) is not None]
-        if repository.repo_type == "model" and usable:
-            listed.append(_look(repository.repo_id, "cached", usable[0]))
-    return listed
+    return [
+        _look(each.repo_id, "cached", usable[0])
+        for each in sorted(repositories, key=lambda each: each.repo_id)
+        if each.repo_type == "model"
+        and (usable := [r.snapshot_path for r in each.revisions if _image_tower(r.snapshot_path)])
+    ]
 
 
 def _image_tower(folder: Path) -> Path | None:
@@ -68,10 +67,7 @@ def _image_tower(folder: Path) -> Path | None:
     tower = folder / "onnx" / "vision_model.onnx"
     if tower.is_file():
         return tower
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
+    config = read_json(folder / "config.json")
     weights = sorted(folder.glob("*.safetensors"))
     return weights[0] if weights and "vision_config" in config and "text_config" in config else None
 
@@ -85,6 +81,6 @@ def _look(source: str, status: str, folder: Path) -> Listed:
     except DataError:
         side = None
     known = {model.source: model.languages for model in RECOMMENDED}
-    languages = "English, 51 nouns" if status == "bundled" else known.get(source, "?")
+    known |= dict.fromkeys(BUNDLED, "English, 51 nouns")
     speed = next((name for limit, name in _SPEEDS if image <= limit), "slow")
-    return Listed(source, status, size, languages, side, speed)
+    return Listed(source, status, size, known.get(source, "?"), side, speed)

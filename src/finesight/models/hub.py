@@ -4,7 +4,7 @@ from itertools import chain
 from pathlib import Path
 
 from finesight.encoders.onnx import PRECISIONS
-from finesight.errors import DataError, InputError
+from finesight.errors import DataError, InputError, first_line
 
 BUNDLED = {"mini": Path(__file__).parent / "mini"}
 """Models that come with finesight, by name."""
@@ -93,10 +93,9 @@ def _why_not_fetched(repository: str, error: Exception) -> str:
             f"the hub has no model {repository}, or it is private: check the name, or log in with "
             "`hf auth login`"
         )
-    reason = str(error).strip().splitlines()
     return (
         f"the model {repository} could not be fetched from the hub "
-        f"({reason[0] if reason else type(error).__name__}). Check the name and the network, "
+        f"({first_line(error)}). Check the name and the network, "
         "give a model folder with --model DIR, or try --model mini, which is bundled and "
         "knows rendered objects only"
     )

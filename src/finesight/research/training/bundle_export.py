@@ -12,7 +12,6 @@ import numpy as np
 import onnx
 from PIL import Image
 
-from finesight.encoders import Encoder
 from finesight.encoders.base import TextTooLongWarning
 from finesight.encoders.dense import REGIONS, TOKENS
 from finesight.encoders.onnx import OnnxEncoder
@@ -30,6 +29,7 @@ LEAST_COSINE = {"fp32": 0.9999, "fp16": 0.999, "int8": 0.99}
 AUTO = "auto"
 """int8, the fastest on CPUs, where its embeddings keep what they must; else fp32."""
 
+_IMAGES = 16
 _TEXTS = (
     "a photo of a red mug",
     "car",
@@ -120,37 +120,31 @@ class _TooFarError(DataError):
     """The embeddings in a smaller precision are too far from the original's."""
 
 
-def compare(original: Encoder, other: Encoder, images: int = 16) -> dict[str, float]:
-    """Return the lowest cosine of two encoders' embeddings of the same images and texts."""
-    side = original.preprocessing.side
-    rng = np.random.default_rng(0)
+def _compared(model: Model, other: Model, dense: bool) -> dict[str, float]:
+    """Return the lowest cosine of two models' embeddings of the same images, texts and windows."""
+    ours, theirs = model.encoder, other.encoder
+    rng, side = np.random.default_rng(0), ours.preprocessing.side
     # From even colour over soft shapes to noise, as crops of photographs are.
-    crops = np.stack([_picture(rng, side, 2 + number % 7 * 4) for number in range(images)])
+    crops = np.stack([_picture(rng, side, 2 + number % 7 * 4) for number in range(_IMAGES)])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TextTooLongWarning)  # what is left of a text will do
-        cosines = {
-            "image": original.encode_images(crops) * other.encode_images(crops),
-            "text": original.encode_texts(_TEXTS) * other.encode_texts(_TEXTS),
+        products = {
+            "image": ours.encode_images(crops) * theirs.encode_images(crops),
+            "text": ours.encode_texts(_TEXTS) * theirs.encode_texts(_TEXTS),
         }
-    return {tower: float(found.sum(axis=1).min()) for tower, found in cosines.items()}
+    towers = [tower for tower in (model.dense, other.dense) if tower is not None]
+    if dense and len(towers) == 2:
+        stride = towers[0].stride
+        cells = side // stride
+        canvas = _picture(np.random.default_rng(1), 3 * cells // 2 * stride, 9)
+        windows = [tower.read(canvas, [cells, max(1, cells // 2)])[1] for tower in towers]
+        products["windows"] = windows[0] * windows[1]
+    return {tower: float(each.sum(axis=1).min()) for tower, each in products.items()}
 
 
 def _picture(rng: np.random.Generator, side: int, cells: int) -> np.ndarray:
     coarse = Image.fromarray(rng.integers(0, 256, (cells, cells, 3), dtype=np.uint8))
     return np.asarray(coarse.resize((side, side), Image.Resampling.BICUBIC))
-
-
-def _compared(model: Model, other: Model, dense: bool) -> dict[str, float]:
-    found = compare(model.encoder, other.encoder)
-    towers = [tower for tower in (model.dense, other.dense) if tower is not None]
-    if dense and len(towers) == 2:
-        # Windows of the same canvas, larger than a crop.
-        stride = towers[0].stride
-        cells = towers[0].preprocessing.side // stride
-        canvas = _picture(np.random.default_rng(1), 3 * cells // 2 * stride, 9)
-        ours, theirs = (tower.read(canvas, [cells, max(1, cells // 2)])[1] for tower in towers)
-        found["windows"] = float((ours * theirs).sum(axis=1).min())
-    return found
 
 
 def _reduced(bundle: Bundle, precision: str, folder: Path) -> Bundle:

@@ -14,7 +14,7 @@ from finesight.encoders.dense import REGIONS, TOKENS, DenseEntry
 from finesight.encoders.torch_checkpoints import processor_file
 from finesight.encoders.torch_hub import TransformersEncoder
 from finesight.encoders.torch_regions import TorchRegions
-from finesight.errors import DataError, InputError
+from finesight.errors import DataError, InputError, first_line
 from finesight.files import write_json
 from finesight.models import Model
 from finesight.research.training.export import ANY, export_graph
@@ -66,7 +66,7 @@ def convert_checkpoint(encoder: TransformersEncoder, folder: Path) -> None:
     except Exception as error:  # the exporter raises many kinds
         raise DataError(
             f"{encoder.directory} (a model of type {model.config.model_type}) cannot be converted "
-            f"to ONNX ({str(error).splitlines()[0][:200]}): use it in PyTorch as it is"
+            f"to ONNX ({first_line(error)[:200]}): use it in PyTorch as it is"
         ) from error
 
 
@@ -94,6 +94,6 @@ def convert_regions(model: Model, folder: Path) -> DenseEntry:
     except Exception as error:  # the exporter raises many kinds
         raise DataError(
             f"{model.source} cannot be converted so that it reads windows out of one canvas "
-            f"({str(error).splitlines()[0][:200]}): leave out --dense"
+            f"({first_line(error)[:200]}): leave out --dense"
         ) from error
     return DenseEntry(tower.stride, TOKENS)

@@ -19,7 +19,7 @@ from finesight.research.networks.small_clip import SmallClip
 from finesight.research.training.encoder.augmentation import MEAN, STD
 from finesight.research.training.encoder.concepts import Concepts
 from finesight.research.training.encoder.training import TrainedEncoder
-from finesight.research.training.encoder.weights import MODEL_TYPE, save_weights
+from finesight.research.training.encoder.weights import config_of, save_weights
 from finesight.research.training.export import export_graph, need_cosine, run_both
 
 
@@ -65,7 +65,7 @@ def export_small_clip(network: SmallClip, tokenizer: Tokenizer, directory: Path)
     ]
     lowest = min(need_cosine(f"model {each[-1]}", *run_both(*each)) for each in checks)
     tokenizer.save(str(directory / "tokenizer.json"))
-    write_json(directory / "config.json", _config(network))
+    write_json(directory / "config.json", config_of(network))
     pixels_of = Preprocessing(settings.image_size, (MEAN,) * 3, (STD,) * 3)
     write_json(directory / "preprocessor_config.json", pixels_of.config())
     return lowest
@@ -92,26 +92,3 @@ def write_encoder_bundle(
         knows={"things": concepts.classes, "colors": concepts.colors},
     ).write(out)
     return scores
-
-
-def _config(network: SmallClip) -> dict[str, Any]:
-    settings = network.settings
-    return {
-        "model_type": MODEL_TYPE,
-        "projection_dim": settings.width,
-        "logit_scale_init_value": round(network.log_scale.item(), 4),
-        "vision_config": {
-            "image_size": settings.image_size,
-            "stem": settings.stem,
-            "stages": list(settings.stages),
-            "blocks": list(settings.blocks),
-            "strides": list(settings.strides),
-        },
-        "text_config": {
-            "vocab_size": settings.vocabulary,
-            "max_position_embeddings": settings.longest_text,
-            "hidden_size": settings.text_width,
-            "num_hidden_layers": settings.text_layers,
-            "num_attention_heads": settings.text_heads,
-        },
-    }

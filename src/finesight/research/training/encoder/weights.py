@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from finesight.errors import InputError
+from finesight.files import read_json
 from finesight.research.networks.small_clip import SmallClip, SmallClipSettings
 
 WEIGHTS = "model.safetensors"
 MODEL_TYPE = "finesight-small-clip"
+
+_VISION = ("image_size", "stem", "stages", "blocks", "strides")
+_TEXT = {
+    "vocab_size": "vocabulary",
+    "max_position_embeddings": "longest_text",
+    "hidden_size": "text_width",
+    "num_hidden_layers": "text_layers",
+    "num_attention_heads": "text_heads",
+}
+"""Of the text tower: what transformers calls a size, and what we do."""
 
 
 def read_settings(bundle: Path) -> SmallClipSettings | None:
@@ -20,24 +32,26 @@ def read_settings(bundle: Path) -> SmallClipSettings | None:
 
     None for a bundle of another architecture, and for one without its weights.
     """
-    path = bundle / "config.json"
-    config = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    config = read_json(bundle / "config.json")
     if config.get("model_type") != MODEL_TYPE or not (bundle / WEIGHTS).is_file():
         return None
     vision, text = config["vision_config"], config["text_config"]
-    return SmallClipSettings(
-        vocabulary=text["vocab_size"],
-        width=config["projection_dim"],
-        image_size=vision["image_size"],
-        stem=vision["stem"],
-        stages=tuple(vision["stages"]),
-        blocks=tuple(vision["blocks"]),
-        strides=tuple(vision["strides"]),
-        text_width=text["hidden_size"],
-        text_layers=text["num_hidden_layers"],
-        text_heads=text["num_attention_heads"],
-        longest_text=text["max_position_embeddings"],
-    )
+    found = {name: vision[name] for name in _VISION}
+    found |= {name: text[theirs] for theirs, name in _TEXT.items()}
+    sizes: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in found.items()}
+    return SmallClipSettings(width=config["projection_dim"], **sizes)
+
+
+def config_of(network: SmallClip) -> dict[str, Any]:
+    """Return the `config.json` that read_settings reads."""
+    settings = asdict(network.settings)
+    return {
+        "model_type": MODEL_TYPE,
+        "projection_dim": settings["width"],
+        "logit_scale_init_value": round(network.log_scale.item(), 4),
+        "vision_config": {name: settings[name] for name in _VISION},
+        "text_config": {theirs: settings[name] for theirs, name in _TEXT.items()},
+    }
 
 
 def save_weights(network: SmallClip, directory: Path) -> None:
