@@ -56,22 +56,16 @@ def tower_files(directory: Path, precision: str = "fp32") -> tuple[str, str]:
 class OnnxEncoder:
     """A CLIP-like model in a folder; each tower is loaded when it is first used.
 
-    precision: which of the folder's files; fit: see Preprocessing; threads: as many as cores unless
-    given. Runs on CUDA where onnxruntime-gpu is installed, else on the CPU.
+    precision: which of the folder's files; fit: see Preprocessing. Runs on CUDA where
+    onnxruntime-gpu is installed, else on all cores of the CPU.
     Raises DataError, with what to do, where a file is missing or damaged.
     """
 
-    def __init__(
-        self,
-        directory: Path,
-        precision: str = "fp32",
-        fit: str = "squash",
-        threads: int | None = None,
-    ) -> None:
+    def __init__(self, directory: Path, precision: str = "fp32", fit: str = "squash") -> None:
         self.directory = directory
         self.preprocessing = Preprocessing.read(directory / "preprocessor_config.json", fit)
         self._files = dict(zip(("image", "text"), tower_files(directory, precision), strict=True))
-        self._threads = threads or os.cpu_count() or 1
+        self._threads = os.cpu_count() or 1
 
     @cached_property
     def width(self) -> int:

@@ -18,19 +18,14 @@ _BATCH = 64
 class TorchEncoder:
     """An encoder on one device, which a batch takes whole.
 
-    preprocessing: how pixels become its input; device: "cuda" where there is one, else "cpu",
-    unless given; dtype: what it computes in.
+    preprocessing: how pixels become its input; device: "cuda" where there is one, else "cpu";
+    dtype: what it computes in.
     """
 
-    def __init__(
-        self,
-        preprocessing: Preprocessing,
-        device: str | None = None,
-        dtype: torch.dtype | None = None,
-    ) -> None:
+    def __init__(self, preprocessing: Preprocessing) -> None:
         self.preprocessing = preprocessing
-        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        self.dtype = dtype or torch.float32
+        self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.dtype = torch.float32
 
     @cached_property
     def width(self) -> int:

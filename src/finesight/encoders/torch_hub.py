@@ -25,19 +25,12 @@ _PADDED = ("siglip", "siglip2")
 class TransformersEncoder(TorchEncoder):
     """A checkpoint of transformers in a folder: any AutoModel with image and text features.
 
-    device: "cuda" where there is one, else "cpu", unless given; half: whether to compute in
-    bfloat16, as a GPU does anyway; fit: see Preprocessing.
+    half: whether to compute in bfloat16, as a GPU does anyway.
     Raises DataError where the folder is no such checkpoint, or its weights are pickled only.
     """
 
-    def __init__(
-        self,
-        directory: Path,
-        fit: str = "squash",
-        device: str | None = None,
-        half: bool = False,
-    ) -> None:
-        super().__init__(Preprocessing.read(processor_file(directory), fit), device)
+    def __init__(self, directory: Path, half: bool = False) -> None:
+        super().__init__(Preprocessing.read(processor_file(directory)))
         self.directory = directory
         if half or self.device == "cuda":
             self.dtype = torch.bfloat16

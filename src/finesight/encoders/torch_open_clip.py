@@ -19,7 +19,7 @@ class OpenClipEncoder(TorchEncoder):
     Raises MissingDependencyError without OpenCLIP, DataError for a name that it does not know.
     """
 
-    def __init__(self, name: str, fit: str = "squash", device: str | None = None) -> None:
+    def __init__(self, name: str) -> None:
         fits = ", with a torchvision that fits your torch"
         open_clip = need("open_clip", "OpenCLIP cannot be imported", "open-clip", fits)
         architecture, _, weights = name.partition("/")
@@ -33,8 +33,7 @@ class OpenClipEncoder(TorchEncoder):
             ) from error
         tower = model.visual
         side = tower.image_size[0] if isinstance(tower.image_size, tuple) else tower.image_size
-        means, deviations = tuple(tower.image_mean), tuple(tower.image_std)
-        super().__init__(Preprocessing(int(side), means, deviations, fit=fit), device)
+        super().__init__(Preprocessing(int(side), tuple(tower.image_mean), tuple(tower.image_std)))
         self._model: Any = model.eval().to(self.device)
 
     @property
