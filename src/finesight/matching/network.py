@@ -45,6 +45,7 @@ class NetworkMatcher:
         counts = np.array([sum(each.attention_mask) for each in tokens], int)
         sizes = np.array([len(each) for each in regions], int)
         order = np.argsort(sizes, kind="stable")
+        wanted = self._graph.inputs["regions"].shape[2]
         for columns in _blocks(np.argsort(counts, kind="stable"), counts, _PARTS // 64):
             width = int(counts[columns].max())
             ids = np.array([tokens[i].ids[:width] for i in columns], np.int64)
@@ -53,17 +54,13 @@ class NetworkMatcher:
             for rows in _blocks(order, sizes, max(1, _PARTS // (width * len(columns)))):
                 block, there = _padded([regions[i] for i in rows])
                 given = {"regions": block, "there": there, "words": words, "mask": mask}
-                found[np.ix_(rows, columns)] = self._run(given)
+                if block.shape[2] != wanted:
+                    raise DataError(
+                        f"{self._graph.path} takes regions of {wanted} numbers and got "
+                        f"{block.shape[2]}: it belongs to another encoder"
+                    )
+                found[np.ix_(rows, columns)] = self._graph.one(given)
         return found
-
-    def _run(self, given: dict[str, np.ndarray]) -> Float32:
-        width = self._graph.inputs["regions"].shape[2]
-        if given["regions"].shape[2] != width:
-            raise DataError(
-                f"{self._graph.path} takes regions of {width} numbers and got "
-                f"{given['regions'].shape[2]}: it belongs to another encoder"
-            )
-        return self._graph.one(given)
 
     @cached_property
     def _tokenizer(self) -> Tokenizer:

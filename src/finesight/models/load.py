@@ -103,17 +103,13 @@ def _in_pytorch(directory: Path, source: str, precision: str) -> Model:
     from finesight.encoders.torch_hub import TransformersEncoder
     from finesight.encoders.torch_regions import TorchRegions
 
-    half = precision == "bf16"
-    encoder = TransformersEncoder(directory, half=half)
-    return Model(
-        source=f"{source}@bf16" if half else source,
-        name=Path(source).name,
-        encoder=encoder,
-        prompt=DEFAULT_PROMPT,
-        regions=DEFAULT_REGIONS,
-        fingerprint=checkpoint_fingerprint(directory) + ("-bf16" if half else ""),
-        dense=TorchRegions(encoder),
-    )
+    name, half = Path(source).name, precision == "bf16"
+    fingerprint = checkpoint_fingerprint(directory)
+    if half:
+        source, fingerprint = f"{source}@bf16", f"{fingerprint}-bf16"
+    encoder = TransformersEncoder(directory, half)
+    regions = TorchRegions(encoder)
+    return Model(source, name, encoder, DEFAULT_PROMPT, DEFAULT_REGIONS, fingerprint, dense=regions)
 
 
 def _open_clip(source: str) -> Model:
@@ -121,16 +117,10 @@ def _open_clip(source: str) -> Model:
     from finesight.encoders.torch_open_clip import OpenClipEncoder
 
     name = source.removeprefix(OPEN_CLIP)
+    # OpenCLIP's names stand for weights that do not change.
+    fingerprint = hashlib.sha256(source.encode()).hexdigest()[:16]
     encoder = OpenClipEncoder(name)
-    return Model(
-        source=source,
-        name=name,
-        encoder=encoder,
-        prompt=DEFAULT_PROMPT,
-        regions=DEFAULT_REGIONS,
-        # OpenCLIP's names stand for weights that do not change.
-        fingerprint=hashlib.sha256(source.encode()).hexdigest()[:16],
-    )
+    return Model(source, name, encoder, DEFAULT_PROMPT, DEFAULT_REGIONS, fingerprint)
 
 
 def _need_torch(why: str) -> None:

@@ -36,23 +36,16 @@ def export_finder(network: FinderNetwork, path: Path) -> float:
     return apart
 
 
-def canvas_cost(graph: Path, bundle: Path, canvas: int) -> float:
-    """Return what a pixel of a canvas costs a finder, in encodings of one crop by a bundle.
-
-    canvas: a side in pixels at which it is counted.
-    """
-    side = Preprocessing.read(bundle / "preprocessor_config.json").side
-    crop = multiplications(bundle / tower_files(bundle)[0], (1, 3, side, side))
-    return multiplications(graph, (1, 3, canvas, canvas)) / crop / canvas**2
-
-
 def finder_part(
     network: FinderNetwork, bundle: Path, canvas: int, folder: Path
 ) -> tuple[FinderEntry, float]:
     """Write a finder for a bundle to a folder; also returns how far the runtimes are apart.
 
-    canvas: the side in pixels at which its cost is counted.
+    canvas: the side in pixels at which its cost is counted, of a pixel in encodings of one crop.
     """
     graph = folder / OBJECTNESS
     apart = export_finder(network, graph)
-    return FinderEntry(canvas_cost(graph, bundle, canvas)), apart
+    side = Preprocessing.read(bundle / "preprocessor_config.json").side
+    crop = multiplications(bundle / tower_files(bundle)[0], (1, 3, side, side))
+    cost = multiplications(graph, (1, 3, canvas, canvas)) / crop / canvas**2
+    return FinderEntry(cost), apart
