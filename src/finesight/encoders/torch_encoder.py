@@ -46,11 +46,11 @@ class TorchEncoder:
         with torch.inference_mode():
             return normalise(self._embed_texts(texts).float().cpu().numpy())
 
-    def _embed_pixels(self, pixels: Tensor) -> Tensor:
+    def _embed_pixels(self, pixels: Tensor) -> Any:
         """Pixels (b, 3, side, side) → embeddings (b, d)."""
         raise NotImplementedError
 
-    def _embed_texts(self, texts: Sequence[str]) -> Tensor:
+    def _embed_texts(self, texts: Sequence[str]) -> Any:
         """Texts → embeddings (t, d)."""
         raise NotImplementedError
 

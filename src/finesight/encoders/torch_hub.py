@@ -99,15 +99,14 @@ class TransformersEncoder(TorchEncoder):
         names = ("input_ids",) if padded else ("input_ids", "attention_mask")
         return {name: tokens[name] for name in names}
 
-    def _embed_pixels(self, pixels: Tensor) -> Tensor:
+    def _embed_pixels(self, pixels: Tensor) -> Any:
         return _embedding(self.model.get_image_features(pixels))
 
-    def _embed_texts(self, texts: Sequence[str]) -> Tensor:
+    def _embed_texts(self, texts: Sequence[str]) -> Any:
         given = {name: value.to(self.device) for name, value in self.tokens(texts).items()}
         return _embedding(self.model.get_text_features(**given))
 
 
-def _embedding(output: Any) -> Tensor:
+def _embedding(output: Any) -> Any:
     """The projected embedding: transformers 5 puts it where the pooled output was."""
-    found: Tensor = output if isinstance(output, Tensor) else output.pooler_output
-    return found
+    return getattr(output, "pooler_output", output)

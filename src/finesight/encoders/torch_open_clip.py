@@ -53,10 +53,8 @@ class OpenClipEncoder(TorchEncoder):
         """OpenCLIP's towers share no way to their feature map: always raises DataError."""
         raise DataError("OpenCLIP's models give no feature map here: use one of transformers")
 
-    def _embed_pixels(self, pixels: Tensor) -> Tensor:
-        found: Tensor = self._model.encode_image(pixels)
-        return found
+    def _embed_pixels(self, pixels: Tensor) -> Any:
+        return self._model.encode_image(pixels)
 
-    def _embed_texts(self, texts: Sequence[str]) -> Tensor:
-        found: Tensor = self._model.encode_text(self._tokenizer(list(texts)).to(self.device))
-        return found
+    def _embed_texts(self, texts: Sequence[str]) -> Any:
+        return self._model.encode_text(self._tokenizer(list(texts)).to(self.device))
