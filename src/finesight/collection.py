@@ -231,7 +231,7 @@ class Collection:
     def status(self) -> dict[str, Any]:
         """Return what the collection holds: images, regions, model and format version."""
         manifest = self._folder.need()
-        entry = manifest.active
+        entry, files = manifest.active, self.directory.rglob("*")
         return {
             "collection": str(self.directory),
             "images": len(self),
@@ -243,7 +243,7 @@ class Collection:
             "fingerprint": entry.fingerprint,
             "others": ", ".join(other.source for other in manifest.others) or None,
             "version": manifest.version,
-            "bytes": self._folder.size(),
+            "bytes": sum(path.stat().st_size for path in files if path.is_file()),
         }
 
     def table(self) -> ImageTable:

@@ -132,11 +132,6 @@ class Plan:
                 self.met.add(str(each.found.path))
         return False
 
-    def new_annotations(self, annotations: Sequence[Found]) -> list[Found]:
-        """Return the annotation files that were not read before as they are now."""
-        self.met.update(str(found.path) for found in annotations)
-        return [found for found in annotations if self.ledger.of(found, self.tried) is None]
-
     def claim(self, found: Found, sha256: str) -> str | None:
         """Return the id of the row that is this file, touched or moved; None for a copy."""
         alike = self.known.by_content.get(sha256, [])

@@ -164,7 +164,8 @@ def _read_notes(
     findings: Findings, notes: Notes, plan: Plan, commits: Commits, needed: bool
 ) -> list[Found]:
     """Read all annotations if images need them or one of them is new; return the new ones."""
-    new = plan.new_annotations(findings.annotations)
+    plan.met.update(str(found.path) for found in findings.annotations)
+    new = [found for found in findings.annotations if plan.ledger.of(found, plan.tried) is None]
     if not (needed or new):
         for found in findings.annotations:
             plan.was_skipped(found)

@@ -1,7 +1,8 @@
 """Another model's vectors, built beside those of the active one, which answers until they are."""
 
+import contextlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,21 +91,16 @@ def forget(folder: CollectionFolder, source: str) -> None:
 
 def _findings(wanted: Wanted) -> Findings:
     """Return the files of the wanted images that are there, and the archives around them."""
-    findings = Findings()
-    archives: dict[Path, None] = {}
-    for path in map(Path, wanted):
-        archive = containing(path)
-        if archive is not None:
-            archives[archive] = None
-        else:
-            findings.images += _found(path)
-    findings.archives = [found for path in archives for found in _found(path)]
-    return findings
+    around = {path: containing(path) for path in map(Path, wanted)}
+    images = [path for path, archive in around.items() if archive is None]
+    archives = dict.fromkeys(archive for archive in around.values() if archive is not None)
+    return Findings(_there(images), _there(archives))
 
 
-def _found(path: Path) -> list[Found]:
-    try:
-        status = path.stat()
-    except OSError:
-        return []
-    return [Found(path, status.st_size, status.st_mtime_ns)]
+def _there(paths: Iterable[Path]) -> list[Found]:
+    found = []
+    for path in paths:
+        with contextlib.suppress(OSError):
+            status = path.stat()
+            found.append(Found(path, status.st_size, status.st_mtime_ns))
+    return found

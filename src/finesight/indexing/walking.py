@@ -101,12 +101,12 @@ def find_images(
         try:
             walk.start(path)
         except OSError as error:
-            reason = error.strerror or str(error)
-            if not listed:
-                if isinstance(error, FileNotFoundError):
-                    raise InputError(f"{path} does not exist") from error
-                raise InputError(f"{path} cannot be read: {reason}") from error
-            walk.found.skipped.append(Skipped(path.absolute(), f"cannot be read: {reason}"))
+            reason = f"cannot be read: {error.strerror or error}"
+            if listed:
+                walk.found.skipped.append(Skipped(path.absolute(), reason))
+                continue
+            gone = isinstance(error, FileNotFoundError)
+            raise InputError(f"{path} {'does not exist' if gone else reason}") from error
     found = walk.found
     if not (found.images or found.archives or found.annotations or listed):
         names = ", ".join(str(path) for path in given)

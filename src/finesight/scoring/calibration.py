@@ -168,11 +168,8 @@ class Background:
 
     def _shared(self, said: frozenset[str]) -> np.ndarray:
         """Return how many of some words each text has (b,)."""
-        shared = np.zeros(len(self.sizes), int)
-        for word in said:
-            if word in self.holds:
-                shared += self.holds[word]
-        return shared
+        none = np.zeros(len(self.sizes), int)
+        return sum((self.holds[word] for word in said & self.holds.keys()), none)
 
 
 def seems_nothing(hits: Sequence[Hit], least: float = 0.0) -> bool:

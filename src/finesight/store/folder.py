@@ -81,7 +81,3 @@ class CollectionFolder:
             shutil.rmtree(table)
             shutil.rmtree(index_path(table), ignore_errors=True)
             calibration_file(table).unlink(missing_ok=True)
-
-    def size(self) -> int:
-        """Return the bytes of all files."""
-        return sum(path.stat().st_size for path in self.directory.rglob("*") if path.is_file())

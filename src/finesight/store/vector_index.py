@@ -95,14 +95,14 @@ class IndexedVectors:
             return None
         rest = table.read(["fused"], one_of("_rowid", lacking.tolist()), with_row_id=True)
         tuned = vectors.config().get(PARTITIONS_ASKED)
-        asked = int(tuned) if tuned else max(1, round(_ASKED * _partitions(vectors)))
+        asked = int(tuned) if tuned else max(1, round(_ASKED * partitions_of(len(there))))
         of_rows = there["_rowid"].to_numpy(), row_ids[places], known
         return IndexedVectors(vectors, *of_rows, FlatVectors.of(rest), asked)
 
     @property
     def partitions(self) -> int:
         """How many partitions there are."""
-        return _partitions(self.vectors)
+        return partitions_of(self.vectors.count_rows())
 
     def nearest(self, query: Float32, count: int, asked: int | None = None) -> np.ndarray:
         """Return the row ids of the images of the `count` nearest vectors, roughly, in order.
@@ -223,7 +223,3 @@ def _write(table: ImageTable, made_of: str, rows: np.ndarray | None) -> None:
 def partitions_of(rows: int) -> int:
     """Return into how many partitions so many vectors are sorted."""
     return max(1, round(rows**0.5))
-
-
-def _partitions(vectors: lance.LanceDataset) -> int:
-    return partitions_of(vectors.count_rows())
