@@ -63,11 +63,7 @@ class ChatEndpoint:
             )
 
     def ask(
-        self,
-        messages: Sequence[Message],
-        seconds: float,
-        max_tokens: int,
-        temperature: float = 0.2,
+        self, messages: Sequence[Message], seconds: float, max_tokens: int, temperature: float = 0.2
     ) -> tuple[str, int]:
         """Return what the model says next, and the tokens of request and answer.
 

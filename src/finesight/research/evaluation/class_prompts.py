@@ -4,6 +4,7 @@ Recall by object size of the whole image, Complete Cover, a grid, the true boxes
 vectors per image.
 """
 
+import itertools
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -94,19 +95,14 @@ def evaluate_class_prompts(
     shares = largest_shares(scenes)
     rows = []
     appears = largest_shares(scenes, ("query", "distractor")) > 0
-    looked_for = np.ones_like(appears)
-    if verified:
-        for i, image in enumerate(scenes.images):
-            looked_for[:, i] = [
-                image.absent is None or name in image.absent for name in scenes.classes
-            ]
+    absent = [image.absent if verified else None for image in scenes.images]
+    looked_for = np.array([[a is None or name in a for a in absent] for name in scenes.classes])
     for subset, (low, high) in SUBSETS.items():
         relevant = (shares >= low) & (shares < high) & (shares > 0)
         gallery = relevant | (~appears & looked_for)
-        for method in METHODS:
-            for k in KS:
-                recall = class_prompt_recall(scores[method], relevant, gallery, k)
-                rows.append(Row(method, subset, k, recall, forward_passes[method]))
+        for method, k in itertools.product(METHODS, KS):
+            recall = class_prompt_recall(scores[method], relevant, gallery, k)
+            rows.append(Row(method, subset, k, recall, forward_passes[method]))
     return rows
 
 

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
 from finesight.encoders.crops import encode_ahead
 from finesight.errors import InputError
@@ -49,6 +48,10 @@ class SeenPhoto:
     regions: Float32
     found: Float32
     given: Float32
+
+
+_Seen = dict[object, SeenPhoto]
+_Embed = Callable[[Float32], Float32]
 
 
 @dataclass(frozen=True)
@@ -89,14 +92,14 @@ def evaluate_items(
     if not users:
         raise InputError(f"{items.name} has no item in a user's photo that could be looked for")
     refuse_unmatched(items)
-    photos = list(dict.fromkeys(view.photo.path for view in [*users, *shop]))
-    wanted = [photo for photo in items.photos if photo.path in set(photos)]
+    shown = {view.photo.path for view in [*users, *shop]}
+    photos = [photo for photo in items.photos if photo.path in shown]
     proposer = parse_proposer(regions or model.regions, model.capabilities)
     seen: dict[object, SeenPhoto] = {}
-    for done, (photo, one) in enumerate(_encode(wanted, model, proposer), 1):
+    for photo, one in zip(photos, _encode(photos, model, proposer), strict=True):
         seen[photo.path] = one
-        progress(done)
-    embed: dict[str, Callable[[Float32], Float32]] = {"encoder": lambda vectors: vectors}
+        progress(len(seen))
+    embed: dict[str, _Embed] = {"encoder": lambda vectors: vectors}
     if model.item_head is not None:
         embed["items"] = model.item_head
     subsets = by_level(users)
@@ -121,9 +124,7 @@ def refuse_unmatched(items: ItemSet) -> None:
         )
 
 
-def _encode(
-    photos: Sequence[Photo], model: Model, proposer: Proposer
-) -> Iterator[tuple[Photo, SeenPhoto]]:
+def _encode(photos: Sequence[Photo], model: Model, proposer: Proposer) -> Iterator[SeenPhoto]:
     """Yield what is seen in every photo, in order."""
 
     def cut(photo: Photo) -> tuple[tuple[Proposals, Float32], UInt8]:
@@ -132,25 +133,16 @@ def _encode(
         proposals, crops = proposer.propose(picture, model.encoder.preprocessing)
         boxes = np.array([thing.box for thing in photo.things], np.float32).reshape(-1, 4)
         given = model.encoder.preprocessing.cut(image, boxes)
-        found = _found(image, proposer, proposals.boxes)
+        found = proposals.boxes
+        if isinstance(proposer, FinderProposer):  # what it found, not the windows around it
+            found = np.concatenate([np.array([WHOLE], np.float32), proposer.found(image)])
         return (proposals, found), np.concatenate([given, crops])
 
     encoded = encode_ahead(photos, cut, model.encoder)
     for photo, ((proposals, found), embeddings) in zip(photos, encoded, strict=True):
         assert embeddings is not None
         given, rest = np.split(embeddings, [len(photo.things)])
-        yield photo, SeenPhoto(proposals.complete(rest).embeddings, found, given)
-
-
-def _found(image: Image.Image, proposer: Proposer, windows: Float32) -> Float32:
-    """Return the boxes that windows (p, 4) were put around, where a finder says them."""
-    if not isinstance(proposer, FinderProposer):
-        return windows
-    return np.concatenate([np.array([WHOLE], np.float32), proposer.found(image)])
-
-
-_Seen = dict[object, SeenPhoto]
-_Embed = Callable[[Float32], Float32]
+        yield SeenPhoto(proposals.complete(rest).embeddings, found, given)
 
 
 def _ranks(

@@ -194,11 +194,7 @@ def _quiet() -> Iterator[None]:
             os.close(kept)
 
 
-def main() -> None:
-    """Render the job in the JSON file that is named after `--`."""
+if __name__ == "__main__":
+    # The job is in the JSON file that is named after `--`.
     with open(sys.argv[sys.argv.index("--") + 1], encoding="utf-8") as file:  # noqa: PTH123
         render(**json.load(file))
-
-
-if __name__ == "__main__":
-    main()

@@ -19,7 +19,6 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
@@ -44,10 +43,7 @@ _Job = tuple[dict[str, Any], dict[str, Any]]
 
 
 def render_set(
-    out: Path,
-    recipe: Recipe,
-    images: int,
-    progress: Callable[[int], None] = lambda done: None,
+    out: Path, recipe: Recipe, images: int, progress: Callable[[int], None] = lambda done: None
 ) -> int:
     """Render images 0 .. images - 1 of a recipe into a folder; return how many were new.
 
@@ -109,7 +105,7 @@ def _follow_parent() -> None:
     assert parent is not None
 
     def watch() -> None:
-        wait([parent.sentinel])
+        parent.join()
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()

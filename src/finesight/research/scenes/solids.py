@@ -61,11 +61,7 @@ def lathe(profile: Sequence[tuple[float, float]], segments: int = 28, tone: str 
 
 
 def cylinder(
-    radius: float,
-    height: float,
-    top: float | None = None,
-    tone: str = "main",
-    segments: int = 28,
+    radius: float, height: float, top: float | None = None, tone: str = "main", segments: int = 28
 ) -> Mesh:
     """Return a closed cylinder on the ground; `top` is another radius there (0: a cone)."""
     top = radius if top is None else top

@@ -87,29 +87,23 @@ def caption_meanings(rng: Generator, scene: SceneImage) -> list[Meaning]:
     first = scene.objects[asked[0]]
     noun = Noun(first.class_name, first.color)
     levels = [Meaning((Noun(first.class_name),)), Meaning((noun,))]
-    pair = _related(rng, scene, asked[0])
-    if pair is None:
+    pairs = [
+        (where, other)
+        for where, lists in scene.relations.items()
+        for other, there in enumerate(lists)
+        if asked[0] in there
+    ]
+    if not pairs:
         with_material = replace(noun, material=first.material)
         levels += [Meaning((with_material,)), Meaning((replace(with_material, size=first.size),))]
     else:
-        where, other = pair
+        where, other = pairs[int(rng.integers(len(pairs)))]
         second = scene.objects[other]
         nouns = (noun, Noun(second.class_name, second.color))
         levels += [Meaning(nouns), Meaning(nouns, ((0, where, 1),))]
     things = [scene.objects[int(i)] for i in order]
     every = [Noun(each.class_name, each.color, each.material, each.size) for each in things]
     return [*levels, Meaning(tuple(every), alone=True)]
-
-
-def _related(rng: Generator, scene: SceneImage, one: int) -> tuple[str, int] | None:
-    """Choose where object `one` is (left, ...), and of which other object."""
-    found = [
-        (where, other)
-        for where, lists in scene.relations.items()
-        for other, there in enumerate(lists)
-        if one in there
-    ]
-    return found[int(rng.integers(len(found)))] if found else None
 
 
 def query_texts(rng: Generator, levels: Sequence[Meaning]) -> Iterator[tuple[str, str, Meaning]]:
