@@ -29,8 +29,10 @@ def demo(
     from finesight.errors import InputError
     from finesight.models import load_model
     from finesight.research.datasets.clevr_ds import load
-    from finesight.research.evaluation.class_prompts import evaluate_class_prompts
-    from finesight.research.evaluation.paper import format_class_prompts
+    from finesight.research.evaluation.class_prompts import (
+        evaluate_class_prompts,
+        format_class_prompts,
+    )
     from finesight.research.evaluation.showcase import Answer, render_page
 
     dataset = load(scenes)

@@ -107,8 +107,10 @@ def _classes(
 ) -> Evaluated:
     """Ask for classes in labelled images; scale: measure how small a thing may be instead."""
     from finesight.research.datasets import read_dataset
-    from finesight.research.evaluation.class_prompts import evaluate_class_prompts
-    from finesight.research.evaluation.paper import format_class_prompts
+    from finesight.research.evaluation.class_prompts import (
+        evaluate_class_prompts,
+        format_class_prompts,
+    )
     from finesight.research.evaluation.scale import FILLS, effective_scale, format_scale
 
     scenes = read_dataset(dataset, images)

@@ -15,14 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from finesight.files import write_atomic
-from finesight.queries.chat import (
-    ChatEndpoint,
-    LateAnswerError,
-    NoAnswerError,
-    need_httpx,
-    within,
-    without_thoughts,
-)
+from finesight.queries import chat
 
 PROMPT_VERSION = 1
 """Of the two prompts below: descriptions are kept by it, and asked for again when it rises."""
@@ -72,7 +65,7 @@ class LanguageModel:
         A query that was asked before is answered from the disk. Raises InputError for an address
         that is none, MissingDependencyError without httpx.
         """
-        endpoint = ChatEndpoint(self.url, self.model, self.key)
+        endpoint = chat.ChatEndpoint(self.url, self.model, self.key)
         file = None
         if self.cache is not None:
             asked = [PROMPT_VERSION, self.model, self.count, self.check, query]
@@ -82,7 +75,7 @@ class LanguageModel:
             with suppress(OSError, ValueError, KeyError, TypeError):
                 kept = json.loads(file.read_text(encoding="utf-8"))["descriptions"]
                 return [str(text) for text in kept]
-        need_httpx()
+        chat.need_httpx()
         deadline = time.monotonic() + self.timeout
 
         def ask(prompt: str) -> str:
@@ -90,10 +83,10 @@ class LanguageModel:
             return endpoint.ask([message], left, 60 * self.count)[0]
 
         try:
-            found = within(self.timeout, lambda: self._ask_all(query, ask))
-        except NoAnswerError as error:
-            late = isinstance(error, LateAnswerError)
-            reason = f"{LateAnswerError(self.timeout)} {_LONGER}" if late else error
+            found = chat.within(self.timeout, lambda: self._ask_all(query, ask))
+        except chat.NoAnswerError as error:
+            late = isinstance(error, chat.LateAnswerError)
+            reason = f"{chat.LateAnswerError(self.timeout)} {_LONGER}" if late else error
             warnings.warn(
                 f"the language model {self.model} at {self.url} {reason}: searching as typed",
                 NotEnhancedWarning,
@@ -111,7 +104,7 @@ class LanguageModel:
         """Return the descriptions that are left; ask: what the model says to a prompt."""
         found = _lines(ask(EXPAND.format(count=self.count, query=query)), self.count)
         if not found:
-            raise NoAnswerError("gave no descriptions")
+            raise chat.NoAnswerError("gave no descriptions")
         if not self.check:
             return found
         listed = "\n".join(f"{number}. {text}" for number, text in enumerate(found, 1))
@@ -122,7 +115,7 @@ class LanguageModel:
 
 def _lines(answer: str, count: int) -> list[str]:
     """Return the descriptions of an answer, without numbers, bullets and quotes, each once."""
-    said = without_thoughts(answer).splitlines()
+    said = chat.without_thoughts(answer).splitlines()
     lines = (_BULLET.sub("", line).strip().strip('"').strip() for line in said)
     kept = [line for line in lines if 0 < len(line) <= _LONGEST and not line.endswith(":")]
     return list(dict.fromkeys(kept))[:count]

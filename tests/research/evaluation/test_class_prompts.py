@@ -11,10 +11,10 @@ from finesight.research.evaluation.class_prompts import (
     METHODS,
     SUBSETS,
     evaluate_class_prompts,
+    format_class_prompts,
     largest_shares,
     square_around,
 )
-from finesight.research.evaluation.paper import format_class_prompts
 from finesight.research.table import to_json
 
 

@@ -11,19 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.random import Generator
 
+from finesight.research.scenes import placing
 from finesight.research.scenes.camera import Camera
 from finesight.research.scenes.clutter import Clutter, unnamed_color, unnamed_shape
 from finesight.research.scenes.looks import LOOKS, Ground, log_uniform
 from finesight.research.scenes.objects import COLORS
-from finesight.research.scenes.placing import (
-    NEAREST,
-    Pose,
-    Stage,
-    fit_area,
-    fit_side,
-    share_in_frame,
-    touching,
-)
+from finesight.research.scenes.placing import Pose, Stage
 from finesight.research.scenes.sampling import Item, Object, Recipe, Scene, background, draw, strew
 
 STYLES = 2
@@ -90,7 +83,7 @@ def _shop(rng: Generator, recipe: Recipe, index: int, thing: Object) -> Scene:
         scene = background(rng, plain, index, field_of_view=30, elevation=(15, 35))
         turned = scene.camera.azimuth + float(rng.uniform(-40, 40))
         pose = Pose(thing.pose.shape, rotation=turned)
-        fitted = fit_side(pose, scene.camera, middle, 0.72 * recipe.size)
+        fitted = placing.fit_side(pose, scene.camera, middle, 0.72 * recipe.size)
         if fitted is not None:
             return replace(scene, ground=ground, objects=(replace(thing, pose=fitted),))
 
@@ -104,7 +97,7 @@ def _user(rng: Generator, recipe: Recipe, index: int, thing: Object) -> Scene:
         camera = scene.camera
         area = log_uniform(rng, low, high)
         pose = Pose(thing.pose.shape, rotation=float(rng.uniform(0, 360)))
-        fitted = fit_area(pose, camera, rng.uniform(0, 1, 2), area)
+        fitted = placing.fit_area(pose, camera, rng.uniform(0, 1, 2), area)
         if fitted is not None and zoom:
             fitted = _cut(rng, fitted, camera, _CUT[zoom])
         if fitted is None:
@@ -124,7 +117,7 @@ def _user(rng: Generator, recipe: Recipe, index: int, thing: Object) -> Scene:
         for name in rng.choice(names, others, replace=False):
             other = draw(rng, recipe, camera, str(name))
             share = log_uniform(rng, 0.003, 0.1)
-            place = fit_area(other.pose, camera, rng.uniform(0, 1, 2), share)
+            place = placing.fit_area(other.pose, camera, rng.uniform(0, 1, 2), share)
             if place is not None and stage.take(place):
                 objects.append(replace(other, pose=place))
         clutter += strew(rng, LOOKS[recipe.look], stage)
@@ -136,7 +129,7 @@ def _cut(rng: Generator, pose: Pose, camera: Camera, share: tuple[float, float])
     side = int(rng.integers(4))
     wanted = 1 - float(rng.uniform(*share))
     for _ in range(_TRIES):
-        inside = share_in_frame(pose, camera)
+        inside = placing.share_in_frame(pose, camera)
         if inside <= wanted:
             return pose if inside >= 1 - share[1] - 0.05 else None
         points, _ = camera.project(pose.vertices)
@@ -146,7 +139,7 @@ def _cut(rng: Generator, pose: Pose, camera: Camera, share: tuple[float, float])
         if ground is None or here is None:
             return None
         pose = pose.at(np.array(pose.position) + ground - here)
-        if camera.project(pose.vertices)[1].min() < NEAREST:
+        if camera.project(pose.vertices)[1].min() < placing.NEAREST:
             return None
     return None
 
@@ -161,7 +154,8 @@ def _occluder(rng: Generator, pose: Pose, camera: Camera, level: int) -> Pose | 
         place += rng.normal(0, 0.3 * pose.scale, 3) * [1, 1, 0]
         shape, scale = unnamed_shape(rng), float(pose.scale * rng.uniform(0.4, 1.2))
         hiding = Pose(shape, scale=scale, rotation=float(rng.uniform(0, 360))).at(place)
-        if camera.project(hiding.vertices)[1].min() < NEAREST or touching(pose, hiding):
+        nearest = camera.project(hiding.vertices)[1].min()
+        if nearest < placing.NEAREST or placing.touching(pose, hiding):
             continue
         stage = Stage(camera)
         stage.put(pose, hiding)

@@ -19,6 +19,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -203,30 +204,26 @@ def _finish(out: Path, recipe: Recipe, lines: dict[int, str]) -> None:
 def _begin(out: Path, settings: dict[str, Any]) -> dict[int, str]:
     """Make or check the folder; return the lines of the finished images by their number."""
     (out / "images").mkdir(parents=True, exist_ok=True)
-    head = out / "dataset.json"
-    if head.exists():
-        try:
-            found = json.loads(head.read_text(encoding="utf-8"))
-        except ValueError as error:
-            damaged = f"{head} is damaged: remove the folder, or render to another"
-            raise InputError(damaged) from error
-        other = sorted(key for key in settings if found.get(key) != settings[key])
-        if other:
-            raise InputError(
-                f"{out} holds a set with another {', '.join(other)}: render to another folder"
-            )
-    else:
+    head, journal = out / "dataset.json", out / "scenes.jsonl"
+    if not head.exists():
         write_json(head, settings)
+    try:
+        found = json.loads(head.read_text(encoding="utf-8"))
+    except ValueError as error:
+        damaged = f"{head} is damaged: remove the folder, or render to another"
+        raise InputError(damaged) from error
+    other = sorted(key for key in settings if found.get(key) != settings[key])
+    if other:
+        raise InputError(
+            f"{out} holds a set with another {', '.join(other)}: render to another folder"
+        )
     lines = {}
-    journal = out / "scenes.jsonl"
     if journal.exists():
         for line in journal.read_text(encoding="utf-8").splitlines():
-            try:
+            with suppress(ValueError):  # the last line of a killed run: its image is drawn again
                 record = json.loads(line)
-            except ValueError:
-                continue  # the last line of a killed run: its image is drawn again
-            if (out / record["file"]).exists():
-                lines[int(record["index"])] = line + "\n"
+                if (out / record["file"]).exists():
+                    lines[int(record["index"])] = line + "\n"
         write_atomic(journal, "".join(lines.values()))
     return lines
 

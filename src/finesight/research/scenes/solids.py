@@ -41,22 +41,31 @@ def box(x: float, y: float, z: float, bevel: float = 0.0, tone: str = "main") ->
     return mesh.moved(z=z / 2)
 
 
+def _circle(segments: int) -> Array:
+    """Return points (segments, 2) around the unit circle."""
+    angles = 2 * np.pi * np.arange(segments) / segments
+    return np.stack([np.cos(angles), np.sin(angles)], axis=1)
+
+
+def _band(a: int, b: int, segments: int) -> list[tuple[int, ...]]:
+    """Return the faces between two circles of vertices, the first of which are a and b."""
+    pairs = [(i, (i + 1) % segments) for i in range(segments)]
+    return [(a + i, a + j, b + j, b + i) for i, j in pairs]
+
+
 def lathe(profile: Sequence[tuple[float, float]], segments: int = 28, tone: str = "main") -> Mesh:
     """Return the surface of a profile [(radius, height), ...] turned about the z axis.
 
     Corners of the profile stay sharp: every stretch has its own vertices.
     """
-    angles = 2 * np.pi * np.arange(segments) / segments
-    ring = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    ring = _circle(segments)
     vertices: list[Array] = []
     faces: list[tuple[int, ...]] = []
     for stretch in itertools.pairwise(profile):
         start = segments * len(vertices)
         for r, z in stretch:
             vertices.append(np.column_stack([ring * max(r, 1e-4), np.full(segments, z)]))
-        for i in range(segments):
-            j = (i + 1) % segments
-            faces.append((start + i, start + j, start + segments + j, start + segments + i))
+        faces += _band(start, start + segments, segments)
     return Mesh(np.concatenate(vertices), faces, [tone] * len(faces), [True] * len(faces))
 
 
@@ -88,19 +97,15 @@ def tube(path: Sequence[Point], radius: float, closed: bool = False, tone: str =
     along /= np.linalg.norm(along, axis=1, keepdims=True)
     side = np.cross(along[0], [0, 0, 1.0] if abs(along[0, 2]) < 0.9 else [1.0, 0, 0])
     rings = []
-    angles = 2 * np.pi * np.arange(segments) / segments
+    cosine, sine = _circle(segments).T[:, :, None]
     for point, direction in zip(points, along, strict=True):
         side = side - direction * (side @ direction)  # carried on without twisting
         side = side / np.linalg.norm(side)
         up = np.cross(direction, side)
-        circle = np.cos(angles)[:, None] * side + np.sin(angles)[:, None] * up
-        rings.append(point + radius * circle)
+        rings.append(point + radius * (cosine * side + sine * up))
     faces: list[tuple[int, ...]] = []
     for k in range(n if closed else n - 1):
-        a, b = k * segments, ((k + 1) % n) * segments
-        for i in range(segments):
-            j = (i + 1) % segments
-            faces.append((a + i, a + j, b + j, b + i))
+        faces += _band(k * segments, (k + 1) % n * segments, segments)
     smooth = [True] * len(faces)
     if not closed:
         faces += [tuple(range(segments))[::-1], tuple(range((n - 1) * segments, n * segments))]
@@ -110,8 +115,7 @@ def tube(path: Sequence[Point], radius: float, closed: bool = False, tone: str =
 
 def ring(radius: float, thickness: float, tone: str = "main") -> Mesh:
     """Return a torus lying flat about the origin: radius of the ring, radius of the tube."""
-    angles = 2 * np.pi * np.arange(24) / 24
-    path = [(radius * float(np.cos(a)), radius * float(np.sin(a)), 0.0) for a in angles]
+    path = [(radius * x, radius * y, 0.0) for x, y in _circle(24).tolist()]
     return tube(path, thickness, closed=True, tone=tone)
 
 
