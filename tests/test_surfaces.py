@@ -2,7 +2,7 @@
 
 import inspect
 import json
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import get_args
 
@@ -20,7 +20,7 @@ from finesight.queries import Filters, SearchRequest
 from finesight.queries.filters import SHAPES
 from finesight.queries.request import RANKING_ALIASES, RANKINGS
 from finesight.scoring.rank_fusion import RANK_FUSIONS
-from finesight.server.schemas import FilterBody, Listing, SearchBody
+from finesight.server.schemas import FilterBody, Listing, SearchBody, _options_of
 from finesight.server.searching import request_of
 from finesight.types import Part
 
@@ -163,3 +163,13 @@ def test_what_the_client_cannot_send_is_refused():
         Client().search(request(), k=9)
     with pytest.raises(InputError, match="by its id"):
         Client().search([Part(near=Path("a.jpg"))])
+
+
+def test_a_new_field_of_the_record_travels_over_http_at_once():
+    @dataclass(frozen=True)
+    class Longer(SearchRequest):
+        newest_first: bool = False
+
+    body = _options_of(Longer, "filters", "where")
+    assert body.model_fields["newest_first"].default is False
+    assert not {"where", "filters"} & set(body.model_fields)

@@ -4,12 +4,20 @@
 """
 
 import datetime
+from dataclasses import MISSING, fields
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    create_model,
+    model_validator,
+)
 
 from finesight.indexing.progress import Progress
-from finesight.queries import SearchRequest
+from finesight.queries import Filters, SearchRequest
 from finesight.server.collections import Folder, ImageRow
 from finesight.types import Box, Match
 
@@ -77,6 +85,23 @@ class _Strict(_Described):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, strict=True)
 
 
+def _options_of(record: type, *apart: str) -> Any:
+    """Return a request with the plain fields of a record, which below get bounds and words.
+
+    A field that is new in the record so travels over HTTP at once. apart: those that do not.
+    """
+    plain = {
+        each.name: (each.type, each.default)
+        for each in fields(record)
+        if each.default is not MISSING and each.name not in apart
+    }
+    return create_model(record.__name__, __base__=_Strict, **plain)  # type: ignore[call-overload]
+
+
+_Filters: Any = _options_of(Filters)
+_Search: Any = _options_of(SearchRequest, "filters", "where")  # no stranger's SQL is run
+
+
 class QueryPart(_Strict):
     """One thing to look for: a text, an image of the collection, or an uploaded image.
 
@@ -103,7 +128,7 @@ class QueryPart(_Strict):
         return self
 
 
-class _PlainFilters(_Strict):
+class _PlainFilters(_Filters):
     """What images must be to be found at all, but for their metadata."""
 
     path: Glob | None = None
@@ -145,7 +170,7 @@ class Listing(_PlainFilters):
     """Images to pass over."""
 
 
-class SearchBody(_Strict):
+class SearchBody(_Search):
     """What to look for, how to rank, and which of the answers to give.
 
     `text` is short for one part with that text, `near` for one with that image.
