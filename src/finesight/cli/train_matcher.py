@@ -83,7 +83,7 @@ def matcher(
     run = begin(out)
     from finesight.research.networks.matcher_kinds import ENSEMBLES, KINDS
     from finesight.research.networks.region_fusion import IMAGE_SIDES
-    from finesight.research.training.matcher.reading import read_pairs
+    from finesight.research.training.matcher.pairs import read_pairs
     from finesight.research.training.run import load_bundle
 
     kinds = (*KINDS, *ENSEMBLES, *IMAGE_SIDES)

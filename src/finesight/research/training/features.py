@@ -157,14 +157,12 @@ def split_features(cache: FeatureCache, every: int) -> tuple[FeatureCache, Featu
     """Return the cache without every n-th image, and those; raises InputError for too few."""
     if len(cache) < every:
         raise InputError(f"{len(cache)} images are too few to train and to validate on")
-    rest: list[int] = []
-    held: list[int] = []
-    for index in range(len(cache)):
-        (held if index % every == every - 1 else rest).append(index)
-    return _subset(cache, rest), _subset(cache, held)
+    held = range(every - 1, len(cache), every)
+    return subset(cache, [i for i in range(len(cache)) if i not in held]), subset(cache, held)
 
 
-def _subset(cache: FeatureCache, indices: Sequence[int]) -> FeatureCache:
+def subset(cache: FeatureCache, indices: Sequence[int]) -> FeatureCache:
+    """Return some images of a cache, in the order of `indices`."""
     return replace(
         cache,
         ids=tuple(cache.ids[i] for i in indices),

@@ -7,8 +7,6 @@ can go on where it stopped.
 
 from __future__ import annotations
 
-import queue
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -16,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from finesight.research.training.ahead import made_ahead
 from finesight.research.training.encoder.concepts import Concepts
 
 # Which windows: around an object, exactly an object's box, as Complete Cover would place them
@@ -130,11 +129,8 @@ class CropSampler:
     def __init__(
         self, scenes: list[Scene], concepts: Concepts, side: int, batch: int, seed: int
     ) -> None:
-        self.scenes = scenes
-        self.concepts = concepts
-        self.side = side
-        self.size = batch
-        self.seed = seed
+        self.scenes, self.concepts = scenes, concepts
+        self.side, self.size, self.seed = side, batch, seed
         places = [(s, o) for s, scene in enumerate(scenes) for o in range(len(scene.boxes))]
         self._in_sheets = [place for place in places if scenes[place[0]].sheet]
         self._in_scenes = [place for place in places if not scenes[place[0]].sheet]
@@ -148,42 +144,11 @@ class CropSampler:
 
     def batches(self, first: int, last: int, ahead: int = 4) -> Iterator[Batch]:
         """Batches first … last − 1, drawn by a thread that stays a few ahead of the reader."""
-        ready: queue.Queue[Batch | BaseException] = queue.Queue(ahead)
-        stopped = threading.Event()
-
-        def put(item: Batch | BaseException) -> None:
-            while not stopped.is_set():
-                try:
-                    return ready.put(item, timeout=0.2)
-                except queue.Full:
-                    continue
-
-        def draw() -> None:
-            try:
-                for number in range(first, last):
-                    if stopped.is_set():
-                        return
-                    put(self.batch(number))
-            except BaseException as error:  # handed to the reader, who raises it
-                put(error)
-
-        worker = threading.Thread(target=draw, daemon=True)
-        worker.start()
-        try:
-            for _ in range(first, last):
-                item = ready.get()
-                if isinstance(item, BaseException):
-                    raise item
-                yield item
-        finally:
-            stopped.set()
-            worker.join()
+        return made_ahead(self.batch, range(first, last), ahead)
 
     def _crop(self, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.int8]]:
         scene, window = self._window(rng)
-        through = None
-        if rng.random() < BLURRED_SHARE:
-            through = int(rng.integers(*BLURRED_SIDES))
+        through = int(rng.integers(*BLURRED_SIDES)) if rng.random() < BLURRED_SHARE else None
         pixels = cut(scene.image, window, self.side, through)
         return pixels, self.concepts.content(window, scene.boxes, scene.kinds)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from finesight.errors import InputError
 from finesight.images.open import decode_image
 from finesight.research.datasets import LabelledImage
 from finesight.research.networks.finder import STRIDE, FinderNetwork, finder_loss, targets
+from finesight.research.training.ahead import made_ahead
 from finesight.research.training.run import ALONE, Learner, Plan, Run
 
 _LIGHT = (0.8, 1.2)  # factors on an image's contrast
@@ -113,7 +113,7 @@ class _FinderLearner(Learner):
 def _batches(
     images: Sequence[Boxed], preprocessing: Preprocessing, settings: FinderTraining, epoch: int
 ) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
-    """Yield pixels (b, 3, side, side) and what `targets` makes of their boxes, once per image.
+    """Return pixels (b, 3, side, side) and what `targets` makes of their boxes, once per image.
 
     The next batch is read from the disk while one is learned from.
     """
@@ -128,18 +128,12 @@ def _batches(
         shown = [_part(images[i], share, side, draw) for i in parts[number]]
         light = draw.uniform(*_LIGHT, (len(shown), 1, 1, 1)).astype(np.float32)
         pixels = preprocessing.tensor(np.stack([pixels for pixels, _ in shown])) * light
+        given = torch.from_numpy(pixels).contiguous(memory_format=torch.channels_last)
         wanted = [targets(boxes, side // STRIDE) for _, boxes in shown]
         heat, around, near = (torch.stack(each) for each in zip(*wanted, strict=True))
-        given = torch.from_numpy(pixels).contiguous(memory_format=torch.channels_last)
         return given, heat, around, near
 
-    with ThreadPoolExecutor(1) as pool:
-        following = pool.submit(batch, 0)
-        for number in range(len(parts)):
-            ready = following.result()
-            if number + 1 < len(parts):
-                following = pool.submit(batch, number + 1)
-            yield ready
+    return made_ahead(batch, range(len(parts)))
 
 
 def _part(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -30,6 +30,16 @@ def fused_scores(network: FusionNetwork, cache: FeatureCache, texts: Tensor) -> 
     return torch.cat(parts).T
 
 
+def _mean(network: FusionNetwork, ks: Sequence[int], score: Callable[[], float]) -> float:
+    """The mean of a score over some k, where the network serves any."""
+    before, found = network.vectors, []
+    for k in ks if network.any_number else [before]:
+        network.vectors = k
+        found.append(score())
+    network.vectors = before
+    return float(np.mean(found))
+
+
 class RecallOfClasses:
     """Class-prompt Recall@1 over the classes that may be named, the mean over some k."""
 
@@ -48,14 +58,12 @@ class RecallOfClasses:
 
     def __call__(self, network: FusionNetwork) -> float:
         """Return the mean recall in 0..1."""
-        before, recalls = network.vectors, []
-        for k in self._ks if network.any_number else [before]:
-            network.vectors = k
+
+        def recall() -> float:
             scores = fused_scores(network, self._cache, self._texts).numpy()
-            everywhere = np.ones_like(self._relevant)
-            recalls.append(class_prompt_recall(scores, self._relevant, everywhere, 1))
-        network.vectors = before
-        return float(np.mean(recalls))
+            return class_prompt_recall(scores, self._relevant, np.ones_like(self._relevant), 1)
+
+        return _mean(network, self._ks, recall)
 
 
 class AnswersOfRegions:
@@ -71,10 +79,9 @@ class AnswersOfRegions:
 
     def __call__(self, network: FusionNetwork) -> float:
         """Return minus the divergence, at most 0."""
-        before, losses = network.vectors, []
-        for k in self._ks if network.any_number else [before]:
-            network.vectors = k
+
+        def fit() -> float:
             answer = fused_scores(network, self._cache, self._texts).T
-            losses.append(-rank_preserving(self._target, answer).item())
-        network.vectors = before
-        return float(np.mean(losses))
+            return -rank_preserving(self._target, answer).item()
+
+        return _mean(network, self._ks, fit)

@@ -1,4 +1,4 @@
-"""What items are learned from: things in photos, who else shows them, and their captions."""
+"""What items are learned from: things in photos, who else shows them, and their captions; read."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from finesight.errors import InputError
-from finesight.research.datasets import CaptionSet, ItemSet, View
+from finesight.research.datasets import CaptionSet, ItemSet, View, clevr_ds, read_items
+from finesight.research.datasets.captions import read_captions
 from finesight.research.datasets.clevr_ds import SceneSet
 from finesight.research.datasets.item_captions import described as caption_subjects
 from finesight.research.datasets.item_captions import template_caption
@@ -67,16 +68,6 @@ def described(scenes: SceneSet) -> list[Example]:
     ]
 
 
-def template(view: View) -> str:
-    """Say an item's category and how it is seen (METHODS.md 5)."""
-    return template_caption(view.thing)
-
-
-def category(view: View) -> str:
-    """Say an item's category alone."""
-    return _sentence(view.thing.category)
-
-
 def detailed(view: View) -> str:
     """Say what a rendered item is, as a person would: its material, colour and category.
 
@@ -92,11 +83,12 @@ def detailed(view: View) -> str:
 
 
 CAPTIONS: Mapping[str, Callable[[View], str]] = {
-    "template": template,
-    "category": category,
+    "template": lambda view: template_caption(view.thing),
+    "category": lambda view: _sentence(view.thing.category),
     "detailed": detailed,
 }
-"""The ways to say what an item is, by name."""
+"""The ways to say what an item is, by name: its category and how it is seen (METHODS.md 5), its
+category alone, or as a person would."""
 
 
 def from_captions(captions: CaptionSet, items: ItemSet) -> Callable[[View], str | None]:
@@ -128,7 +120,38 @@ def _sentence(*words: str) -> str:
     return f"an image of {article(noun)} {noun}"
 
 
-def numbered(found: Sequence[Example]) -> dict[Hashable, int]:
-    """Return a number for each identity, in order."""
-    known = dict.fromkeys(each.identity for each in found if each.identity is not None)
-    return {identity: number for number, identity in enumerate(known)}
+def read_examples(
+    datasets: Sequence[Path],
+    scenes: Sequence[Path],
+    captions: str,
+    report: Callable[[ItemSet], None] = lambda items: None,
+) -> list[Example]:
+    """Return the things of shop and user photos with their captions, and those of scenes.
+
+    scenes: rendered sets whose objects teach words alone; captions: one of CAPTIONS, or a file of
+    captions; report: is called with each set, whose problems it may tell. Raises InputError where
+    no item is shown twice, and for unknown captions.
+    """
+    found: list[Example] = []
+    for place in datasets:
+        items = read_items(place)
+        report(items)
+        found += examples(items, _caption(captions, items))
+    if not any(each.identity is not None for each in found):
+        raise InputError(
+            f"{', '.join(map(str, datasets))}: no photo shows an item that others show too (its "
+            "style is 0 everywhere): name a set with pairs"
+        )
+    for place in scenes:
+        found += described(clevr_ds.load(place))
+    return found
+
+
+def _caption(captions: str, items: ItemSet) -> Callable[[View], str | None]:
+    if captions in CAPTIONS:
+        return CAPTIONS[captions]
+    if not Path(captions).exists():
+        raise InputError(
+            f"unknown captions {captions!r}: use {', '.join(CAPTIONS)}, or name a file of captions"
+        )
+    return from_captions(read_captions(Path(captions)), items)

@@ -5,13 +5,12 @@ Shapes: b views, d the embedding's width, c channels, h × w cells.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from finesight.encoders.base import Encoder
 from finesight.research.networks.item_backbone import TransformerTower
@@ -25,41 +24,23 @@ _AT_ONCE = 512  # crops that a learning tower validates in one go
 _WHOLE = torch.tensor([[0.0, 0.0, 1.0, 1.0]])  # the box of a whole view
 
 
-@dataclass(frozen=True)
-class EncodedViews:
+class EncodedViews(NamedTuple):
     """What a tower sees of some views.
 
     regions: (b, d), of length 1, of the objects; whole: (b, d), the same of the views as wholes;
-    features: (b, c, h, w), None where they were not asked for; boxes: (b, 4), where the objects are
-    in their views; loose: (b,), which views show more than their object.
+    features: (b, c, h, w), or (b, 0, 0, 0) where they were not asked for; boxes: (b, 4), where the
+    objects are in their views; loose: (b,), which views show more than their object.
     """
 
     regions: Tensor
     whole: Tensor
-    features: Tensor | None
+    features: Tensor
     boxes: Tensor
     loose: Tensor
 
     def rows(self, chosen: Tensor) -> EncodedViews:
         """Return some of them."""
-        features = None if self.features is None else self.features[chosen]
-        others = (each[chosen] for each in (self.regions, self.whole, self.boxes, self.loose))
-        regions, whole, boxes, loose = others
-        return EncodedViews(regions, whole, features, boxes, loose)
-
-
-class Tower(Protocol):
-    """What training asks of a tower."""
-
-    @property
-    def module(self) -> nn.Module | None:
-        """What learns, if anything does."""
-
-    def encode(self, numbers: np.ndarray, step: int, seed: int, maps: bool) -> EncodedViews:
-        """Encode a view of each of some examples; seed and step decide which view."""
-
-    def regions(self, crops: UInt8) -> Tensor:
-        """Return the embeddings (n, d), of length 1, of crops (n, side, side, 3)."""
+        return EncodedViews(*(each[chosen] for each in self))
 
 
 class FrozenTower:
@@ -76,28 +57,23 @@ class FrozenTower:
         for round_ in range(rounds):
             views = sampler.views(range(len(sampler.parts)), round_)
             embeddings = torch.from_numpy(encoder.encode_images(views.pixels))
-            features = None
+            features = torch.zeros(len(embeddings), 0, 0, 0)
             if maps:
                 found = encoder.encode_spatial(views.pixels).astype(np.float16)
                 features = torch.from_numpy(np.ascontiguousarray(found.transpose(0, 3, 1, 2)))
             boxes, loose = torch.from_numpy(views.boxes), torch.from_numpy(views.loose)
             self._seen.append(EncodedViews(embeddings, embeddings, features, boxes, loose))
 
-    def encode(self, numbers: np.ndarray, step: int, seed: int, maps: bool) -> EncodedViews:
-        """Return what it saw of each example in one of the rounds."""
+    def encode(self, numbers: np.ndarray, step: int, seed: int) -> EncodedViews:
+        """Return what it saw of each example (b,) in one of the rounds; seed and step choose."""
         rounds = np.random.default_rng([seed, step, 7]).integers(self.rounds, size=len(numbers))
-        seen = [(self._seen[r], int(n)) for r, n in zip(rounds, numbers, strict=True)]
-        regions = torch.stack([each.regions[n] for each, n in seen])
-        features = None
-        if maps:
-            kept = [each.features[n] for each, n in seen if each.features is not None]
-            features = torch.stack(kept).float()
-        boxes = torch.stack([each.boxes[n] for each, n in seen])
-        loose = torch.stack([each.loose[n] for each, n in seen])
-        return EncodedViews(regions, regions, features, boxes, loose)
+        places = torch.from_numpy(numbers)
+        seen = [self._seen[r].rows(n) for r, n in zip(rounds, places, strict=True)]
+        found = EncodedViews(*(torch.stack(each) for each in zip(*seen, strict=True)))
+        return found._replace(features=found.features.float())
 
     def regions(self, crops: UInt8) -> Tensor:
-        """Return the encoder's embeddings of crops."""
+        """Return the embeddings (n, d), of length 1, of crops (n, side, side, 3)."""
         return torch.from_numpy(self.encoder.encode_images(crops))
 
 
@@ -108,15 +84,11 @@ class TunedTower:
     """
 
     def __init__(self, tower: ImageTower | TransformerTower, sampler: ViewSampler) -> None:
-        self.tower, self.sampler = tower, sampler
+        self.tower = self.module = tower
+        self.sampler = sampler
 
-    @property
-    def module(self) -> nn.Module:
-        """The tower itself."""
-        return self.tower
-
-    def encode(self, numbers: np.ndarray, step: int, seed: int, maps: bool) -> EncodedViews:
-        """Encode a fresh view of each example."""
+    def encode(self, numbers: np.ndarray, step: int, seed: int) -> EncodedViews:
+        """Encode a fresh view of each example (b,); seed and step decide which."""
         views = self.sampler.views(numbers.tolist(), step)
         generator = torch.Generator().manual_seed(100_000 * seed + step)
         pixels = relight(normalise(torch.from_numpy(views.pixels)), generator)
@@ -133,7 +105,7 @@ class TunedTower:
 
     @torch.inference_mode()
     def regions(self, crops: UInt8) -> Tensor:
-        """Return the embeddings of crops, by the tower as it is now."""
+        """Return the embeddings (n, d), of length 1, of crops, by the tower as it is now."""
         learning = self.tower.training
         self.tower.eval()
         parts = [
@@ -142,3 +114,7 @@ class TunedTower:
         ]
         self.tower.train(learning)
         return torch.cat(parts)
+
+
+Tower = FrozenTower | TunedTower
+"""A vision tower; `module` is what learns of it, if anything does."""

@@ -11,11 +11,18 @@ import torch
 from torch import Tensor, nn
 
 from finesight.research.networks.items import ItemNetwork
-from finesight.research.training.items.learned import Learned
-from finesight.research.training.items.losses import ArcFace
-from finesight.research.training.items.recipe import OF_PAIRS, ItemRecipe
-from finesight.research.training.items.step import StepLosses
-from finesight.research.training.items.towers import Tower
+from finesight.research.training.items.learned import Captions, Learned
+from finesight.research.training.items.losses import (
+    ArcFace,
+    box_loss,
+    hard_negatives,
+    itc,
+    itm,
+    mask_words,
+    mlm,
+)
+from finesight.research.training.items.recipe import OF_PAIRS, OF_WORDS, ItemRecipe
+from finesight.research.training.items.towers import EncodedViews, Tower
 from finesight.research.training.run import ALONE, Learner, Plan, Run, warm_cosine
 from finesight.types import Float32, UInt8
 
@@ -94,7 +101,7 @@ class _ItemLearner(Learner):
         labelled = np.flatnonzero(self.learned.identities >= 0)
         weights = torch.zeros(max(1, self.learned.count), self.network.settings.width)
         for part in np.array_split(labelled, max(1, len(labelled) // 256)):
-            views = self.tower.encode(part, 0, self.recipe.seed, False)
+            views = self.tower.encode(part, 0, self.recipe.seed)
             owners = torch.from_numpy(self.learned.identities[part])
             weights.index_add_(0, owners, self.network.head(views.regions))
         return nn.functional.normalize(weights, dim=1)
@@ -106,13 +113,70 @@ class _ItemLearner(Learner):
         for group in self.optimizer.param_groups:
             group["lr"] = group["highest"] * share
         numbers = self.learned.batch(recipe, number)
-        views = self.tower.encode(numbers, number + 1, recipe.seed, recipe.needs(OF_PAIRS))
+        views = self.tower.encode(numbers, number + 1, recipe.seed)
         generator = torch.Generator().manual_seed(100_000 * recipe.seed + number)
-        losses = StepLosses(self.network, self.arcface, recipe, generator)
-        found = losses(views, self.learned.rows(numbers))
+        found = self.losses(numbers, views, generator)
         total = torch.stack([recipe.losses[name] * loss for name, loss in found.items()]).sum()
         self.descend(total, 5.0)
         return {name: loss.item() for name, loss in found.items()}
+
+    def losses(
+        self, numbers: np.ndarray, views: EncodedViews, generator: torch.Generator
+    ) -> dict[str, Tensor]:
+        """Return the losses that the recipe asks for, of views of some examples (b,) by number.
+
+        generator: decides which pairs, negatives and hidden words there are.
+        """
+        network, recipe, learned = self.network, self.recipe, self.learned
+        found: dict[str, Tensor] = {}
+        items, identities = (
+            network.head(views.regions),
+            torch.from_numpy(learned.identities[numbers]),
+        )
+        labelled = identities >= 0
+        if "arcface" in recipe.losses and bool(labelled.any()):
+            found["arcface"] = self.arcface(items[labelled], identities[labelled])
+        captioned = torch.from_numpy(np.flatnonzero(learned.captioned[numbers]))
+        if not recipe.needs(OF_WORDS) or len(captioned) < 2:
+            return found
+        captions = learned.captions.rows(torch.from_numpy(numbers)[captioned])
+        texts = network.texts(captions.ids, captions.mask)
+        scores = network.scale() * items[captioned] @ texts.T
+        if "itc" in recipe.losses:
+            found["itc"] = itc(scores, captions.groups)
+        if recipe.needs(OF_PAIRS):
+            few = torch.randperm(len(captioned), generator=generator)[: recipe.pairs]
+            pairs = views.rows(captioned[few]), captions.rows(few), scores[few][:, few]
+            found |= self._of_pairs(*pairs, generator)
+        return found
+
+    def _of_pairs(
+        self, views: EncodedViews, captions: Captions, scores: Tensor, generator: torch.Generator
+    ) -> dict[str, Tensor]:
+        """Return the losses of the cross-modal encoder, view i beside caption i."""
+        network, losses, learned = self.network, self.recipe.losses, self.learned
+        found: dict[str, Tensor] = {}
+        ids, mask, groups = captions.ids, captions.mask, captions.groups
+        parts = network.parts(views.features, network.head(views.whole))
+        states = network.words(ids, mask)
+        seen = network.cross(states, mask, parts)
+        if "itm" in losses:  # each object with another's caption, and the reverse
+            texts, images = (hard_negatives(each, groups, generator) for each in (scores, scores.T))
+            there, own = texts >= 0, torch.arange(len(scores))
+            texts = torch.cat([texts[there], own[there]])
+            images = torch.cat([own[there], images[there]])
+            others = network.cross(states[texts], mask[texts], parts[images])
+            found["itm"] = itm(network.match(seen), network.match(others))
+        if "box" in losses and bool(views.loose.any()):
+            x0, y0, x1, y1 = views.boxes[views.loose].T
+            wanted = torch.stack([(x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0], dim=1)
+            found["box"] = box_loss(network.find(seen[views.loose]), wanted)
+        if "mlm" in losses:
+            fixed = torch.isin(ids, learned.fixed)
+            shown, hidden = mask_words(ids, fixed, learned.hidden_id, generator)
+            blanks = network.cross(network.words(shown, mask), mask, parts)
+            found["mlm"] = mlm(network.word(blanks), ids, hidden)
+        return found
 
     def validate(self) -> dict[str, float]:
         """Score the embeddings of the photos to validate on."""

@@ -1,4 +1,4 @@
-"""Image–caption pairs over cached features: what the training of matchers draws from."""
+"""Image–caption pairs over cached features: read, and drawn from by the training of matchers."""
 
 from __future__ import annotations
 
@@ -7,31 +7,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from finesight.annotations.json_files import read_json
 from finesight.errors import InputError
-from finesight.research.datasets import CaptionSet
-from finesight.research.training.features import FeatureCache
+from finesight.models import Model
+from finesight.research.datasets import CaptionSet, precomputed
+from finesight.research.datasets.captions import read_captions
+from finesight.research.training.features import FeatureCache, open_features, subset
 from finesight.types import Float32
 
 AT_ONCE = 256  # images or texts that are encoded in one go
-
-
-class RegionSource(Protocol):
-    """The regions of n images, such as a FeatureCache."""
-
-    def __len__(self) -> int:
-        """Return n."""
-
-    def padded(self, indices: Sequence[int]) -> tuple[Float32, Float32, np.ndarray]:
-        """Return embeddings (b, p, d), boxes (b, p, 4) and which regions are there (b, p)."""
-
-    def wholes(self, indices: Sequence[int]) -> Float32:
-        """Return the whole images (b, d), of another space where the regions are of one."""
 
 
 @dataclass(frozen=True)
@@ -54,25 +43,6 @@ class ArrayRegions:
         return found
 
 
-@dataclass(frozen=True)
-class SomeRegions:
-    """Some images of another source, in another order."""
-
-    source: RegionSource
-    rows: Sequence[int]
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def padded(self, indices: Sequence[int]) -> tuple[Float32, Float32, np.ndarray]:
-        """Return what the source has for these images."""
-        return self.source.padded([self.rows[index] for index in indices])
-
-    def wholes(self, indices: Sequence[int]) -> Float32:
-        """Return what the source has for these images."""
-        return self.source.wholes([self.rows[index] for index in indices])
-
-
 def pair_up(captions: CaptionSet, cache: FeatureCache, place: Path) -> CaptionPairs:
     """Return captions with the cached features of their images, found by their names.
 
@@ -91,14 +61,14 @@ def pair_up(captions: CaptionSet, cache: FeatureCache, place: Path) -> CaptionPa
             "`finesight features`"
         )
     found = [row for row in rows if row is not None]
-    return CaptionPairs(SomeRegions(cache, found), captions.captions, captions.owner)
+    return CaptionPairs(subset(cache, found), captions.captions, captions.owner)
 
 
 @dataclass(frozen=True)
 class CaptionPairs:
     """Images with their captions: captions[i] is of image owner[i]."""
 
-    regions: RegionSource
+    regions: FeatureCache | ArrayRegions
     captions: Sequence[str]
     owner: np.ndarray
 
@@ -118,10 +88,45 @@ class CaptionPairs:
 
     def images(self, indices: Sequence[int], device: str = "cpu") -> tuple[Tensor, Tensor, Tensor]:
         """Return regions (b, p, d), there (b, p) and boxes (b, p, 4) of some images."""
-        regions, boxes, there = self.regions.padded(indices)
-        regions_, there_, boxes_ = map(torch.from_numpy, (regions, there, boxes))
-        return regions_.to(device), there_.to(device), boxes_.to(device)
+        regions, boxes, there = map(torch.from_numpy, self.regions.padded(indices))
+        return regions.to(device), there.to(device), boxes.to(device)
 
     def wholes(self, indices: Sequence[int], device: str = "cpu") -> Tensor:
         """Return the whole images (b, 1, d), of another space where the regions are of one."""
         return torch.from_numpy(self.regions.wholes(indices)).to(device)[:, None]
+
+
+def read_pairs(
+    place: Path, split: str, features: Path | None, model: Model | None, option: str
+) -> CaptionPairs:
+    """Return the captions in a place, or of one of its splits, with the regions of their images.
+
+    features, model: a cache and the model that made it; none for SCAN's features, which come with
+    the captions. option: how the command names `features`, for messages. Raises InputError for
+    what does not fit.
+    """
+    if precomputed.is_precomputed(place):
+        if features is not None or model is not None:
+            raise InputError(
+                f"{place} has features of its own, of a detector: leave --features, --validation "
+                "and --model out"
+            )
+        found = precomputed.load(place, split)
+        texts = found.captions
+        return CaptionPairs(ArrayRegions(found.features), texts.captions, texts.owner)
+    if features is None or model is None:
+        raise InputError(
+            f"{place} has captions alone: name the features of its images with {option} (see "
+            "`finesight features`) and their model with --model"
+        )
+    cache = open_features(features)
+    cache.check_model(model, features)
+    if "region_model" in cache.settings:
+        raise InputError(
+            f"{features} has regions that {cache.settings['region_model']} encoded, and a "
+            "collection keeps those of its own model: train on features without --region-model "
+            "(from Python, research.training.matcher.region_fusion fuses another model's regions)"
+        )
+    content = read_json(place) if place.is_file() else None
+    has_splits = isinstance(content, dict) and isinstance(content.get("images"), list)
+    return pair_up(read_captions(place, split if has_splits else None), cache, features)
