@@ -44,10 +44,10 @@ from finesight.fusion import ClosedForm, farthest_points, salient_clusters
 from finesight.fusion.training_free import cluster
 from finesight.research.networks.fusion import FusionNetwork, FusionSettings, build_fusion
 from finesight.research.training.features import FeatureCache, join_features
+from finesight.research.training.fusion.data import RecallOfClasses
 from finesight.research.training.fusion.proxies import TEMPLATES, Proxies, build_proxies
 from finesight.research.training.fusion.score_table import fill_table
 from finesight.research.training.fusion.training import FusionTraining, train_fusion
-from finesight.research.training.fusion.validation import RecallOfClasses
 from finesight.types import Float32, ImageVectors
 
 KS = (1, 2, 4, 8, 16, 32)

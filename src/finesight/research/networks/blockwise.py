@@ -67,19 +67,16 @@ def text_blocks(
     matcher: Matcher, images: Encoded, texts: Encoded, numbers: int | None = None
 ) -> Iterator[tuple[Tensor, Encoded, int]]:
     """Yield blocks of texts of about one length: their places, themselves, and images a block."""
-    if numbers is None:
-        numbers = CPU_NUMBERS if texts.parts.device.type == "cpu" else GPU_NUMBERS
+    most = numbers or (CPU_NUMBERS if texts.parts.device.type == "cpu" else GPU_NUMBERS)
     counts = texts.there.sum(dim=1).cpu()
     order = counts.argsort(stable=True)
-    regions = images.parts.shape[1]
-    start = 0
-    while start < len(order):
+
+    def pairs(words: int) -> int:
+        return max(1, most // max(1, matcher.numbers(images.parts.shape[1], words)))
+
+    while len(order):
         # As many texts as images in a block: both sides of the product are then large.
-        words = max(1, int(counts[order[start]]))
-        pairs = max(1, numbers // max(1, matcher.numbers(regions, words)))
-        side = max(1, int(pairs**0.5))
-        columns = order[start : start + side]
+        side = int(pairs(max(1, int(counts[order[0]]))) ** 0.5)
+        columns, order = order[:side], order[side:]
         block = texts.rows(columns.to(texts.parts.device))
-        pairs = max(1, numbers // max(1, matcher.numbers(regions, block.parts.shape[1])))
-        yield columns, block, max(1, pairs // len(columns))
-        start += len(columns)
+        yield columns, block, max(1, pairs(block.parts.shape[1]) // len(columns))

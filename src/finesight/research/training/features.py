@@ -37,9 +37,7 @@ class FeatureCache:
 
     settings: dict[str, Any]
     ids: tuple[str, ...]
-    _embeddings: list[np.ndarray]
-    _boxes: list[np.ndarray]
-    _places: list[tuple[int, int, int]]  # shard, first row, end
+    _seen: list[tuple[np.ndarray, np.ndarray]]  # of each image its embeddings and boxes
     _wholes: np.ndarray | None = None  # (n, d of the model), where another one saw the regions
 
     def __len__(self) -> int:
@@ -47,9 +45,8 @@ class FeatureCache:
 
     def __getitem__(self, index: int) -> ImageVectors:
         """Return what was seen in image `index`, in float32; region 0 is the whole image."""
-        shard, start, end = self._places[index]
-        embeddings = self._embeddings[shard][start:end].astype(np.float32)
-        return ImageVectors(np.array(self._boxes[shard][start:end]), embeddings)
+        embeddings, boxes = self._seen[index]
+        return ImageVectors(np.array(boxes), embeddings.astype(np.float32))
 
     def __iter__(self) -> Iterator[ImageVectors]:
         return (self[index] for index in range(len(self)))
@@ -75,23 +72,20 @@ class FeatureCache:
         """Return what the model, not the region model, sees in whole images: (b, d)."""
         if self._wholes is not None:
             return self._wholes[list(indices)].astype(np.float32)
-        first = [self._places[i][:2] for i in indices]
-        return np.stack([self._embeddings[shard][row] for shard, row in first]).astype(np.float32)
+        return np.stack([self._seen[i][0][0] for i in indices]).astype(np.float32)
 
     def padded(self, indices: Sequence[int]) -> tuple[Float32, Float32, np.ndarray]:
         """Return embeddings (b, p, d), boxes (b, p, 4) and which regions are there (b, p).
 
         p is the most regions of any of the images; what is not there is zero.
         """
-        counts = [self._places[i][2] - self._places[i][1] for i in indices]
-        width = self._embeddings[0].shape[1]
-        embeddings = np.zeros((len(counts), max(counts), width), np.float32)
-        boxes = np.zeros((len(counts), max(counts), 4), np.float32)
-        for row, (index, count) in enumerate(zip(indices, counts, strict=True)):
-            shard, start, end = self._places[index]
-            embeddings[row, :count] = self._embeddings[shard][start:end]
-            boxes[row, :count] = self._boxes[shard][start:end]
+        some = [self._seen[i] for i in indices]
+        counts = [len(boxes) for _, boxes in some]
         there = np.arange(max(counts)) < np.array(counts)[:, None]
+        embeddings = np.zeros((*there.shape, some[0][0].shape[1]), np.float32)
+        boxes = np.zeros((*there.shape, 4), np.float32)
+        embeddings[there] = np.concatenate([each for each, _ in some])
+        boxes[there] = np.concatenate([each for _, each in some])
         return embeddings, boxes, there
 
 
@@ -101,26 +95,27 @@ def open_features(directory: Path) -> FeatureCache:
     if settings is None:
         raise InputError(f"{directory} holds no features: make them with `finesight features`")
     ids = tuple(settings["ids"])
-    embeddings, boxes, wholes = [], [], []
-    places: list[tuple[int, int, int]] = []
+    seen: list[tuple[np.ndarray, np.ndarray]] = []
+    wholes = []
     for number in range(-(-len(ids) // SHARD)):
         shard = directory / f"shard-{number:05d}"
         if not shard.is_dir():
             raise InputError(
-                f"{directory} is not finished ({len(places)} of {len(ids)} images): give the same "
+                f"{directory} is not finished ({len(seen)} of {len(ids)} images): give the same "
                 "`finesight features` command again, which goes on"
             )
         try:
-            embeddings.append(np.load(shard / "embeddings.npy", mmap_mode="r"))
-            boxes.append(np.load(shard / "boxes.npy", mmap_mode="r"))
+            rows, boxes = (
+                np.asarray(np.load(shard / f"{name}.npy", mmap_mode="r"))
+                for name in ("embeddings", "boxes")
+            )
             offsets = np.load(shard / "offsets.npy").tolist()
             if "region_model" in settings:
                 wholes.append(np.load(shard / "wholes.npy"))
         except (OSError, ValueError, EOFError) as error:
             raise DataError(f"{shard} is damaged ({error}): remove it and go on") from error
-        places += [(number, *pair) for pair in itertools.pairwise(offsets)]
-    whole = np.concatenate(wholes) if wholes else None
-    return FeatureCache(settings, ids, embeddings, boxes, places, whole)
+        seen += [(rows[start:end], boxes[start:end]) for start, end in itertools.pairwise(offsets)]
+    return FeatureCache(settings, ids, seen, np.concatenate(wholes) if wholes else None)
 
 
 def join_features(directories: Sequence[Path]) -> FeatureCache:
@@ -138,17 +133,10 @@ def join_features(directories: Sequence[Path]) -> FeatureCache:
                     "model and of the same regions"
                 )
     wholes = [cache._wholes for cache in caches if cache._wholes is not None]
-    before = itertools.accumulate((len(cache._embeddings) for cache in caches), initial=0)
     return FeatureCache(
         first.settings,
         tuple(id_ for cache in caches for id_ in cache.ids),
-        [part for cache in caches for part in cache._embeddings],
-        [part for cache in caches for part in cache._boxes],
-        [
-            (shard + shift, start, end)
-            for cache, shift in zip(caches, before, strict=False)
-            for shard, start, end in cache._places
-        ],
+        [each for cache in caches for each in cache._seen],
         np.concatenate(wholes) if wholes else None,
     )
 
@@ -166,7 +154,7 @@ def subset(cache: FeatureCache, indices: Sequence[int]) -> FeatureCache:
     return replace(
         cache,
         ids=tuple(cache.ids[i] for i in indices),
-        _places=[cache._places[i] for i in indices],
+        _seen=[cache._seen[i] for i in indices],
         _wholes=None if cache._wholes is None else cache._wholes[list(indices)],
     )
 

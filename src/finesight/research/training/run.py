@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import math
+import pickle
 import shlex
 import sys
 import time
@@ -21,9 +22,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from finesight.errors import DataError, InputError
+from finesight.files import atomic
 from finesight.models import Model, load_model
 from finesight.models.bundle import need_manifest
-from finesight.research.training.checkpoints import load_checkpoint, save_checkpoint
 
 FORMAT = 2
 """Of checkpoints: a run does not go on from those of another one."""
@@ -128,13 +130,18 @@ class _State:
     best: dict[str, Tensor] | None = None
     losses: dict[str, list[float]] = field(default_factory=dict)  # since the last validation
 
-    def take(self, scores: dict[str, float], module: nn.Module, keep_best: bool) -> None:
-        """Note a validation, and the weights where it is the best."""
+    def validated(self, learner: Learner, patience: float) -> dict[str, float]:
+        """Validate, note the scores, and the weights where they are the best and count."""
+        learner.module.eval()
+        scores = learner.validate()
         self.since += 1
         score, before = (next(iter(each.values()), math.nan) for each in (scores, self.scores))
-        if not keep_best or score > before or math.isnan(before):
+        if patience == math.inf:
             self.scores, self.since = scores, 0
-            self.best = copy.deepcopy(module.state_dict()) if keep_best else None
+        elif score > before or math.isnan(before):
+            self.scores, self.since = scores, 0
+            self.best = copy.deepcopy(learner.module.state_dict())
+        return scores
 
 
 @dataclass(frozen=True)
@@ -172,23 +179,19 @@ class Run:
         interrupted goes on after its last checkpoint, as if it had never stopped.
         """
         about = {**about, "format": FORMAT}
-        module, state = learner.module, self._resumed(learner, about)
-        if state is None:
-            state = _State()
-            if plan.first:
-                state.take(_validated(learner), module, plan.patience is not None)
-                self.report(Progress(0, plan.rounds, plan.unit, {}, state.scores, self.part))
-        while state.done < plan.rounds:
-            if plan.patience is not None and state.since >= plan.patience:
-                break
+        module, patience = learner.module, math.inf if plan.patience is None else plan.patience
+        state = self._resumed(learner, about)
+        if plan.first and not state.done:
+            scores = state.validated(learner, patience)
+            self.report(Progress(0, plan.rounds, plan.unit, {}, scores, self.part))
+        while state.done < plan.rounds and state.since < patience:
             module.train()
             losses, scores = learner.train(state.done), {}
             state.done += 1
             for name, value in losses.items():
                 state.losses.setdefault(name, []).append(value)
             if plan.due(state.done, plan.validate_every):
-                scores = _validated(learner)
-                state.take(scores, module, plan.patience is not None)
+                scores = state.validated(learner, patience)
                 losses = {name: sum(each) / len(each) for name, each in state.losses.items()}
                 state.losses.clear()
             elif plan.validate_every is None:
@@ -203,11 +206,11 @@ class Run:
         module.eval()
         return state.scores
 
-    def _resumed(self, learner: Learner, about: Mapping[str, Any]) -> _State | None:
+    def _resumed(self, learner: Learner, about: Mapping[str, Any]) -> _State:
         """Take over what an interrupted run of the same settings has learned, if there is one."""
         saved = self.checkpoint and load_checkpoint(self.checkpoint, about)
         if not saved:
-            return None
+            return _State()
         learner.module.load_state_dict(saved["module"])
         learner.optimizer.load_state_dict(saved["optimizer"])
         return _State(**saved["state"])
@@ -224,9 +227,33 @@ ALONE = Run()
 """A run that is kept nowhere and tells nobody."""
 
 
-def _validated(learner: Learner) -> dict[str, float]:
-    learner.module.eval()
-    return learner.validate()
+def save_checkpoint(path: Path, settings: Mapping[str, Any], state: Mapping[str, Any]) -> None:
+    """Write the state and the settings it belongs to; a kill leaves the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic(path) as unfinished:
+        torch.save({"settings": dict(settings), "state": dict(state)}, unfinished)
+
+
+def load_checkpoint(path: Path, settings: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the state saved at `path`, or None if there is none.
+
+    Raises DataError for a file that is damaged and InputError for one of other settings.
+    """
+    if not path.exists():
+        return None
+    try:
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+        state, theirs = saved["state"], saved["settings"]
+    except (RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
+        raise DataError(f"{path} is not a readable checkpoint: delete it to start again") from error
+    names = {*settings, *theirs}
+    changed = sorted(name for name in names if settings.get(name) != theirs.get(name))
+    if changed:
+        raise InputError(
+            f"{path} is the checkpoint of a run with other settings ({', '.join(changed)}): "
+            "repeat that run's command, or delete the file to start again"
+        )
+    return dict(state)
 
 
 def warm_cosine(step: int, steps: int, warm_up: int) -> float:

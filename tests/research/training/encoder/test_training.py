@@ -12,7 +12,6 @@ pytest.importorskip("onnxscript", reason="exporting needs onnxscript")
 from tokenizers import Tokenizer  # noqa: E402
 
 from finesight.errors import DataError, InputError  # noqa: E402
-from finesight.research.training.checkpoints import load_checkpoint, save_checkpoint  # noqa: E402
 from finesight.research.training.encoder.concepts import SHOWN  # noqa: E402
 from finesight.research.training.encoder.export import export_small_clip  # noqa: E402
 from finesight.research.training.encoder.rendered import load_rendered  # noqa: E402
@@ -21,7 +20,7 @@ from finesight.research.training.encoder.training import (  # noqa: E402
     spoken_concepts,
     train_encoder,
 )
-from finesight.research.training.run import Run, warm_cosine  # noqa: E402
+from finesight.research.training.run import Run, load_checkpoint, save_checkpoint, warm_cosine  # noqa: E402  # noqa: E402
 
 SETTINGS = TrainingSettings(steps=40, batch=48, texts=16, warm_up=4)
 

@@ -15,10 +15,10 @@ from finesight.research.datasets import LabelledImage, LabelledObject, LabelledS
 from finesight.research.networks.fusion import KINDS, FusionSettings, build_fusion  # noqa: E402
 from finesight.research.training.extraction import write_features  # noqa: E402
 from finesight.research.training.features import join_features, split_features  # noqa: E402
+from finesight.research.training.fusion.data import AnswersOfRegions, RecallOfClasses  # noqa: E402
 from finesight.research.training.fusion.export import export_fusion  # noqa: E402
 from finesight.research.training.fusion.proxies import build_proxies  # noqa: E402
 from finesight.research.training.fusion.training import FusionTraining, train_fusion  # noqa: E402
-from finesight.research.training.fusion.validation import AnswersOfRegions, RecallOfClasses  # noqa: E402
 from finesight.research.training.run import Run  # noqa: E402
 
 

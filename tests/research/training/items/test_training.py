@@ -136,9 +136,9 @@ def test_what_is_said_of_an_item(items, found):
 
 
 def test_objects_of_scenes_teach_words_alone(folder, found):
-    known = {(each.path, each.box, each.caption) for each in found}
+    known = {(each.photo.path, each.box, each.caption) for each in found}
     untold = described(clevr_ds.load(folder))
-    assert {(each.path, each.box, each.caption) for each in untold} == known
+    assert {(each.photo.path, each.box, each.caption) for each in untold} == known
     assert {each.identity for each in untold} == {None}
 
 
@@ -168,7 +168,7 @@ def test_views_are_the_same_whenever_they_are_asked_for(found):
 
 
 def test_a_photo_that_its_annotation_contradicts_is_named(found):
-    wrong = replace(found[0], width=SIDE + 1)
+    wrong = replace(found[0], photo=replace(found[0].photo, width=SIDE + 1))
     with pytest.raises(DataError, match="96 × 96 pixels and its annotation says 97 × 96"):
         keep_parts([wrong])
 

@@ -15,8 +15,10 @@ from finesight.research.datasets import CaptionSet  # noqa: E402
 from finesight.research.networks.matcher import MatcherSettings  # noqa: E402
 from finesight.research.networks.region_fusion import RegionFusionSettings  # noqa: E402
 from finesight.research.training.extraction import write_features  # noqa: E402
-from finesight.research.training.matcher.loop import ADAPT, PROBE, SCAN  # noqa: E402
-from finesight.research.training.matcher.losses import (  # noqa: E402
+from finesight.research.training.matcher.loop import (  # noqa: E402  # noqa: E402
+    ADAPT,
+    PROBE,
+    SCAN,
     contrastive,
     free_pairs,
     hardest_share,

@@ -16,6 +16,7 @@ from PIL import Image
 
 from finesight.research.training.ahead import made_ahead
 from finesight.research.training.encoder.concepts import Concepts
+from finesight.types import UInt8
 
 # Which windows: around an object, exactly an object's box, as Complete Cover would place them
 # (mostly ground, or several objects), or across an object's edge.
@@ -27,6 +28,10 @@ COVER_SIDES = (0.1, 0.2, 0.3, 0.4, 0.6, 1.0)  # over the image's side: the level
 COVER_SHARES = (0.3, 0.2, 0.16, 0.12, 0.1, 0.12)
 BLURRED_SHARE = 0.12  # of the crops lose detail, as if the object had been only a few pixels large
 BLURRED_SIDES = (16, 44)
+
+
+Window = NDArray[np.float64]
+"""A window or a box (4,), xyxy in pixels."""
 
 
 @dataclass(frozen=True)
@@ -48,13 +53,11 @@ class Scene:
 class Batch:
     """Crops (b, side, side, 3) in uint8 and their content (b, concepts) in int8."""
 
-    pixels: NDArray[np.uint8]
+    pixels: UInt8
     content: NDArray[np.int8]
 
 
-def cut(
-    image: Image.Image, window: NDArray[np.float64], side: int, through: int | None = None
-) -> NDArray[np.uint8]:
+def cut(image: Image.Image, window: Window, side: int, through: int | None = None) -> UInt8:
     """The window as a square (side, side, 3); `through` a smaller square first, to lose detail."""
     left, top, right, bottom = window.tolist()
     box = (left, top, right, bottom)
@@ -66,17 +69,13 @@ def cut(
     return np.asarray(resized)
 
 
-def centered_window(
-    box: NDArray[np.float64], fill: float, limit: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def centered_window(box: Window, fill: float, limit: Window) -> Window:
     """The square whose side the box fills by `fill`, centred on it as far as the limit allows."""
     side = (box[2:] - box[:2]).max() / fill
     return _within((box[:2] + box[2:]) / 2 - side / 2, side, limit)
 
 
-def object_window(
-    box: NDArray[np.float64], limit: NDArray[np.float64], rng: np.random.Generator
-) -> NDArray[np.float64]:
+def object_window(box: Window, limit: Window, rng: np.random.Generator) -> Window:
     """A square that holds the box, or most of it, anywhere in it and at any of many scales."""
     fill = np.exp(rng.uniform(*np.log(FILL)))
     sizes = box[2:] - box[:2]
@@ -86,25 +85,21 @@ def object_window(
     return _within(rng.uniform(ends[0] - slack, ends[1] + slack), side, limit)
 
 
-def box_window(
-    box: NDArray[np.float64], limit: NDArray[np.float64], rng: np.random.Generator
-) -> NDArray[np.float64]:
+def box_window(box: Window, limit: Window, rng: np.random.Generator) -> Window:
     """The box itself with its edges moved a little; it need not be square."""
     sizes = np.tile(box[2:] - box[:2], 2)
     moved = box + rng.uniform(-0.05, 0.2, 4) * sizes * np.array([-1, -1, 1, 1])
     return np.concatenate([np.maximum(moved[:2], limit[:2]), np.minimum(moved[2:], limit[2:])])
 
 
-def cover_window(size: tuple[int, int], rng: np.random.Generator) -> NDArray[np.float64]:
+def cover_window(size: tuple[int, int], rng: np.random.Generator) -> Window:
     """A window of Complete Cover's proportions, the same share of both sides, anywhere."""
     sides = np.array(size) * rng.choice(COVER_SIDES, p=COVER_SHARES)
     corner = rng.uniform(0, np.array(size) - sides)
     return np.concatenate([corner, corner + sides])
 
 
-def edge_window(
-    box: NDArray[np.float64], limit: NDArray[np.float64], rng: np.random.Generator
-) -> NDArray[np.float64]:
+def edge_window(box: Window, limit: Window, rng: np.random.Generator) -> Window:
     """A square that an object reaches into a little, just misses, or fills without being whole."""
     sizes = box[2:] - box[:2]
     side = sizes.max() / np.exp(rng.uniform(np.log(0.3), np.log(4.0)))
@@ -115,9 +110,7 @@ def edge_window(
     return _within(corner, side, limit)
 
 
-def _within(
-    corner: NDArray[np.float64], side: float, limit: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _within(corner: Window, side: float, limit: Window) -> Window:
     side = min(side, *(limit[2:] - limit[:2]))
     corner = np.clip(corner, limit[:2], limit[2:] - side)
     return np.concatenate([corner, corner + side])
@@ -146,13 +139,13 @@ class CropSampler:
         """Batches first … last − 1, drawn by a thread that stays a few ahead of the reader."""
         return made_ahead(self.batch, range(first, last), ahead)
 
-    def _crop(self, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.int8]]:
+    def _crop(self, rng: np.random.Generator) -> tuple[UInt8, NDArray[np.int8]]:
         scene, window = self._window(rng)
         through = int(rng.integers(*BLURRED_SIDES)) if rng.random() < BLURRED_SHARE else None
         pixels = cut(scene.image, window, self.side, through)
         return pixels, self.concepts.content(window, scene.boxes, scene.kinds)
 
-    def _window(self, rng: np.random.Generator) -> tuple[Scene, NDArray[np.float64]]:
+    def _window(self, rng: np.random.Generator) -> tuple[Scene, Window]:
         kind = rng.choice(KINDS, p=KIND_SHARES)
         if kind == "cover" and self._whole:
             scene = self._whole[rng.integers(len(self._whole))]

@@ -1,22 +1,31 @@
-"""What a fusion is trained on and validated with, from features, words and labels."""
+"""What a fusion is trained on and validated with, from features, words and labels.
+
+The validation decides which epoch is kept: with labels, or without any.
+"""
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from finesight.errors import InputError
 from finesight.models import Model
-from finesight.research.datasets import read_dataset
+from finesight.research.datasets import LabelledSet, read_dataset
+from finesight.research.metrics import class_prompt_recall
+from finesight.research.networks.fusion import FusionNetwork
 from finesight.research.training.features import FeatureCache, open_features, split_features
+from finesight.research.training.fusion.losses import best_scores, rank_preserving
 from finesight.research.training.fusion.proxies import TEMPLATES, Proxies, build_proxies
 from finesight.research.training.fusion.training import Validate
-from finesight.research.training.fusion.validation import AnswersOfRegions, RecallOfClasses
 
 HELD_OUT = 10  # without validation features, every tenth image validates
 KS = (1, 4, 8)
+_IMAGES = 128  # fused in one go
 QUERIES = 512  # regions that stand for queries where there are no words
 
 
@@ -82,3 +91,72 @@ def _queries(held_out: FeatureCache, proxies: Proxies) -> Tensor:
     regions, _, there = held_out.padded(range(len(held_out)))
     rows = torch.from_numpy(regions[there])
     return rows[torch.randint(len(rows), (QUERIES,), generator=generator)]
+
+
+@torch.inference_mode()
+def fused_scores(network: FusionNetwork, cache: FeatureCache, texts: Tensor) -> Tensor:
+    """Return each image's best cosine over its fused vectors, for texts (t, d): (t, n)."""
+    device = next(itertools.chain(network.parameters(), network.buffers())).device
+    parts = []
+    for start in range(0, len(cache), _IMAGES):
+        arrays = cache.padded(range(start, min(start + _IMAGES, len(cache))))
+        regions, boxes, there = (torch.from_numpy(part).to(device) for part in arrays)
+        parts.append(best_scores(texts.to(device), network(regions, there, boxes)).cpu())
+    return torch.cat(parts).T
+
+
+def _mean(network: FusionNetwork, ks: Sequence[int], score: Callable[[], float]) -> float:
+    """The mean of a score over some k, where the network serves any."""
+    before, found = network.vectors, []
+    for k in ks if network.any_number else [before]:
+        network.vectors = k
+        found.append(score())
+    network.vectors = before
+    return float(np.mean(found))
+
+
+class RecallOfClasses:
+    """Class-prompt Recall@1 over the classes that may be named, the mean over some k."""
+
+    def __init__(
+        self, cache: FeatureCache, dataset: LabelledSet, texts: Tensor, ks: Sequence[int]
+    ) -> None:
+        """texts: (c, d), the prompts of `dataset.classes`; ks: where the network serves any k."""
+        named = [c not in dataset.never_named for c in dataset.classes]
+        shown = [
+            [any(thing.class_name == name for thing in image.objects) for image in dataset.images]
+            for name, may in zip(dataset.classes, named, strict=True)
+            if may
+        ]
+        self._relevant = np.array(shown)
+        self._cache, self._texts, self._ks = cache, texts[torch.tensor(named)], ks
+
+    def __call__(self, network: FusionNetwork) -> float:
+        """Return the mean recall in 0..1."""
+
+        def recall() -> float:
+            scores = fused_scores(network, self._cache, self._texts).numpy()
+            return class_prompt_recall(scores, self._relevant, np.ones_like(self._relevant), 1)
+
+        return _mean(network, self._ks, recall)
+
+
+class AnswersOfRegions:
+    """How well the fused vectors rank unlabelled images as all their regions do.
+
+    The negative divergence of `rank_preserving`, the mean over some k; 0 is a perfect copy.
+    """
+
+    def __init__(self, cache: FeatureCache, texts: Tensor, ks: Sequence[int]) -> None:
+        regions = (torch.from_numpy(seen.embeddings) for seen in cache)
+        self._target = torch.stack([best_scores(texts, each[None])[0] for each in regions])
+        self._cache, self._texts, self._ks = cache, texts, ks
+
+    def __call__(self, network: FusionNetwork) -> float:
+        """Return minus the divergence, at most 0."""
+
+        def fit() -> float:
+            answer = fused_scores(network, self._cache, self._texts).T
+            return -rank_preserving(self._target, answer).item()
+
+        return _mean(network, self._ks, fit)

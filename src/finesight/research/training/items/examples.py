@@ -7,11 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from finesight.errors import InputError
-from finesight.research.datasets import CaptionSet, ItemSet, View, clevr_ds, read_items
+from finesight.research.datasets import (
+    CaptionSet,
+    ItemSet,
+    LabelledImage,
+    View,
+    clevr_ds,
+    read_items,
+)
 from finesight.research.datasets.captions import read_captions
 from finesight.research.datasets.clevr_ds import SceneSet
 from finesight.research.datasets.item_captions import described as caption_subjects
 from finesight.research.datasets.item_captions import template_caption
+from finesight.research.datasets.records import Photo
 from finesight.research.training.encoder.captions import article
 from finesight.types import Box
 
@@ -20,15 +28,12 @@ from finesight.types import Box
 class Example:
     """One thing in one photo.
 
-    width, height: of the photo, pixels; identity: None for a thing of which nothing is known but
-    its caption; caption: None for a thing without one.
+    identity: None for a thing of which nothing is known but its caption; caption: None for a thing
+    without one.
     """
 
-    path: Path
-    width: int
-    height: int
+    photo: Photo | LabelledImage
     box: Box
-    source: str
     identity: Hashable | None
     caption: str | None
 
@@ -36,35 +41,16 @@ class Example:
 def examples(items: ItemSet, say: Callable[[View], str | None]) -> list[Example]:
     """Return the items of all photos, with what `say` says of them."""
     views = [*items.views("shop"), *items.views("user")]
-    return [
-        Example(
-            view.photo.path,
-            view.photo.width,
-            view.photo.height,
-            view.thing.box,
-            view.photo.source,
-            view.identity,
-            say(view),
-        )
-        for view in views
-    ]
+    return [Example(view.photo, view.thing.box, view.identity, say(view)) for view in views]
 
 
 def described(scenes: SceneSet) -> list[Example]:
     """Return the objects of rendered scenes with detailed captions and without identities."""
     return [
-        Example(
-            image.path,
-            image.width,
-            image.height,
-            thing.box,
-            "other",
-            None,
-            _sentence(thing.material, thing.color, thing.class_name),
-        )
+        Example(image, each.box, None, _sentence(each.material, each.color, each.class_name))
         for image in scenes.images
-        for thing in image.objects
-        if thing.role == "query"
+        for each in image.objects
+        if each.role == "query"
     ]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +18,9 @@ from finesight.encoders.preprocessing import Preprocessing
 from finesight.images.open import decode_image
 from finesight.research.datasets import View
 from finesight.research.datasets.image_files import read_annotated
-from finesight.research.training.encoder.crops import cut
+from finesight.research.training.encoder.crops import Window, cut
 from finesight.research.training.items.examples import Example
+from finesight.types import Box, Float32, UInt8
 
 AROUND = 0.6  # of the box's sides, kept on each side of it where the photo goes on
 LARGEST = 192  # pixels of a kept part's longer side; views are smaller
@@ -39,7 +41,7 @@ class Part:
     """What is kept of a photo: the part around one object, and its box there, in pixels."""
 
     image: Image.Image
-    box: NDArray[np.float64]
+    box: Window
 
 
 @dataclass(frozen=True)
@@ -49,44 +51,43 @@ class Views:
     Views that are not loose show their object and nothing else, as a region does.
     """
 
-    pixels: NDArray[np.uint8]
-    boxes: NDArray[np.float32]
+    pixels: UInt8
+    boxes: Float32
     loose: NDArray[np.bool_]
 
 
-def keep_parts(photos: Sequence[Example]) -> list[Part]:
+def keep_parts(found: Sequence[Example]) -> list[Part]:
     """Decode photos and keep the part around each object; a photo of many is decoded once.
 
     Raises DataError for a file that cannot be read or has another size than its annotation says.
     """
     parts: list[Part] = []
-    decoded: tuple[object, Image.Image | None] = (None, None)
-    for photo in photos:
-        if decoded[0] != photo.path:
-            decoded = (photo.path, read_annotated(photo.path, photo.width, photo.height))
-        assert decoded[1] is not None
-        parts.append(_part(decoded[1], photo))
+    for _, of_one in groupby(found, lambda example: example.photo.path):
+        examples = list(of_one)
+        photo = examples[0].photo
+        image = read_annotated(photo.path, photo.width, photo.height)
+        parts += [_part(image, example.box) for example in examples]
     return parts
 
 
-def _part(image: Image.Image, photo: Example) -> Part:
+def _part(image: Image.Image, inside: Box) -> Part:
     size = np.array(image.size * 2, float)
-    box = np.array(photo.box) * size
+    box = np.array(inside) * size
     sides = np.tile(box[2:] - box[:2], 2)
     window = np.clip(box + AROUND * sides * [-1, -1, 1, 1], 0, size)
     left, top = np.floor(window[:2]).astype(int).tolist()
     right, bottom = np.ceil(window[2:]).astype(int).tolist()
     part = image.crop((left, top, right, bottom))
-    factor = min(1.0, LARGEST / max(part.size))
-    if factor < 1:
-        shape = (max(1, round(part.width * factor)), max(1, round(part.height * factor)))
-        shrunk = part.resize(shape, Image.Resampling.BICUBIC, reducing_gap=3.0)
-        scale = np.tile(np.array(shrunk.size) / np.array(part.size), 2)
-        return Part(shrunk, (box - [left, top, left, top]) * scale)
-    return Part(part, box - [left, top, left, top])
+    box = box - [left, top, left, top]
+    factor = LARGEST / max(part.size)
+    if factor >= 1:
+        return Part(part, box)
+    shape = (max(1, round(part.width * factor)), max(1, round(part.height * factor)))
+    shrunk = part.resize(shape, Image.Resampling.BICUBIC, reducing_gap=3.0)
+    return Part(shrunk, box * np.tile(np.array(shrunk.size) / np.array(part.size), 2))
 
 
-def box_crops(views: Sequence[View], preprocessing: Preprocessing) -> NDArray[np.uint8]:
+def box_crops(views: Sequence[View], preprocessing: Preprocessing) -> UInt8:
     """Cut each item's box out of its photo, as a region is cut: (n, side, side, 3)."""
     crops = np.empty((len(views), preprocessing.side, preprocessing.side, 3), np.uint8)
     path, image = None, Image.new("RGB", (1, 1))
@@ -109,9 +110,7 @@ class ViewSampler:
         pixels, boxes, loose = zip(*found, strict=True)
         return Views(np.stack(pixels), np.stack(boxes).astype(np.float32), np.array(loose))
 
-    def _view(
-        self, number: int, rng: np.random.Generator
-    ) -> tuple[NDArray[np.uint8], NDArray[np.float64], bool]:
+    def _view(self, number: int, rng: np.random.Generator) -> tuple[UInt8, Window, bool]:
         part = self.parts[number]
         loose = bool(rng.random() < LOOSE_SHARE)
         window = _loose(part, rng) if loose else _tight(part, rng)
@@ -125,7 +124,7 @@ class ViewSampler:
             pixels, box = pixels[:, ::-1], np.array([1 - box[2], box[1], 1 - box[0], box[3]])
         return np.ascontiguousarray(pixels), box, loose
 
-    def _covered(self, pixels: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    def _covered(self, pixels: UInt8, rng: np.random.Generator) -> UInt8:
         """Put a piece of another photo, or plain colour, over a part of a view."""
         height, width = (int(n) for n in rng.uniform(*COVERED_SIDES, 2) * self.side)
         # From beyond the edges, where what stands before a thing usually enters the picture.
@@ -143,7 +142,7 @@ class ViewSampler:
         return changed
 
 
-def _tight(part: Part, rng: np.random.Generator) -> NDArray[np.float64]:
+def _tight(part: Part, rng: np.random.Generator) -> Window:
     """The box with its edges moved, and sometimes without one of its ends."""
     sides = np.tile(part.box[2:] - part.box[:2], 2)
     moved = part.box + rng.uniform(*MOVED, 4) * sides * [-1, -1, 1, 1]
@@ -153,7 +152,7 @@ def _tight(part: Part, rng: np.random.Generator) -> NDArray[np.float64]:
     return _inside(moved, part)
 
 
-def _loose(part: Part, rng: np.random.Generator) -> NDArray[np.float64]:
+def _loose(part: Part, rng: np.random.Generator) -> Window:
     """A window that holds the box and some of what is around it."""
     sides = part.box[2:] - part.box[:2]
     larger = sides / rng.uniform(*LOOSE_FILL, 2)
@@ -161,7 +160,7 @@ def _loose(part: Part, rng: np.random.Generator) -> NDArray[np.float64]:
     return _inside(np.concatenate([corner, corner + larger]), part)
 
 
-def _inside(window: NDArray[np.float64], part: Part) -> NDArray[np.float64]:
+def _inside(window: Window, part: Part) -> Window:
     """Bring a window into its part, of two pixels at least."""
     size = np.array(part.image.size, float)
     low = np.clip(window[:2], 0, size - 2)

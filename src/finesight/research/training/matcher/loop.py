@@ -1,4 +1,8 @@
-"""The loop that trains whatever scores images with captions, and the papers' settings for it."""
+"""The loop that trains whatever scores images with captions: its losses, the papers' settings.
+
+Of the losses: caption i is of image i, scores s (b, b); `free` (b, b) says which pairs may serve as
+negatives: not those of one image or with one wording, as these are true as well (free_pairs).
+"""
 
 from __future__ import annotations
 
@@ -9,15 +13,11 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from finesight.research.metrics import caption_recalls
-from finesight.research.training.matcher.losses import (
-    contrastive,
-    free_pairs,
-    hardest_share,
-    triplet,
-)
+from finesight.research.training.encoder.losses import multi_positive_info_nce
 from finesight.research.training.matcher.pairs import CaptionPairs
 from finesight.research.training.run import Learner, Plan, Run
 
@@ -144,3 +144,34 @@ def _loss(scores: Tensor, free: Tensor, recipe: Recipe, step: int) -> Tensor:
         return contrastive(scores, free)
     share = hardest_share(step) if recipe.loss == "adapt" else 1.0
     return triplet(scores, free, share, recipe.margin)
+
+
+def free_pairs(images: Tensor, texts: Tensor) -> Tensor:
+    """Return which pairs (b, b) share neither image nor wording, by the numbers (b,) of each."""
+    return (images[:, None] != images[None]) & (texts[:, None] != texts[None])
+
+
+def contrastive(scores: Tensor, free: Tensor) -> Tensor:
+    """InfoNCE in both directions over scaled cosines; pairs that are not free count as true."""
+    return multi_positive_info_nce(scores, (~free).long())
+
+
+def triplet(scores: Tensor, free: Tensor, hardest: float = 1.0, margin: float = 0.2) -> Tensor:
+    """Hinge violations of both directions, the mean over the batch (METHODS.md 3 and 4).
+
+        (1 − τ) Σ_negatives [α − s⁺ + s⁻]₊ + τ max over negatives [α − s⁺ + s⁻]₊
+
+    hardest: τ. With 1 it is the hardest-negative loss of VSE++ (Faghri et al. 2018, eq. 6) that
+    SCAN and SGRAF use, with 0 the sum; ADAPT goes from the one to the other (`hardest_share`).
+    """
+    right = scores.diagonal()
+    total = scores.new_zeros(())
+    for found in (scores, scores.T):
+        costs = F.relu(margin - right[:, None] + found) * free
+        total = total + (1 - hardest) * costs.sum(dim=1) + hardest * costs.amax(dim=1)
+    return total.mean()
+
+
+def hardest_share(iteration: int, eta: float = 0.991) -> float:
+    """ADAPT's τ = 1 − η^iteration: all negatives at first, soon only the hardest."""
+    return 1 - eta**iteration

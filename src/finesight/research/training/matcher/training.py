@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 
 from finesight.research.networks.blockwise import Encoded, all_scores
 from finesight.research.networks.matcher import Ensemble, Matcher, MatcherSettings
@@ -111,13 +112,9 @@ def encode_captions(matcher: Matcher, ids: Tensor, mask: Tensor, device: str = "
 @torch.inference_mode()
 def encode_regions(matcher: Matcher, pairs: CaptionPairs, device: str = "cpu") -> Encoded:
     """Return the regions' parts of all images, padded to the most regions of any."""
-    parts, there = [], []
+    parts, there = list[Tensor](), list[Tensor]()
     for rows in pairs.blocks():
         regions, here, _ = pairs.images(rows, device)
-        parts.append(matcher.images(regions, here))
-        there.append(here)
-    most = max(each.shape[1] for each in there)
-    return Encoded(
-        torch.cat([nn.functional.pad(each, (0, 0, 0, most - each.shape[1])) for each in parts]),
-        torch.cat([nn.functional.pad(each, (0, most - each.shape[1])) for each in there]),
-    )
+        parts += matcher.images(regions, here)
+        there += here
+    return Encoded(pad_sequence(parts, batch_first=True), pad_sequence(there, batch_first=True))
