@@ -19,6 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -254,6 +255,12 @@ def load_checkpoint(path: Path, settings: Mapping[str, Any]) -> dict[str, Any] |
             "repeat that run's command, or delete the file to start again"
         )
     return dict(state)
+
+
+def shuffled(count: int, batch: int, seed: int, epoch: int) -> list[np.ndarray]:
+    """Return the numbers below `count` in batches of about one size, in an epoch's own order."""
+    order = np.random.default_rng([seed, epoch]).permutation(count)
+    return np.array_split(order, math.ceil(count / batch))
 
 
 def warm_cosine(step: int, steps: int, warm_up: int) -> float:

@@ -17,7 +17,7 @@ from finesight.images.open import decode_image
 from finesight.research.datasets import LabelledImage
 from finesight.research.networks.finder import STRIDE, FinderNetwork, finder_loss, targets
 from finesight.research.training.ahead import made_ahead
-from finesight.research.training.run import ALONE, Learner, Plan, Run
+from finesight.research.training.run import ALONE, Learner, Plan, Run, shuffled
 
 _LIGHT = (0.8, 1.2)  # factors on an image's contrast
 
@@ -101,39 +101,34 @@ class _FinderLearner(Learner):
         """Go once through all images in an order that follows from seed and epoch."""
         total = 0.0
         self.schedule.last_epoch = number * self.steps  # also where a run goes on
-        batches = _batches(self.images, self.preprocessing, self.settings, number)
-        for pixels, heat, boxes, near in batches:
+        for pixels, heat, boxes, near in self._batches(number):
             with torch.autocast("cpu", torch.bfloat16, enabled=self.settings.half):
                 found = self.module(pixels)
             total += self.descend(finder_loss(found.float(), heat, boxes, near), 5.0)
             self.schedule.step()
         return {"loss": total / self.steps}
 
+    def _batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
+        """Return pixels (b, 3, side, side) and what `targets` makes of their boxes, once per image.
 
-def _batches(
-    images: Sequence[Boxed], preprocessing: Preprocessing, settings: FinderTraining, epoch: int
-) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
-    """Return pixels (b, 3, side, side) and what `targets` makes of their boxes, once per image.
+        The next batch is read from the disk while one is learned from.
+        """
+        images, settings = self.images, self.settings
+        parts = shuffled(len(images), settings.batch, settings.seed, epoch)
 
-    The next batch is read from the disk while one is learned from.
-    """
-    rng = np.random.default_rng([settings.seed, epoch])
-    order = rng.permutation(len(images))
-    parts = np.array_split(order, -(-len(images) // settings.batch))
+        def batch(number: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+            draw = np.random.default_rng([settings.seed, epoch, number])
+            side = int(draw.choice(settings.canvases))
+            share = float(draw.uniform(settings.closest, 1.0))
+            shown = [_part(images[i], share, side, draw) for i in parts[number]]
+            light = draw.uniform(*_LIGHT, (len(shown), 1, 1, 1)).astype(np.float32)
+            pixels = self.preprocessing.tensor(np.stack([pixels for pixels, _ in shown])) * light
+            given = torch.from_numpy(pixels).contiguous(memory_format=torch.channels_last)
+            wanted = [targets(boxes, side // STRIDE) for _, boxes in shown]
+            heat, around, near = (torch.stack(each) for each in zip(*wanted, strict=True))
+            return given, heat, around, near
 
-    def batch(number: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        draw = np.random.default_rng([settings.seed, epoch, number])
-        side = int(draw.choice(settings.canvases))
-        share = float(draw.uniform(settings.closest, 1.0))
-        shown = [_part(images[i], share, side, draw) for i in parts[number]]
-        light = draw.uniform(*_LIGHT, (len(shown), 1, 1, 1)).astype(np.float32)
-        pixels = preprocessing.tensor(np.stack([pixels for pixels, _ in shown])) * light
-        given = torch.from_numpy(pixels).contiguous(memory_format=torch.channels_last)
-        wanted = [targets(boxes, side // STRIDE) for _, boxes in shown]
-        heat, around, near = (torch.stack(each) for each in zip(*wanted, strict=True))
-        return given, heat, around, near
-
-    return made_ahead(batch, range(len(parts)))
+        return made_ahead(batch, range(len(parts)))
 
 
 def _part(

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,7 +19,7 @@ from finesight.research.training.fusion.losses import (
     global_meaning,
 )
 from finesight.research.training.fusion.proxies import Proxies
-from finesight.research.training.run import ALONE, Learner, Plan, Run
+from finesight.research.training.run import ALONE, Learner, Plan, Run, shuffled
 
 
 @dataclass(frozen=True)
@@ -107,10 +106,10 @@ class _FusionLearner(Learner):
     def train(self, number: int) -> dict[str, float]:
         """Go once through all images in an order that follows from seed and epoch."""
         seed, total = self.settings.seed, 0.0
-        order = np.random.default_rng([seed, number]).permutation(len(self.cache))
         generator = torch.Generator().manual_seed(1000 * seed + number)
         torch.manual_seed(1000 * seed + number)  # of the dropout
-        for step, part in enumerate(np.array_split(order, self.steps)):
+        parts = shuffled(len(self.cache), self.settings.batch, seed, number)
+        for step, part in enumerate(parts):
             self.set_rate(self._rate((number + step / self.steps) / self.settings.epochs))
             total += self._step(part.tolist(), generator)
         return {"loss": total / self.steps}

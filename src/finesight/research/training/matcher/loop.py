@@ -6,7 +6,6 @@ negatives: not those of one image or with one wording, as these are true as well
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -19,7 +18,7 @@ from torch import Tensor, nn
 from finesight.research.metrics import caption_recalls
 from finesight.research.training.encoder.losses import multi_positive_info_nce
 from finesight.research.training.matcher.pairs import CaptionPairs
-from finesight.research.training.run import Learner, Plan, Run
+from finesight.research.training.run import Learner, Plan, Run, shuffled
 
 OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
@@ -125,9 +124,8 @@ class _PairLearner(Learner):
     def train(self, number: int) -> dict[str, float]:
         """Go once through all captions in an order that follows from seed and epoch."""
         pairs, recipe = self.model.pairs, self.recipe
-        order = np.random.default_rng([recipe.seed, number]).permutation(len(pairs))
         torch.manual_seed(1000 * recipe.seed + number)  # of the dropout
-        batches = np.array_split(order, math.ceil(len(order) / recipe.batch))
+        batches = shuffled(len(pairs), recipe.batch, recipe.seed, number)
         total = 0.0
         for place, captions in enumerate(batches):
             step = number * len(batches) + place
