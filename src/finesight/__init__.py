@@ -14,12 +14,24 @@ from finesight.types import Hit, Match, Part, Query
 if TYPE_CHECKING:
     from finesight.collection import Collection
     from finesight.models import Model, load_model
+    from finesight.queries import SearchRequest
 
-__all__ = ["Collection", "FinesightError", "Hit", "Match", "Model", "Part", "Query", "load_model"]
+__all__ = [
+    "Collection",
+    "FinesightError",
+    "Hit",
+    "Match",
+    "Model",
+    "Part",
+    "Query",
+    "SearchRequest",
+    "load_model",
+]
 
 _ROOMS = {
     "Collection": "finesight.collection",
     "Model": "finesight.models",
+    "SearchRequest": "finesight.queries",
     "load_model": "finesight.models",
 }
 
