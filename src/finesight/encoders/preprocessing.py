@@ -71,7 +71,7 @@ class Preprocessing:
             ) from error
 
     def config(self) -> dict[str, Any]:
-        """Return a `preprocessor_config.json` of the hub that says this, without `fit`."""
+        """Return a `preprocessor_config.json` that says this, `fit` and `offset` apart."""
         return {
             "image_processor_type": "CLIPImageProcessor",
             "do_convert_rgb": True,

@@ -32,10 +32,8 @@ def load_part(kind: str, directory: Path, **settings: Any) -> Any:
 
 def processor_file(directory: Path) -> Path:
     """Return the file of a checkpoint that says how it wants its pixels."""
-    for name in ("preprocessor_config.json", "processor_config.json"):
-        if (directory / name).is_file():
-            return directory / name
-    return directory / "preprocessor_config.json"
+    usual, other = directory / "preprocessor_config.json", directory / "processor_config.json"
+    return other if other.is_file() and not usual.is_file() else usual
 
 
 @contextlib.contextmanager
