@@ -36,10 +36,10 @@ def test_what_was_written_is_read(tmp_path):
 
 def test_older_manifests_do_not_say_what_was_not_recorded(tmp_path):
     first = read(tmp_path, {**written("a"), "version": 1})
-    assert (first.version, first.active.fusion, first.active.vectors) == (1, None, None)
+    assert (first.version, first.active.identity.fusion, first.active.vectors) == (1, None, None)
     assert first.active.identity == ModelIdentity("a")
     third = read(tmp_path, written("a", fusion="salient", vectors=8, own_space=True))
-    assert (third.active.fusion, third.active.own_space) == ("salient", True)
+    assert (third.active.identity.fusion, third.active.own_space) == ("salient", True)
     assert third.active.made_of == '["salient", 8, "cc3"]'  # by which its index is known
 
 

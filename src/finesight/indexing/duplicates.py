@@ -15,7 +15,7 @@ from finesight.images.raw import SUFFIXES as RAW_SUFFIXES
 from finesight.images.raw import NoPreviewError, read_preview
 from finesight.proposals.tiles import is_large
 from finesight.scoring.similarity import normalise
-from finesight.store.schema import unpack_whole
+from finesight.store.schema import unpack_stored
 from finesight.store.table import ImageTable
 from finesight.types import Float32
 
@@ -130,7 +130,7 @@ def _near(
     near: float,
     progress: Callable[[int, int], None],
 ) -> list[Duplicates]:
-    whole = unpack_whole(table.read(["whole"])["whole"].combine_chunks())
+    whole, _ = unpack_stored(table.read(["whole"])["whole"].combine_chunks())
     # Stored in float16, whose rounding changes their lengths.
     vectors = normalise(whole[places].astype(np.float32))
     groups = [[place] for place in range(len(places))]  # of each; those of a group share one list

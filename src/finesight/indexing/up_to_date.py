@@ -63,7 +63,8 @@ def up_to_date(
     old = folder.manifest is not None and folder.manifest.version < VERSION
     if old or not set(DETAILS.names) <= set(table.columns):
         add_details(table)
-    if "fused" not in table.columns or (entry.fusion, entry.vectors) != (fresh.fusion, vectors):
+    fused = (entry.identity.fusion, entry.vectors) == (identity.fusion, vectors)
+    if not fused or "fused" not in table.columns:
         fuse_again(folder.table(entry), lambda seen: fuse(model, seen, vectors))
     if "background" in entry.identity.differs(identity):
         calibration_file(folder.directory / entry.table).unlink(missing_ok=True)

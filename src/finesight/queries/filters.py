@@ -3,7 +3,6 @@
 import datetime
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from finesight.errors import InputError
 
@@ -54,11 +53,6 @@ class Filters:
         for name in ("folder", "camera"):
             if getattr(self, name) is not None and not getattr(self, name).strip():
                 raise InputError(f"{name} is empty: leave it out, or say which")
-
-    @staticmethod
-    def of(given: "Filters | Mapping[str, Any]") -> "Filters":
-        """Return filters of a mapping by their names; those that are filters already stay."""
-        return given if isinstance(given, Filters) else Filters(**given)
 
 
 def parse_metadata(typed: Iterable[str]) -> dict[str, str]:

@@ -7,6 +7,7 @@ can hardly show both, and leaves whole what one region shows (a cup of coffee, a
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from finesight.queries import lexicon
 
@@ -86,14 +87,12 @@ def take_apart(text: str) -> Asked:
     if not 2 <= len(segments) <= MOST or not wanted:
         return whole
     phrases = tuple(Phrase(" ".join(s.bare), s.attributes, s.wanted) for s in segments)
-    relations = tuple(_relations(segments))
-    return Asked(phrases, relations)
-
-
-def _relations(segments: Sequence[_Segment]) -> Iterator[tuple[int, str, int]]:
-    for place, segment in enumerate(segments[1:], 1):
-        if segment.how and segment.wanted and segments[place - 1].wanted:
-            yield place - 1, segment.how, place
+    relations = (
+        (place, second.how, place + 1)
+        for place, (first, second) in enumerate(pairwise(segments))
+        if second.how and first.wanted and second.wanted
+    )
+    return Asked(phrases, tuple(relations))
 
 
 def _segments(tokens: Sequence[str]) -> Iterator[_Segment]:
@@ -102,21 +101,20 @@ def _segments(tokens: Sequence[str]) -> Iterator[_Segment]:
     while place < len(tokens):
         length, how, strong = _separator(tokens, place)
         word = tokens[place].lower()
+        fresh = None
         if word in lexicon.NEGATIONS:
-            yield now
-            now = _Segment("", by=word, wanted=False)
-            place += 1
+            fresh, length = _Segment("", by=word, wanted=False), 1
         elif length and not (how == "" and now.bare and not now.named):
-            yield now
-            now = _Segment(how, strong, " ".join(tokens[place : place + length]).lower())
-            place += length
+            fresh = _Segment(how, strong, " ".join(tokens[place : place + length]).lower())
         elif _begins_anew(now, tokens, place):
-            yield now
-            now = _Segment("", words=[tokens[place]])
-            place += 1
+            fresh, length = _Segment("", words=[tokens[place]]), 1
         else:
             now.words.append(tokens[place])
-            place += 1
+            length = 1
+        if fresh:
+            yield now
+            now = fresh
+        place += length
     yield now
 
 
@@ -152,17 +150,15 @@ def _joined(segments: Sequence[_Segment]) -> Iterator[_Segment]:
     """Yield segments, those that one region shows as one."""
     before: _Segment | None = None
     for segment in segments:
-        if before is None or (segment.strong and not _worn(before, segment)):
-            if before is not None:
-                yield before
+        if before is None:
             before = segment
-        elif before.bare and segment.attributes and not _worn(before, segment):
-            if segment.by.endswith("ing"):
+        elif _worn(before, segment) or not (segment.strong or (before.bare and segment.attributes)):
+            before.words += [segment.by, *segment.words]
+        else:
+            if not segment.strong and segment.by.endswith("ing"):
                 before.words.append(segment.by)
             yield before
             before = segment
-        else:
-            before.words += [segment.by, *segment.words]
     if before is not None:
         yield before
 

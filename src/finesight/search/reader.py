@@ -73,10 +73,9 @@ class Reader:
 
     def searchable(self) -> Searchable:
         """Return the collection as a search meets it now."""
-        snapshot, entry, space = self.snapshot(), self.folder.active, None
-        if entry.own_space:
-            space = self._pooled_space(entry)
+        snapshot, entry = self.snapshot(), self.folder.active
         directory, regions = self.folder.directory, entry.regions
+        space = self._pooled_space(entry) if entry.own_space else None
         return Searchable(directory, snapshot, lambda: self.model, regions, space)
 
     def _pooled_space(self, entry: TableEntry) -> PooledSpace:
@@ -84,9 +83,9 @@ class Reader:
         differs = entry.identity.differs(self.model.identity)
         if self.model.text_head is None or not {"fusion", "text_head"}.isdisjoint(differs):
             raise InputError(
-                f"the pooled vectors in {self.folder.directory} are of the fusion {entry.fusion}, "
-                f"which {self.model.source} does not have: leave --model out, or index the images "
-                "again, which fuses them again"
+                f"the pooled vectors in {self.folder.directory} are of the fusion "
+                f"{entry.identity.fusion}, which {self.model.source} does not have: leave --model "
+                "out, or index the images again, which fuses them again"
             )
         return PooledSpace(self.model.text_head, self.model.fusion)
 
@@ -97,7 +96,7 @@ class Reader:
             return
         entry = manifest.active
         other = "another"
-        if entry.fingerprint == given.fingerprint:
+        if entry.identity.towers == given.fingerprint:
             other = f"the same with another fit ({given.identity.fit}, not {entry.identity.fit})"
         raise InputError(
             f"{self.folder.directory} was made with the model {entry.source}, and {given.source} "

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -21,31 +20,24 @@ from finesight.scoring.similarity import (
 )
 from finesight.scoring.top_k import top_k
 from finesight.search.encode import QueryVectors
-from finesight.store.schema import unpack, unpack_stored, unpack_whole
+from finesight.store.schema import unpack, unpack_stored
 from finesight.store.snapshot import Chosen, Snapshot
 from finesight.types import Float32
 
-
-class Scores(NamedTuple):
-    """What a scorer says of n images: of the query, and of t descriptions of it.
-
-    scores: (n,); cosines, regions: (m, n), each part's best region and its cosine; descriptions:
-    the scores (t, n) of texts that say what the query means.
-    """
-
-    scores: Float32
-    cosines: Float32
-    regions: np.ndarray
-    descriptions: Float32
-
+Scores = tuple[Float32, Float32, np.ndarray, Float32]
+"""What a scorer says of n images: scores, cosines, regions and descriptions, as in `Ranking`."""
 
 Scorer = Callable[[pa.RecordBatch], Scores]
+
+_COLUMNS = {"global": "whole", "pooled": "fused"}  # of rankings that read no regions
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """Images with their scores (n,); `Scores` says what the other columns are.
+    """Images with their scores (n,) for a query.
 
+    cosines, regions: (m, n), each part's best region and its cosine; descriptions: the scores
+    (t, n) of texts that say what the query means;
     by_words: whether an image's caption or name brought it further up than what is in it.
     """
 
@@ -81,8 +73,8 @@ def score(snapshot: Snapshot, chosen: Chosen, columns: list[str], scorer: Scorer
             np.zeros(0, np.uint64), nothing[0], nothing, nothing, nothing, np.zeros(0, bool)
         )
     row_ids = np.concatenate(rows)
-    joined = Scores(*(np.concatenate(each, axis=-1) for each in zip(*found, strict=True)))
-    return Ranking(row_ids, **joined._asdict(), by_words=np.zeros(len(row_ids), bool))
+    joined = [np.concatenate(each, axis=-1) for each in zip(*found, strict=True)]
+    return Ranking(*[row_ids, *joined, np.zeros(len(row_ids), bool)])
 
 
 def scorer_for(
@@ -97,7 +89,7 @@ def scorer_for(
         return ["regions"], partial(_item_scores, item=query.pooled[0], head=item_head)
     if query.conjunction is not None and request.by_regions:
         return ["regions", "boxes"], partial(_conjunctive, query=query)
-    column = {"global": "whole", "pooled": "fused"}.get(request.rank_by, "regions")
+    column = _COLUMNS.get(request.rank_by, "regions")
     return [column], partial(_weighted_mean, request=request, query=query)
 
 
@@ -107,16 +99,13 @@ def _weighted_mean(batch: pa.RecordBatch, request: SearchRequest, query: QueryVe
     An image answers a part by the mean of its regions, or by the best, or, where the part is to be
     compared with whole images, by its first region.
     """
-    if request.rank_by == "global":
-        whole = unpack_whole(batch["whole"])
-        found = cosines(query.vectors, whole)
-        more = cosines(query.descriptions, whole)
-        return Scores(query.shares @ found, found, np.zeros(found.shape, int), more)
-    if request.rank_by == "pooled":
-        pooled, counts = unpack_stored(batch["fused"])
-        found = highest_over_regions(cosines(query.pooled, pooled), counts)
-        more = highest_over_regions(cosines(query.pooled_descriptions, pooled), counts)
-        return Scores(query.shares @ found, found, np.zeros(found.shape, int), more)
+    if column := _COLUMNS.get(request.rank_by):
+        asked = (query.vectors, query.descriptions)
+        if request.rank_by == "pooled":
+            asked = (query.pooled, query.pooled_descriptions)
+        stored, counts = unpack_stored(batch[column])
+        found, more = (highest_over_regions(cosines(each, stored), counts) for each in asked)
+        return query.shares @ found, found, np.zeros(found.shape, int), more
     regions, counts = unpack_stored(batch["regions"])
     scores, best = [], []
     for each, global_alone in zip(cosines(query.vectors, regions), query.of_global, strict=True):
@@ -133,7 +122,7 @@ def _weighted_mean(batch: pa.RecordBatch, request: SearchRequest, query: QueryVe
     described = cosines(query.descriptions, regions)
     reduce = mean_over_regions if request.rank_by == "mean" else highest_over_regions
     more = reduce(described, counts)
-    return Scores(query.shares @ found, found, np.stack(best), more)
+    return query.shares @ found, found, np.stack(best), more
 
 
 def _conjunctive(batch: pa.RecordBatch, query: QueryVectors) -> Scores:
@@ -145,7 +134,7 @@ def _conjunctive(batch: pa.RecordBatch, query: QueryVectors) -> Scores:
     scores, best = conjunctive_scores(found, counts, boxes, query.weights, query.conjunction)
     places = best + (np.cumsum(counts) - counts)
     more = highest_over_regions(cosines(query.descriptions, regions), counts)
-    return Scores(scores, np.take_along_axis(found, places, axis=1), best, more)
+    return scores, np.take_along_axis(found, places, axis=1), best, more
 
 
 def _item_scores(batch: pa.RecordBatch, item: Float32, head: ItemHead) -> Scores:
@@ -157,4 +146,4 @@ def _item_scores(batch: pa.RecordBatch, item: Float32, head: ItemHead) -> Scores
     found = head(regions) @ item
     best, region = max_over_regions(found, counts)
     scores = soft_max_over_regions(found, counts, ITEM_SHARPNESS)
-    return Scores(scores, best[None], region[None], np.zeros((0, len(counts)), np.float32))
+    return scores, best[None], region[None], np.zeros((0, len(counts)), np.float32)

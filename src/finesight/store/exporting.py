@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from finesight.errors import InputError
 from finesight.files import atomic
-from finesight.store.schema import lists, unpack, unpack_whole
+from finesight.store.schema import lists, unpack, unpack_stored
 from finesight.store.table import ImageTable
 from finesight.types import WHOLE
 
@@ -86,10 +86,7 @@ def _parts(
     """Yield images with id and path, their counts (m,), vectors (n, d) and boxes (n, 4)."""
     with_boxes = column == "regions"
     for batch in table.batches(["id", "path", column] + ["boxes"] * with_boxes, where):
-        if column == "whole":
-            rows, counts = unpack_whole(batch["whole"]), np.ones(batch.num_rows, int)
-        else:
-            rows, counts = unpack(batch[column])
+        rows, counts = unpack(batch[column])
         boxes = unpack(batch["boxes"])[0] if with_boxes else np.tile(WHOLE, (len(rows), 1))
         yield batch, counts, rows.astype(np.float16), boxes.astype(np.float32)
 
@@ -118,8 +115,7 @@ def _write_parquet(table: ImageTable, out: Path, column: str, where: str | None)
 def _write_npz(table: ImageTable, out: Path, column: str, where: str | None) -> tuple[int, int]:
     """Write the vectors as they are read: they may be more than the memory holds."""
     kept = table.batches([column], where)
-    single = column == "whole"
-    total = sum(batch.num_rows if single else len(batch[column].flatten()) for batch in kept)
+    total = sum(len(unpack_stored(batch[column])[0]) for batch in kept)
     ids: list[str] = []
     paths: list[str] = []
     image, boxes = [np.zeros(0, np.int64)], [np.zeros((0, 4), np.float32)]

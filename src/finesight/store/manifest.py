@@ -36,24 +36,14 @@ class TableEntry:
     own_space: bool = False
 
     @property
-    def fingerprint(self) -> str:
-        """The fingerprint of the model's towers."""
-        return self.identity.towers
-
-    @property
     def key(self) -> str:
         """The table's name without what all have: the fingerprint, where no other has the same."""
         return self.table.removeprefix("images-").removesuffix(".lance")
 
     @property
-    def fusion(self) -> str | None:
-        """The name of the fusion; None where none was recorded, as in version 1."""
-        return self.identity.fusion
-
-    @property
     def made_of(self) -> str:
         """What the fused vectors are, by which their index and the calibration are known."""
-        return json.dumps([self.fusion, self.vectors, self.regions_name])
+        return json.dumps([self.identity.fusion, self.vectors, self.regions_name])
 
     def is_of_another(self, identity: ModelIdentity) -> bool:
         """Whether the embeddings are not those of a model: its towers or its fit differ."""
@@ -63,15 +53,14 @@ class TableEntry:
     def of(content: dict[str, Any]) -> "TableEntry":
         """Read an entry; raises KeyError and TypeError for one that lacks what all have."""
         towers = content["model"]["fingerprint"]
-        parts, first = content.get("identity", {}), content.get("first", {})
-        identity = ModelIdentity(towers, fusion=content.get("fusion"), **parts)
+        parts = content.get("identity", {})
         return TableEntry(
             table=content["table"],
             source=content["model"]["source"],
-            identity=identity,
+            identity=ModelIdentity(towers, fusion=content.get("fusion"), **parts),
             regions=content["regions"],
             regions_name=content.get("looked", content["regions"]),
-            first=ModelIdentity(towers, **first),
+            first=ModelIdentity(towers, **content.get("first", {})),
             vectors=content.get("vectors"),
             own_space=bool(content.get("own_space")),
         )

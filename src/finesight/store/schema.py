@@ -56,18 +56,18 @@ _PLAIN = ("id", "sha256", "size", "mtime_ns", "width", "height", *DETAILS.names)
 
 def table_schema(width: int) -> pa.Schema:
     """Return the columns for embeddings of width d, all in float16; region 0 is the whole."""
-    texts = [(name, pa.string()) for name in ("id", "path", "sha256")]
-    numbers = [(name, pa.int64()) for name in ("size", "mtime_ns")]
-    sides = [(name, pa.int32()) for name in ("width", "height")]
     vector = pa.list_(pa.float16(), width)
     columns = {
+        **dict.fromkeys(("id", "path", "sha256"), pa.string()),
+        **dict.fromkeys(("size", "mtime_ns"), pa.int64()),
+        **dict.fromkeys(("width", "height"), pa.int32()),
         "looked": pa.string(),
         "whole": vector,
         "regions": pa.list_(vector),
         "boxes": pa.list_(pa.list_(pa.float32(), 4)),
         "fused": fused_field(width).type,
     }
-    return pa.schema([*texts, *numbers, *sides, *columns.items(), *DETAILS])
+    return pa.schema([*columns.items(), *DETAILS])
 
 
 def fused_field(width: int) -> pa.Field:
@@ -111,24 +111,21 @@ def lists(parts: list[np.ndarray]) -> pa.Array:
     return pa.ListArray.from_arrays(pa.array(offsets), inner)
 
 
-def unpack(column: pa.ListArray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rows of a list column (sum of counts, d) and their counts (n,).
+def unpack(column: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows of a column of vectors (sum of counts, d) and their counts (n,).
 
-    What is kept in int8 comes in float32, of length 1.
+    A column has lists of them, or one per image, whose counts are 1. What is kept in
+    int8 comes in float32, of length 1.
     """
     rows, counts = unpack_stored(column)
     return (normalise(rows) if rows.dtype == np.int8 else rows), counts
 
 
-def unpack_stored(column: pa.ListArray) -> tuple[np.ndarray, np.ndarray]:
+def unpack_stored(column: pa.Array) -> tuple[np.ndarray, np.ndarray]:
     """Return rows and counts as `unpack`, without a copy, in the type in which they are kept."""
-    offsets = column.offsets.to_numpy()
-    inner = column.flatten()
+    if pa.types.is_fixed_size_list(column.type):  # one vector per image
+        inner, counts = column, np.ones(len(column), int)
+    else:
+        inner, counts = column.flatten(), np.diff(column.offsets.to_numpy())
     flat = inner.flatten().to_numpy(zero_copy_only=False)
-    return flat.reshape(len(inner), inner.type.list_size), np.diff(offsets)
-
-
-def unpack_whole(column: pa.FixedSizeListArray) -> np.ndarray:
-    """Return the vectors (n, d) of a column with one per image."""
-    flat = column.flatten().to_numpy(zero_copy_only=False)
-    return flat.reshape(len(column), column.type.list_size)
+    return flat.reshape(len(inner), inner.type.list_size), counts

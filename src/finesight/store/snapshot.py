@@ -16,7 +16,7 @@ from finesight.errors import InputError
 from finesight.queries.filters import NO_FILTERS, Filters
 from finesight.scoring.similarity import normalise
 from finesight.store.calibration import Calibrator
-from finesight.store.schema import unpack_whole
+from finesight.store.schema import unpack_stored
 from finesight.store.table import ImageTable
 from finesight.store.vector_index import FlatVectors, IndexedVectors
 from finesight.types import Float32
@@ -104,7 +104,7 @@ class Snapshot:
         if not len(row_ids):
             return np.zeros((0, 1), np.float32)
         rows = self.rows(row_ids, ["whole"])["whole"].combine_chunks()
-        return normalise(unpack_whole(rows))
+        return normalise(unpack_stored(rows)[0])
 
     def row_id(self, path: Path) -> int:
         """Return the row id of an image: as its path is given, or made absolute."""

@@ -123,13 +123,7 @@ class ImageTable:
         with_row_id: bool = False,
     ) -> pa.Table:
         """Return rows, in the table's order; with_row_id: with the column `_rowid`."""
-        return self.dataset.to_table(
-            columns=columns,
-            filter=where,
-            limit=limit,
-            offset=offset,
-            with_row_id=with_row_id,
-        )
+        return self.dataset.to_table(columns, where, limit, offset, with_row_id=with_row_id)
 
     def batches(
         self,
@@ -140,12 +134,7 @@ class ImageTable:
         with_row_id: bool = False,
     ) -> Iterator[pa.RecordBatch]:
         """Yield rows as `read` returns them, at most `rows` at a time and never none."""
-        scanned = self.dataset.to_batches(
-            columns=columns,
-            filter=where,
-            batch_size=rows,
-            with_row_id=with_row_id,
-        )
+        scanned = self.dataset.to_batches(columns, where, batch_size=rows, with_row_id=with_row_id)
         return (batch for batch in scanned if batch.num_rows)
 
     def row_ids(self, where: str | None = None) -> np.ndarray:

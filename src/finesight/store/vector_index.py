@@ -7,7 +7,6 @@ out. So readers need no lock, and a killed run costs nothing.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import lance
@@ -15,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 
-from finesight.scoring.similarity import cosines, normalise
+from finesight.scoring.similarity import cosines, highest_over_regions, normalise
 from finesight.store.conditions import one_of
 from finesight.store.schema import unpack, unpack_stored
 from finesight.store.table import ImageTable
@@ -55,12 +54,7 @@ class FlatVectors:
 
     def scores(self, queries: Float32) -> Float32:
         """Return the best cosine of each image with each query, (m, n)."""
-        found = cosines(queries, self.vectors)
-        return np.stack([np.maximum.reduceat(each, self._starts) for each in found])
-
-    @cached_property
-    def _starts(self) -> np.ndarray:
-        return np.cumsum(self.counts) - self.counts
+        return highest_over_regions(cosines(queries, self.vectors), self.counts)
 
 
 @dataclass(frozen=True)
