@@ -53,7 +53,7 @@ def find_duplicates(
     columns = ["path", "sha256", "pixels", "width", "height"]
     rows = table.read(columns).to_pydict()
     paths = [Path(path) for path in rows["path"]]
-    alike = _alike(range(len(paths)), rows["sha256"].__getitem__)
+    alike = _alike(range(len(paths)), rows["sha256"])
     groups = [_group("bytes", paths, places) for places in alike if len(places) > 1]
     pictures = _same_pixels(rows, paths, [places[0] for places in alike], progress)
     groups += [_group("pixels", paths, places) for places in pictures if len(places) > 1]
@@ -74,30 +74,22 @@ def _same_pixels(
     What seemed the same when it was indexed is decoded again and compared as a whole: small
     things may differ. Very large images were compared as a whole then.
     """
-    alike = _alike(contents, lambda place: rows["pixels"][place] or rows["sha256"][place])
-    to_decode = sum(len(places) for places in alike if len(places) > 1)
-    done = 0
-
-    def pixels(place: int) -> str:
-        nonlocal done
+    keys = [pixels or sha256 for pixels, sha256 in zip(rows["pixels"], rows["sha256"], strict=True)]
+    alike = _alike(contents, keys)
+    unsure = [place for places in alike if len(places) > 1 for place in places]
+    for done, place in enumerate(unsure, 1):
+        progress(done, len(unsure))
         width, height = rows["width"][place], rows["height"][place]
-        if is_large(width, height):
-            return rows["pixels"][place] or rows["sha256"][place]
-        done += 1
-        progress(done, to_decode)
-        return _pixel_hash(paths[place], width * height) or rows["sha256"][place]
-
-    groups = []
-    for places in alike:
-        groups += _alike(places, pixels) if len(places) > 1 else [places]
-    return groups
+        if not is_large(width, height):
+            keys[place] = _pixel_hash(paths[place], width * height) or rows["sha256"][place]
+    return [group for places in alike for group in _alike(places, keys)]
 
 
-def _alike(places: Iterable[int], key: Callable[[int], str]) -> list[list[int]]:
-    """Group places by what a key says of them, in the order of their first ones."""
+def _alike(places: Iterable[int], keys: Sequence[str]) -> list[list[int]]:
+    """Group places by their keys, in the order of their first ones."""
     groups = defaultdict(list)
     for place in places:
-        groups[key(place)].append(place)
+        groups[keys[place]].append(place)
     return list(groups.values())
 
 
@@ -130,7 +122,7 @@ def _near(
     near: float,
     progress: Callable[[int, int], None],
 ) -> list[Duplicates]:
-    whole, _ = unpack_stored(table.read(["whole"])["whole"].combine_chunks())
+    whole, _ = unpack_stored(table.read(["whole"])["whole"])
     # Stored in float16, whose rounding changes their lengths.
     vectors = normalise(whole[places].astype(np.float32))
     groups = [[place] for place in range(len(places))]  # of each; those of a group share one list

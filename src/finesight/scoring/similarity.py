@@ -80,6 +80,8 @@ def max_over_regions(scores: Float32, counts: np.ndarray) -> tuple[Float32, np.n
 
 def highest_over_regions(scores: Float32, counts: np.ndarray) -> Float32:
     """Return each image's best score over its regions (..., n), of scores (..., sum of counts)."""
+    if len(counts) == scores.shape[-1]:  # one region each
+        return scores
     best: Float32 = np.maximum.reduceat(scores, np.cumsum(counts) - counts, axis=-1)
     return best
 

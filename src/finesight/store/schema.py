@@ -95,9 +95,7 @@ def to_arrow(records: Sequence[Record], width: int) -> pa.Table:
 def to_record(rows: pa.Table) -> Record:
     """Return the first row of a table as a record."""
     row = rows.drop_columns(["whole", "regions", "boxes", "fused"]).to_pylist()[0]
-    embeddings, boxes, fused = (
-        unpack(rows[name].combine_chunks())[0] for name in ("regions", "boxes", "fused")
-    )
+    embeddings, boxes, fused = (unpack(rows[name])[0] for name in ("regions", "boxes", "fused"))
     row |= {"path": Path(row["path"]), "regions_name": row.pop("looked")}
     vectors = ImageVectors(boxes, embeddings.astype(np.float32))
     return Record(**row, vectors=vectors, fused=fused.astype(np.float32))
@@ -111,7 +109,7 @@ def lists(parts: list[np.ndarray]) -> pa.Array:
     return pa.ListArray.from_arrays(pa.array(offsets), inner)
 
 
-def unpack(column: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+def unpack(column: pa.Array | pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
     """Return the rows of a column of vectors (sum of counts, d) and their counts (n,).
 
     A column has lists of them, or one per image, whose counts are 1. What is kept in
@@ -121,8 +119,9 @@ def unpack(column: pa.Array) -> tuple[np.ndarray, np.ndarray]:
     return (normalise(rows) if rows.dtype == np.int8 else rows), counts
 
 
-def unpack_stored(column: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+def unpack_stored(column: pa.Array | pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
     """Return rows and counts as `unpack`, without a copy, in the type in which they are kept."""
+    column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     if pa.types.is_fixed_size_list(column.type):  # one vector per image
         inner, counts = column, np.ones(len(column), int)
     else:

@@ -103,8 +103,7 @@ class Snapshot:
         """Return the L2-normalised whole-image embeddings (n, d) of some images."""
         if not len(row_ids):
             return np.zeros((0, 1), np.float32)
-        rows = self.rows(row_ids, ["whole"])["whole"].combine_chunks()
-        return normalise(unpack_stored(rows)[0])
+        return normalise(unpack_stored(self.rows(row_ids, ["whole"])["whole"])[0])
 
     def row_id(self, path: Path) -> int:
         """Return the row id of an image: as its path is given, or made absolute."""

@@ -56,8 +56,8 @@ class Storage:
             return rows
         if rows.num_rows == 0:
             return schema.empty_table()
-        seen, counts = unpack(rows["regions"].combine_chunks())
-        boxes, _ = unpack(rows["boxes"].combine_chunks())
+        seen, counts = unpack(rows["regions"])
+        boxes, _ = unpack(rows["boxes"])
         regions = to_int8(seen) if self.kind == "int8" else seen.astype(np.float16)
         if self.distinct is not None:
             # Compared as they are kept, so that keeping them again leaves out no more.

@@ -48,9 +48,7 @@ class FlatVectors:
     @staticmethod
     def of(rows: pa.RecordBatch | pa.Table) -> "FlatVectors":
         """Return those of rows with the columns `fused` and `_rowid`."""
-        column = rows["fused"]
-        whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-        return FlatVectors(*unpack_stored(whole), rows["_rowid"].to_numpy())
+        return FlatVectors(*unpack_stored(rows["fused"]), rows["_rowid"].to_numpy())
 
     def scores(self, queries: Float32) -> Float32:
         """Return the best cosine of each image with each query, (m, n)."""
