@@ -85,9 +85,8 @@ def encode_sources(
     Memory is bounded by the few images that are decoded ahead.
     """
     proposer = parse_proposer(regions, model.capabilities)
-    encoding = _Encoding(model, proposer, vectors, known, max_pixels)
-    ahead = encode_ahead(encoding.given(sources), encoding.prepare, model.encoder)
-    for finish, embeddings in ahead:
+    run = _Encoding(model, proposer, vectors, known, max_pixels)
+    for finish, embeddings in encode_ahead(run.given(sources), run.prepare, model.encoder):
         yield finish(embeddings)
 
 

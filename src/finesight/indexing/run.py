@@ -72,8 +72,7 @@ def index_images(
         with shown_progress(folder.directory, progress) as shown:
             report = run.index(found, shown, prune=options.prune)
         if entry != old or report.indexed or report.moved or report.removed:
-            keep_fast(folder.table(), entry.made_of)
-            after(Snapshot(folder.table(), entry.made_of))
+            after(keep_fast(folder.table(), entry.made_of))
             folder.table().tidy()
     return report
 

@@ -66,8 +66,7 @@ def switch(
         missing = tuple(Path(path) for path in sorted(wanted) if path not in there)
         run.table.delete([id_ for path, (id_, _) in there.items() if path not in wanted])
         update_notes(run.table.newest(), Notes({path: note for path, (_, note) in wanted.items()}))
-        keep_fast(run.table.newest(), entry.made_of)
-        after(Snapshot(run.table.newest(), entry.made_of))
+        after(keep_fast(run.table.newest(), entry.made_of))
         run.table.tidy()
         switched = without_missing or not missing
         if switched:

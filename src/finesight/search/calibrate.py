@@ -35,17 +35,15 @@ _CHUNK = 512
 def keep_calibrated(snapshot: Snapshot, model: Model, force: bool = False) -> None:
     """Fit the calibration of a table where that was not done, or it has changed by a fifth."""
     file = calibration_file(snapshot.table.path)
-    known = load_calibrator(file)
-    if known is not None and (known.made_of, known.texts) != (snapshot.made_of, model.background):
-        known = None
-    if known is not None:
+    texts, known = model.background, load_calibrator(file)
+    if known is not None and (known.made_of, known.texts) == (snapshot.made_of, texts):
         grown = abs(snapshot.images - known.images) > _GROWN * known.images
         if not (force or grown):
             return
-        vectors = known.background.vectors
+        background = known.background
     else:
-        vectors = model.encoder.encode_texts([model.prompt.format(t) for t in model.background])
-    texts, background = model.background, Background.of(model.background, vectors)
+        vectors = model.encoder.encode_texts([model.prompt.format(text) for text in texts])
+        background = Background.of(texts, vectors)
     regions = snapshot.some_regions(_REGIONS)  # of a large collection, of images all over it
     if regions is None:
         return

@@ -75,7 +75,7 @@ def retrieve_items(
     def make() -> FlatVectors:
         return replace(flat, vectors=head(flat.vectors).astype(np.float16))
 
-    return nearest_flat(snapshot.kept(head, make), items, count, _allowed(snapshot, where))
+    return nearest_flat([snapshot.kept(head, make)], items, count, _allowed(snapshot, where))
 
 
 def nearest_pooled(
@@ -92,19 +92,19 @@ def nearest_pooled(
         return None
     flat, allowed = snapshot.flat, _allowed(snapshot, where)
     if flat is not None:
-        return nearest_flat(flat, query, count, allowed)
+        return nearest_flat([flat], query, count, allowed)
     indexed = snapshot.indexed
     share = 1.0 if allowed is None else len(allowed) / snapshot.images
     if indexed is None or share * snapshot.vectors <= FLAT:
         batches = snapshot.batches(["fused"], where)
-        return _nearest_of((FlatVectors.of(batch) for batch, _ in batches), query, count)
+        return nearest_flat((FlatVectors.of(batch) for batch, _ in batches), query, count)
     vectors = round(vectors_asked(snapshot, count) / share)
     found = []
     for each in query.pooled[query.wanted]:
         rows = indexed.nearest(each, vectors)
         found.append((rows if allowed is None else rows[np.isin(rows, allowed)])[:count])
     if len(indexed.rest.counts):
-        found.append(nearest_flat(indexed.rest, query, count, allowed))
+        found.append(nearest_flat([indexed.rest], query, count, allowed))
     return np.unique(np.concatenate(found))
 
 
@@ -114,24 +114,25 @@ def vectors_asked(snapshot: Snapshot, count: int) -> int:
 
 
 def nearest_flat(
-    flat: FlatVectors, query: QueryVectors, count: int, allowed: np.ndarray | None = None
+    parts: Iterable[FlatVectors],
+    query: QueryVectors,
+    count: int,
+    allowed: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Return the row ids of the `count` nearest of some images."""
-    if allowed is not None:
-        flat = flat.only(np.isin(flat.row_ids, allowed))
-    return _nearest_of([flat], query, count)
+    """Return the row ids of the nearest of images that come in parts, best first.
 
-
-def _allowed(snapshot: Snapshot, where: str | None) -> np.ndarray | None:
-    return None if where is None else snapshot.table.row_ids(where)
-
-
-def _nearest_of(parts: Iterable[FlatVectors], query: QueryVectors, count: int) -> np.ndarray:
-    """Return the row ids of the nearest of images that come in parts, best first."""
+    allowed: the row ids of those that count, all where not given.
+    """
     scores, rows = np.zeros(0, np.float32), np.zeros(0, np.uint64)
     for part in parts:
+        if allowed is not None:
+            part = part.only(np.isin(part.row_ids, allowed))
         scores = np.concatenate([scores, query.shares @ part.scores(query.pooled)])
         rows = np.concatenate([rows, part.row_ids])
         best = top_k(scores, count)
         scores, rows = scores[best], rows[best]
     return rows
+
+
+def _allowed(snapshot: Snapshot, where: str | None) -> np.ndarray | None:
+    return None if where is None else snapshot.table.row_ids(where)

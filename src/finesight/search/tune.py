@@ -125,12 +125,10 @@ def tune(
     return tuple(tried), tried[-1]
 
 
-def two_stage_recall(
-    snapshot: Snapshot, queries: Float32, pooled: Float32 | None = None
-) -> float | None:
+def two_stage_recall(snapshot: Snapshot, queries: Float32, pooled: Float32) -> float | None:
     """Return which share of the ten best by their regions is among the candidates of a search.
 
-    pooled: what pooled vectors are compared with, where they have a space of their own. Candidates
+    pooled: the queries in the space of the pooled vectors, which may be one of its own. Candidates
     are scored exactly, so this is the recall of the whole search. None where the regions are too
     many to read, 1 where all images are candidates.
     """
@@ -138,7 +136,7 @@ def two_stage_recall(
         return None
     exact = exact_best(snapshot, queries, "regions")
     found = []
-    for query, other in zip(queries, queries if pooled is None else pooled, strict=True):
+    for query, other in zip(queries, pooled, strict=True):
         near = nearest_pooled(snapshot, QueryVectors.of_text(query, other), candidates(_K), None)
         if near is None:
             return 1.0

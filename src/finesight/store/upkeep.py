@@ -10,8 +10,8 @@ from finesight.store.vector_index import keep_up
 
 def keep_fast(
     table: ImageTable, made_of: str, say: Callable[[str], None] = lambda message: None
-) -> None:
-    """Bring the indexes of a table in step, where that is due.
+) -> Snapshot:
+    """Bring the indexes of a table in step, where that is due; return the version that has them.
 
     say: is told of what may take minutes.
     """
@@ -20,3 +20,4 @@ def keep_fast(
     if snapshot.has_pooled and snapshot.vectors > FLAT:
         say("bringing the index over the vectors in step")
         keep_up(table, made_of)
+    return Snapshot(table.newest(), made_of)
