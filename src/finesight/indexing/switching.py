@@ -2,7 +2,7 @@
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,16 +90,11 @@ def forget(folder: CollectionFolder, source: str) -> None:
 
 def _findings(wanted: Wanted) -> Findings:
     """Return the files of the wanted images that are there, and the archives around them."""
-    around = {path: containing(path) for path in map(Path, wanted)}
-    images = [path for path, archive in around.items() if archive is None]
-    archives = dict.fromkeys(archive for archive in around.values() if archive is not None)
-    return Findings(_there(images), _there(archives))
-
-
-def _there(paths: Iterable[Path]) -> list[Found]:
-    found = []
-    for path in paths:
+    around = ((path, containing(path)) for path in map(Path, wanted))
+    found = Findings()
+    for path, in_archive in dict.fromkeys((outer or path, bool(outer)) for path, outer in around):
         with contextlib.suppress(OSError):
             status = path.stat()
-            found.append(Found(path, status.st_size, status.st_mtime_ns))
+            kind = found.archives if in_archive else found.images
+            kind.append(Found(path, status.st_size, status.st_mtime_ns))
     return found

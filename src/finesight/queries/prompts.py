@@ -32,20 +32,18 @@ def encode_typed(
     any, texts are encoded as typed. A text that the model cannot read whole is split: its vector
     is the mean of its pieces', each as heavy as it has words.
     """
-    said: list[str] = []
-    owners: list[int] = []
-    weights: list[int] = []
-    for owner, text in enumerate(texts):
-        for piece in pieces(text, fits):
-            filled = fill_prompts(piece, prompts)
-            said += filled
-            owners += [owner] * len(filled)
-            weights += [len(piece.split())] * len(filled)
-    vectors = encode(said)
+    said = [
+        (phrase, owner, len(piece.split()))
+        for owner, text in enumerate(texts)
+        for piece in pieces(text, fits)
+        for phrase in fill_prompts(piece, prompts)
+    ]
+    vectors = encode([phrase for phrase, _, _ in said])
     if len(said) == len(texts):
         return vectors
     sums = np.zeros((len(texts), vectors.shape[1]), np.float32)
-    np.add.at(sums, owners, vectors * np.array(weights, np.float32)[:, None])
+    for vector, (_, owner, words) in zip(vectors, said, strict=True):
+        sums[owner] += np.float32(words) * vector
     return normalise(sums)
 
 

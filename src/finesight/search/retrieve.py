@@ -114,10 +114,7 @@ def vectors_asked(snapshot: Snapshot, count: int) -> int:
 
 
 def nearest_flat(
-    parts: Iterable[FlatVectors],
-    query: QueryVectors,
-    count: int,
-    allowed: np.ndarray | None = None,
+    parts: Iterable[FlatVectors], query: QueryVectors, count: int, allowed: np.ndarray | None = None
 ) -> np.ndarray:
     """Return the row ids of the nearest of images that come in parts, best first.
 

@@ -77,8 +77,7 @@ class IndexedVectors:
         vectors, (keys, row_ids) = _open(table, made_of), _image_keys(table)
         if vectors is None or not len(keys):
             return None
-        there = vectors.to_table(columns=["image", "stamp"], with_row_id=True)
-        there = there.sort_by("_rowid")
+        there = vectors.to_table(["image", "stamp"], with_row_id=True).sort_by("_rowid")
         indexed = _pairs(there["image"].to_numpy(), there["stamp"].to_numpy())
         places = np.minimum(np.searchsorted(keys["id"], indexed["id"]), len(keys) - 1)
         known = keys[places] == indexed
