@@ -5,7 +5,7 @@ can hardly show both, and leaves whole what one region shows (a cup of coffee, a
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -81,10 +81,9 @@ def take_apart(text: str) -> Asked:
     """
     whole = Asked((Phrase(text.strip()),))
     inner = _ENDING.sub("", _OPENING.sub("", text.strip(), count=1))
-    segments = list(_joined(list(_segments(_TOKEN.findall(inner)))))
-    segments = [segment for segment in segments if segment.bare]
-    wanted = [segment for segment in segments if segment.wanted]
-    if not 2 <= len(segments) <= MOST or not wanted:
+    joined = _joined(_segments(_TOKEN.findall(inner)))
+    segments = [segment for segment in joined if segment.bare]
+    if not 2 <= len(segments) <= MOST or not any(segment.wanted for segment in segments):
         return whole
     phrases = tuple(Phrase(" ".join(s.bare), s.attributes, s.wanted) for s in segments)
     relations = (
@@ -146,7 +145,7 @@ def _begins_anew(segment: _Segment, tokens: Sequence[str], place: int) -> bool:
     return twice or not segment.wanted
 
 
-def _joined(segments: Sequence[_Segment]) -> Iterator[_Segment]:
+def _joined(segments: Iterable[_Segment]) -> Iterator[_Segment]:
     """Yield segments, those that one region shows as one."""
     before: _Segment | None = None
     for segment in segments:
