@@ -23,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from finesight.research.training.fusion.score_table import fill_table
 from protocol import (
     Queries,
     TestSet,
@@ -46,7 +47,6 @@ from finesight.research.networks.fusion import FusionNetwork, FusionSettings, bu
 from finesight.research.training.features import FeatureCache, join_features
 from finesight.research.training.fusion.data import RecallOfClasses
 from finesight.research.training.fusion.proxies import TEMPLATES, Proxies, build_proxies
-from finesight.research.training.fusion.score_table import fill_table
 from finesight.research.training.fusion.training import FusionTraining, train_fusion
 from finesight.types import Float32, ImageVectors
 

@@ -53,7 +53,7 @@ def test_what_cannot_be_drawn_leaves_nothing(tmp_path):
 
 
 def test_standard_sets_can_be_drawn_in_part(tmp_path, monkeypatch):
-    small = standard_sets.StandardSet(Recipe(size=96), 3)
+    small = (Recipe(size=96), 3)
     monkeypatch.setattr(standard_sets, "STANDARD_SETS", {"one": small, "two": small})
     assert run("standard-sets", "--out", tmp_path, "--only", "one", "--images", 2).exit_code == 0
     assert [path.name for path in tmp_path.iterdir()] == ["one"]

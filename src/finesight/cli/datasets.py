@@ -120,8 +120,8 @@ def standard_sets(
     if unknown:
         raise typer.BadParameter(f"no set {unknown[0]!r}: use {', '.join(STANDARD_SETS)}")
     for name in only or STANDARD_SETS:
-        chosen = STANDARD_SETS[name]
-        _draw(chosen.recipe, out / name, min(images or chosen.images, chosen.images))
+        recipe, count = STANDARD_SETS[name]
+        _draw(recipe, out / name, min(images or count, count))
 
 
 def _render(out: Path, images: int, shapenet: Path | None, **settings: Any) -> None:

@@ -164,7 +164,8 @@ def _captions(
 
 def _items(dataset: Path, model: str | None, regions: str | None, matched_only: bool) -> Evaluated:
     """Ask for the same item in another photo."""
-    from finesight.research.datasets import ItemSet, read_items
+    from finesight.research.datasets import read_items
+    from finesight.research.datasets.records import ItemSet
     from finesight.research.evaluation import item_retrieval
 
     items: ItemSet = read_items(dataset)

@@ -104,14 +104,14 @@ def finder(
     from finesight.research.datasets import read_dataset
     from finesight.research.training.export import put_part
     from finesight.research.training.finder.export import finder_part
-    from finesight.research.training.finder.training import FinderTraining, annotated, train_finder
+    from finesight.research.training.finder.training import FinderTraining, train_finder
     from finesight.research.training.run import load_bundle, provenance
 
     loaded, bundle = load_bundle(model)
     if not isinstance(loaded.encoder, OnnxEncoder):
         raise InputError(f"{model} does not run in ONNX Runtime: export it with `finesight export`")
     sets = [read_dataset(each, images) for each in dataset]
-    labelled = annotated([image for each in sets for image in each.images])
+    labelled = [image for each in sets for image in each.images]
     settings = FinderTraining(epochs=epochs, seed=seed)
     with shown(run) as watched:
         trained, loss = train_finder(labelled, loaded.encoder.preprocessing, settings, watched)
@@ -176,9 +176,9 @@ def fusion(
     from finesight.research.training.features import join_features
     from finesight.research.training.fusion.data import hold_out, read_proxies
     from finesight.research.training.fusion.export import fusion_part
-    from finesight.research.training.fusion.score_table import fill_table
     from finesight.research.training.fusion.training import (
         FusionTraining,
+        fill_table,
         network_for,
         train_fusion,
     )

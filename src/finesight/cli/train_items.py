@@ -16,7 +16,7 @@ from finesight.errors import InputError
 
 if TYPE_CHECKING:
     from finesight.models import Model
-    from finesight.research.datasets import ItemSet
+    from finesight.research.datasets.records import ItemSet
     from finesight.research.training.items.training import Held
 
 ROUNDS = 8  # views of every photo that a frozen tower encodes

@@ -139,8 +139,12 @@ def _train_matcher(
     from finesight.research.training.export import put_part
     from finesight.research.training.features import open_features
     from finesight.research.training.matcher import export
-    from finesight.research.training.matcher.token_states import token_tower
-    from finesight.research.training.matcher.training import LONGEST_CAPTION, RECIPES, train_matcher
+    from finesight.research.training.matcher.training import (
+        LONGEST_CAPTION,
+        RECIPES,
+        token_tower,
+        train_matcher,
+    )
     from finesight.research.training.vocabulary import build_tokenizer, words_of
 
     tower, states = None, 0

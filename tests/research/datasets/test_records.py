@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from finesight.errors import DataError
-from finesight.research.datasets import CaptionSet
+from finesight.research.datasets.records import CaptionSet
 
 
 def made(images=("a.jpg", "b.jpg"), captions=("a mug", "a car", "a cup"), owner=(0, 1, 0), **more):

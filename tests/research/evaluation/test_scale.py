@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from finesight.errors import InputError
-from finesight.research.datasets import LabelledImage, LabelledObject, LabelledSet
+from finesight.research.datasets.records import LabelledImage, LabelledObject, LabelledSet
 from finesight.research.evaluation.scale import FILLS, effective_scale, smallest_kept
 
 

@@ -4,12 +4,12 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from finesight.research.networks.cross_modal import CrossModalEncoder  # noqa: E402
-from finesight.research.networks.item_backbone import TransformerTower  # noqa: E402
 from finesight.research.networks.items import (  # noqa: E402
+    CrossModalEncoder,
     ItemHeadNetwork,
     ItemNetwork,
     ItemSettings,
+    TransformerTower,
     pool_inside,
 )
 from finesight.research.networks.small_clip import ImageTower, SmallClipSettings  # noqa: E402

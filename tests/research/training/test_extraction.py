@@ -10,7 +10,7 @@ from finesight.cli.app import app
 from finesight.encoders import Preprocessing
 from finesight.errors import DataError, InputError
 from finesight.models import Model
-from finesight.research.datasets import LabelledImage, LabelledObject
+from finesight.research.datasets.records import LabelledImage, LabelledObject
 from finesight.research.training import features
 from finesight.research.training.extraction import write_features
 from finesight.research.training.features import open_features

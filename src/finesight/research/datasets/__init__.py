@@ -4,26 +4,7 @@ from pathlib import Path
 
 from finesight.errors import InputError
 from finesight.research.datasets import clevr_ds, clevr_items, coco, deepfashion2, unity_perception
-from finesight.research.datasets.records import (
-    CaptionSet,
-    ItemSet,
-    LabelledImage,
-    LabelledObject,
-    LabelledSet,
-    View,
-)
-
-__all__ = [
-    "CaptionSet",
-    "ItemSet",
-    "LabelledImage",
-    "LabelledObject",
-    "LabelledSet",
-    "View",
-    "is_annotated",
-    "read_dataset",
-    "read_items",
-]
+from finesight.research.datasets.records import ItemSet, LabelledSet
 
 
 def is_annotated(source: Path) -> bool:

@@ -44,7 +44,7 @@ def read_captions(
     if not source.exists():
         raise InputError(f"{source} does not exist")
     if precomputed.is_precomputed(source):
-        return precomputed.load(source, split or "test").captions
+        return precomputed.load(source, split or "test")[0]
     content = None if source.is_dir() or source.suffix == ".jsonl" else read_json(source)
     splits = isinstance(content, dict) and isinstance(content.get("images"), list)
     if split is not None and not splits:

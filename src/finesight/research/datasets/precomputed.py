@@ -6,7 +6,6 @@ for an image; `{split}_ims.npy` (n, 36, 2048), in some copies repeated for each 
 1,000.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,22 +19,15 @@ _CAPTIONS = "_caps.txt"
 _COMPARED = 8  # images whose repeated features are compared: all of them would be read from disk
 
 
-@dataclass(frozen=True)
-class PrecomputedSet:
-    """Captions, and the features of their images: (n, p, d), memory-mapped, not normalised."""
-
-    captions: CaptionSet
-    features: np.ndarray
-
-
 def is_precomputed(directory: Path) -> bool:
     """Whether a folder holds such features."""
     return directory.is_dir() and bool(_splits(directory))
 
 
-def load(directory: Path, split: str = "test") -> PrecomputedSet:
-    """Read one split.
+def load(directory: Path, split: str = "test") -> tuple[CaptionSet, np.ndarray]:
+    """Read the captions of one split, and the features of their images.
 
+    Features are (n, p, d), memory-mapped, not normalised.
     Raises InputError for a split that is not there, and DataError where captions, features and ids
     do not fit each other.
     """
@@ -57,7 +49,7 @@ def load(directory: Path, split: str = "test") -> PrecomputedSet:
         )
     features, owner = _features(ims, caps, count), np.repeat(np.arange(count), PER_IMAGE)
     name = f"{directory.name} {split}"
-    return PrecomputedSet(CaptionSet(name, _ids(ids, caps, count), captions, owner), features)
+    return CaptionSet(name, _ids(ids, caps, count), captions, owner), features
 
 
 def _splits(directory: Path) -> list[str]:

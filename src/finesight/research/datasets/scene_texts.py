@@ -8,8 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from finesight.annotations.json_files import read_json_lines
-from finesight.errors import InputError
 from finesight.research.datasets import clevr_ds
 from finesight.research.datasets.records import CaptionSet, TypedQueries, TypedQuery
 
@@ -49,16 +47,13 @@ def load_queries(directory: Path) -> TypedQueries:
 
     Raises InputError where there is none, DataError where it is damaged.
     """
-    path, scenes = directory / "queries.jsonl", directory / "scenes.jsonl"
-    if not path.is_file() or not scenes.is_file():
-        raise InputError(f"{directory} has no queries.jsonl: make the set with `finesight render`")
 
     def read(line: Mapping[str, Any]) -> TypedQuery:
         return TypedQuery(line["kind"], line["text"], frozenset(map(str, line["relevant"])))
 
-    said = "is damaged", "render the set again"
-    numbers = read_json_lines(scenes, lambda scene: str(scene["index"]), *said)
-    return TypedQueries(tuple(read_json_lines(path, read, *said)), tuple(numbers))
+    queries = clevr_ds.read_lines(directory, "queries.jsonl", read)
+    numbers = clevr_ds.read_lines(directory, "scenes.jsonl", lambda scene: str(scene["index"]))
+    return TypedQueries(tuple(queries), tuple(numbers))
 
 
 @dataclass(frozen=True)

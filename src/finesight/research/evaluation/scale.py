@@ -14,7 +14,7 @@ from PIL import Image
 from finesight.errors import InputError
 from finesight.images.open import decode_image
 from finesight.models import Model
-from finesight.research.datasets import LabelledSet
+from finesight.research.datasets.records import LabelledSet
 from finesight.research.table import Cell, format_table
 
 FILLS = (0.9, 0.7, 0.5, 0.4, 0.3, 0.25, 0.2, 0.15, 0.1)

@@ -46,17 +46,13 @@ class _Adapt(Matcher):
         smooth = torch.tensor(10.0 if settings.smooth is None else settings.smooth)
         self.smooth = nn.Parameter(smooth, requires_grad=settings.learned)
 
-    def values(self, parts: Tensor, mask: Tensor) -> Tensor:
-        """Parts (n, m, h) after the batch norm, whose statistics leave padding out."""
-        return masked_norm(self.norm, parts, mask)
-
 
 class AdaptTextToImage(_Adapt):
     """The text adapts the regions, whose parts are the values B at once."""
 
     def images(self, regions: Tensor, there: Tensor) -> Tensor:
         """Regions (b, p, width) and which of them are there (b, p) → values (b, p, h)."""
-        return self.values(self.regions(regions, there), there)
+        return masked_norm(self.norm, self.regions(regions, there), there)
 
     def numbers(self, regions: int, words: int) -> int:
         """A number for each feature of each region, or for each feature without the fovea."""
@@ -82,7 +78,8 @@ class AdaptImageToText(_Adapt):
 
     def words(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Token ids and mask (t, w) → values (t, w, h)."""
-        return self.values(self.text(input_ids, attention_mask), attention_mask.bool())
+        words = self.text(input_ids, attention_mask)
+        return masked_norm(self.norm, words, attention_mask.bool())
 
     def numbers(self, regions: int, words: int) -> int:
         """A number for each feature of each word, as a maximum knows no shorter way."""

@@ -30,9 +30,9 @@ class FinderNetwork(Convolutional):
     down added (Lin et al. 2017, "Feature Pyramid Networks").
     """
 
-    def __init__(self, widths: tuple[int, int, int, int] = (16, 32, 48, 64)) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        first, second, third, fourth = widths
+        first, second, third, fourth = 16, 32, 48, 64
         self.stem = ConvNorm(3, first, 3, stride=2)
         self.fine = nn.Sequential(ResidualBlock(first, first, 2), ResidualBlock(first, second, 2))
         self.middle = nn.Sequential(ResidualBlock(second, third, 2), ResidualBlock(third, third, 1))

@@ -12,13 +12,15 @@ region and item embeddings, t texts, l words, v words in the vocabulary.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from finesight.research.networks.cross_modal import CrossModalEncoder
+from finesight.research.networks.masking import attend
 from finesight.research.networks.small_clip import SmallClipSettings, TextTower
 
 HIDDEN = 256  # of the head: thousands of stored regions go through it for a query
@@ -87,6 +89,55 @@ class ItemHeadNetwork(nn.Module):
     def width(self) -> int:
         """Numbers of an item embedding."""
         return self.first.in_features + (0 if self.captions is None else len(self.captions))
+
+
+class CrossLayer(nn.Module):
+    """Self-attention of the words, attention to the image's parts, feed-forward; each pre-norm.
+
+    Shapes here: b texts, each beside its image; w words; p parts of an image; d width.
+    """
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(3))
+        self.within = nn.Linear(width, 3 * width)
+        self.within_merge = nn.Linear(width, width)
+        self.ask = nn.Linear(width, width)
+        self.answer = nn.Linear(width, 2 * width)
+        self.ask_merge = nn.Linear(width, width)
+        self.feed = nn.Sequential(
+            nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
+        )
+
+    def forward(self, words: Tensor, there: Tensor, parts: Tensor) -> Tensor:
+        """Words (b, w, d), which there are (b, 1, 1, w), parts (b, p, d) → words (b, w, d)."""
+        query, key, value = self.within(self.norms[0](words)).chunk(3, dim=-1)
+        words = words + self.within_merge(attend(query, key, value, self.heads, there))
+        key, value = self.answer(parts).chunk(2, dim=-1)
+        asked = self.ask(self.norms[1](words))
+        words = words + self.ask_merge(attend(asked, key, value, self.heads, None))
+        return words + self.feed(self.norms[2](words))
+
+
+class CrossModalEncoder(nn.Module):
+    """Some layers over the words' states; what it says of the pair stands at the first word."""
+
+    def __init__(self, width: int, layers: int = 2, heads: int = 4) -> None:
+        super().__init__()
+        self.parts_norm = nn.LayerNorm(width)
+        self.layers = nn.ModuleList(CrossLayer(width, heads) for _ in range(layers))
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, words: Tensor, mask: Tensor, parts: Tensor) -> Tensor:
+        """Words (b, w, d), mask (b, w), parts (b, p, d) → words that saw the image (b, w, d).
+
+        The first word must be there in every text, as the begin token is.
+        """
+        parts, there = self.parts_norm(parts), mask.bool()[:, None, None, :]
+        for layer in self.layers:
+            words = layer(words, there, parts)
+        return self.norm(words)
 
 
 class ItemNetwork(nn.Module):
@@ -171,3 +222,40 @@ def _covered(low: Tensor, high: Tensor, count: int) -> Tensor:
     starts = torch.arange(count, device=low.device, dtype=low.dtype)
     ends = torch.minimum(high[:, None], starts + 1)
     return (ends - torch.maximum(low[:, None], starts)).clamp(min=0)
+
+
+class TransformerTower(nn.Module):
+    """A vision transformer of the `transformers` library as the tower under items.
+
+    Pixels (b, 3, s, s) → map (b, c, h, h) → embeddings (b, d). Its patch tokens are the feature
+    map, and an object is the patches pooled inside its box: the mean of all patches is how BEiT-2
+    makes its global token.
+
+    vision: such as transformers' CLIPVisionModel, ViTModel or BeitModel; project: from its width c
+    to d, such as CLIP's own projection; before, after: mean and deviation (3,) of the pixels as the
+    caller normalises them and as the model wants them, of values between 0 and 1.
+    """
+
+    def __init__(
+        self,
+        vision: nn.Module,
+        project: nn.Linear,
+        before: tuple[Sequence[float], Sequence[float]],
+        after: tuple[Sequence[float], Sequence[float]],
+    ) -> None:
+        super().__init__()
+        self.vision, self.project = vision, project
+        old, new = (
+            [torch.tensor(part)[:, None, None] for part in each] for each in (before, after)
+        )
+        self.register_buffer("scale", old[1] / new[1])
+        self.register_buffer("shift", (old[0] - new[0]) / new[1])
+
+    def features(self, pixels: Tensor) -> Tensor:
+        """Pixels (b, 3, s, s) → the patch tokens as a map (b, c, h, h), without class tokens."""
+        scale, shift = self.get_buffer("scale"), self.get_buffer("shift")
+        output: Any = self.vision(pixel_values=pixels * scale + shift)
+        tokens: Tensor = output.last_hidden_state
+        side = int(tokens.shape[1] ** 0.5)
+        patches = tokens[:, tokens.shape[1] - side * side :]
+        return patches.transpose(1, 2).unflatten(2, (side, side))

@@ -13,8 +13,14 @@ from numpy.random import Generator
 
 from finesight.research.scenes import placing
 from finesight.research.scenes.camera import Camera
-from finesight.research.scenes.clutter import Clutter, unnamed_color, unnamed_shape
-from finesight.research.scenes.looks import LOOKS, Ground, log_uniform
+from finesight.research.scenes.looks import (
+    LOOKS,
+    Clutter,
+    Ground,
+    log_uniform,
+    unnamed_color,
+    unnamed_shape,
+)
 from finesight.research.scenes.objects import COLORS
 from finesight.research.scenes.placing import Pose, Stage
 from finesight.research.scenes.sampling import Item, Object, Recipe, Scene, background, draw, strew

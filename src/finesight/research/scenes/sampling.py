@@ -11,8 +11,16 @@ from numpy.random import Generator
 
 from finesight.errors import InputError
 from finesight.research.scenes.camera import Camera
-from finesight.research.scenes.clutter import Clutter, unnamed_color, unnamed_shape
-from finesight.research.scenes.looks import LOOKS, Ground, Light, Look, log_uniform
+from finesight.research.scenes.looks import (
+    LOOKS,
+    Clutter,
+    Ground,
+    Light,
+    Look,
+    log_uniform,
+    unnamed_color,
+    unnamed_shape,
+)
 from finesight.research.scenes.objects import COLORS, FRONT, FRONTED, INSTANCES, PROCEDURAL, Shapes
 from finesight.research.scenes.placing import Pose, Stage, fit_area, fit_side, share_in_frame
 

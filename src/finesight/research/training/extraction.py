@@ -17,7 +17,9 @@ from finesight.indexing.walking import find_images
 from finesight.models import Model
 from finesight.proposals import Proposals, Proposer, parse_proposer, resolve_effort
 from finesight.proposals.finder_proposer import OBJECTS, FinderProposer
-from finesight.research.datasets import LabelledImage, is_annotated, read_dataset
+from finesight.research.datasets import is_annotated, read_dataset
+from finesight.research.datasets.image_files import size_of
+from finesight.research.datasets.records import LabelledImage
 from finesight.research.training.features import (
     FORMAT,
     SHARD,
@@ -47,14 +49,7 @@ def list_images(dataset: Path, images: Path | None, regions: str) -> list[Labell
     if found.skipped:
         first = found.skipped[0]
         raise DataError(f"{first.path} {first.reason}: mend it or take it out of {dataset}")
-    return [LabelledImage(image.path, *_size(image.path), ()) for image in found.images]
-
-
-def _size(path: Path) -> tuple[int, int]:
-    try:
-        return image_size(path.read_bytes())
-    except (OSError, ImageError) as error:
-        raise DataError(f"{path}: {error}; mend it or take it out of the folder") from error
+    return [LabelledImage(image.path, *size_of(image.path), ()) for image in found.images]
 
 
 def write_features(

@@ -9,7 +9,6 @@ Where another model encoded the regions, all of these rows are in its space, and
 """
 
 import itertools
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from finesight.annotations.json_files import expecting, parse_json
 from finesight.errors import DataError, InputError
 from finesight.models import Model
 from finesight.types import Float32, ImageVectors
@@ -164,15 +164,11 @@ def read_settings(directory: Path) -> dict[str, Any] | None:
     path = directory / "features.json"
     if not path.exists():
         return None
-    try:
-        settings: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    with expecting(f"{path} is damaged", f"remove {directory} and begin again"):
+        settings: dict[str, Any] = parse_json(path.read_bytes())
         if settings["format"] != FORMAT or settings["version"] > VERSION:
             raise DataError(
                 f"{path} has format {settings['format']!r} version {settings['version']}; this "
                 f"finesight reads version {VERSION}: update finesight"
             )
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path} is damaged ({error!r}): remove {directory} and begin again") from (
-            error
-        )
     return settings

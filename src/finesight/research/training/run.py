@@ -12,12 +12,14 @@ import pickle
 import shlex
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from glob import escape
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -27,6 +29,8 @@ from finesight.errors import DataError, InputError
 from finesight.files import atomic
 from finesight.models import Model, load_model
 from finesight.models.bundle import need_manifest
+
+T = TypeVar("T")
 
 FORMAT = 2
 """Of checkpoints: a run does not go on from those of another one."""
@@ -261,6 +265,24 @@ def shuffled(count: int, batch: int, seed: int, epoch: int) -> list[np.ndarray]:
     """Return the numbers below `count` in batches of about one size, in an epoch's own order."""
     order = np.random.default_rng([seed, epoch]).permutation(count)
     return np.array_split(order, math.ceil(count / batch))
+
+
+def made_ahead(make: Callable[[int], T], numbers: Iterable[int], ahead: int = 1) -> Iterator[T]:
+    """Yield what `make` returns for each number, made by a thread that stays a few ahead.
+
+    What it raises is raised here, in its turn.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        waiting: deque[Future[T]] = deque()
+        try:
+            for number in numbers:
+                waiting.append(pool.submit(make, number))
+                if len(waiting) > ahead:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def warm_cosine(step: int, steps: int, warm_up: int) -> float:

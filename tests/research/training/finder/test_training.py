@@ -21,14 +21,13 @@ from finesight.models.bundle import Bundle  # noqa: E402
 from finesight.models.parts import FinderEntry  # noqa: E402
 from finesight.proposals import encode_proposals, parse_proposer  # noqa: E402
 from finesight.proposals.finder_proposer import FinderProposer  # noqa: E402
-from finesight.research.datasets import LabelledImage, LabelledObject  # noqa: E402
+from finesight.research.datasets.records import LabelledImage, LabelledObject  # noqa: E402
 from finesight.research.networks.finder import finder_loss, targets  # noqa: E402
 from finesight.research.networks.small_clip import SmallClip, SmallClipSettings  # noqa: E402
 from finesight.research.training.encoder.export import export_small_clip  # noqa: E402
 from finesight.research.training.finder.export import export_finder  # noqa: E402
 from finesight.research.training.finder.training import (  # noqa: E402
     FinderTraining,
-    annotated,
     train_finder,
 )
 from finesight.research.training.flops import multiplications  # noqa: E402
@@ -79,7 +78,7 @@ def taught(bundle, tmp_path_factory):
     losses = []
     settings = FinderTraining(canvases=(64, 96), epochs=20, batch=8)
     run = Run(report=lambda step: losses.append(step.loss))
-    network, _ = train_finder(annotated(images), preprocessing, settings, run)
+    network, _ = train_finder(images, preprocessing, settings, run)
     out = tmp_path_factory.mktemp("taught") / "bundle"
     folder = tmp_path_factory.mktemp("graph")
     (folder / "onnx").mkdir()
@@ -89,7 +88,7 @@ def taught(bundle, tmp_path_factory):
 
 
 def test_a_stopped_run_ends_as_an_unbroken_one_does(bundle, tmp_path):
-    images = annotated(spots(tmp_path / "images", 9, seed=1))
+    images = spots(tmp_path / "images", 9, seed=1)
     preprocessing = load_model(str(bundle)).encoder.preprocessing
     settings = FinderTraining(canvases=(64,), epochs=3, batch=4, half=False)
 
@@ -221,9 +220,7 @@ def test_targets_mark_centres_and_say_the_box():
 def test_what_cannot_be_taught_or_told_is_refused(bundle, taught, tmp_path, color_model):
     images = [LabelledImage(tmp_path / "a.png", 8, 8, [])]
     with pytest.raises(InputError, match="no image has an annotated object"):
-        train_finder(
-            annotated(images), load_model(str(bundle)).encoder.preprocessing, FinderTraining()
-        )
+        train_finder(images, load_model(str(bundle)).encoder.preprocessing, FinderTraining())
     with pytest.raises(InputError, match="tells where objects are"):
         parse_proposer("objects96x5", color_model.capabilities)
     with pytest.raises(InputError, match="a multiple of 32 pixels"):

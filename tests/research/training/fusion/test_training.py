@@ -11,11 +11,11 @@ from conftest import COLORS, spotted  # noqa: E402
 from finesight.cli.app import app  # noqa: E402
 from finesight.errors import InputError  # noqa: E402
 from finesight.fusion import NetworkFusion  # noqa: E402
-from finesight.research.datasets import LabelledImage, LabelledObject, LabelledSet  # noqa: E402
+from finesight.research.datasets.records import LabelledImage, LabelledObject, LabelledSet  # noqa: E402
 from finesight.research.networks.fusion import KINDS, FusionSettings, build_fusion  # noqa: E402
 from finesight.research.training.extraction import write_features  # noqa: E402
 from finesight.research.training.features import join_features, split_features  # noqa: E402
-from finesight.research.training.fusion.data import AnswersOfRegions, RecallOfClasses  # noqa: E402
+from finesight.research.training.fusion.data import answers_of_regions, recall_of_classes  # noqa: E402
 from finesight.research.training.fusion.export import export_fusion  # noqa: E402
 from finesight.research.training.fusion.proxies import build_proxies  # noqa: E402
 from finesight.research.training.fusion.training import FusionTraining, train_fusion  # noqa: E402
@@ -46,7 +46,7 @@ def proxies(color_model):
 
 
 def train(cache, proxies, kind="clusters", epochs=4, **options):
-    validate = AnswersOfRegions(cache, proxies.texts, (1, 2))
+    validate = answers_of_regions(cache, proxies.texts, (1, 2))
     network = FusionSettings(kind, 4, 2, feed_forward=16)
     settings = FusionTraining(epochs=epochs, batch=8, vectors=(1, 2))
     return train_fusion(cache, network, settings, proxies, validate, Run(**options))
@@ -110,14 +110,14 @@ def test_clusters_begin_with_words_and_keep_what_they_name(cache, color_model, p
 def test_recall_counts_only_classes_that_may_be_named(cache, dataset, color_model):
     texts = torch.from_numpy(color_model.encoder.encode_texts(dataset.classes))
     network = build_fusion(FusionSettings("clusters", 4, 4)).eval()
-    assert RecallOfClasses(cache, dataset, texts, (4,))(network) > 0.9
+    assert recall_of_classes(cache, dataset, texts, (4,))(network) > 0.9
     wrong = texts.clone()
     wrong[2] = -texts[2]
-    assert RecallOfClasses(cache, dataset, wrong, (4,))(network) > 0.9
+    assert recall_of_classes(cache, dataset, wrong, (4,))(network) > 0.9
     wrong[0] = -texts[0]
-    assert RecallOfClasses(cache, dataset, wrong, (4,))(network) < 0.9
+    assert recall_of_classes(cache, dataset, wrong, (4,))(network) < 0.9
     everything = replace(dataset, never_named=())
-    assert RecallOfClasses(cache, everything, wrong, (4,))(network) < 0.9
+    assert recall_of_classes(cache, everything, wrong, (4,))(network) < 0.9
 
 
 @pytest.mark.parametrize("kind", KINDS)

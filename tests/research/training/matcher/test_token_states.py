@@ -8,7 +8,7 @@ from finesight.models import BUNDLED  # noqa: E402
 from finesight.research.networks.matcher import MatcherSettings  # noqa: E402
 from finesight.research.networks.matcher_kinds import build_matcher  # noqa: E402
 from finesight.research.training.matcher.export import export_matcher  # noqa: E402
-from finesight.research.training.matcher.token_states import token_tower  # noqa: E402
+from finesight.research.training.matcher.training import token_tower  # noqa: E402
 from finesight.research.training.vocabulary import tokens  # noqa: E402
 
 TEXTS = ["a photo of a red mug", "a car"]

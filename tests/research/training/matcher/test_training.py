@@ -11,7 +11,7 @@ from conftest import COLORS, spotted  # noqa: E402
 from finesight.cli.app import app  # noqa: E402
 from finesight.collection import Collection  # noqa: E402
 from finesight.errors import InputError  # noqa: E402
-from finesight.research.datasets import CaptionSet  # noqa: E402
+from finesight.research.datasets.records import CaptionSet  # noqa: E402
 from finesight.research.networks.matcher import MatcherSettings  # noqa: E402
 from finesight.research.networks.region_fusion import RegionFusionSettings  # noqa: E402
 from finesight.research.training.extraction import write_features  # noqa: E402
@@ -176,7 +176,7 @@ def test_regions_of_another_space_are_fused_into_the_whole_image():
 
 
 def test_captions_find_the_features_of_their_images(tmp_path, color_model):
-    from finesight.research.datasets import LabelledImage
+    from finesight.research.datasets.records import LabelledImage
 
     images = []
     for name in ("a/1.png", "b/1.png", "b/2.png"):

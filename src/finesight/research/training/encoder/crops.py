@@ -7,14 +7,12 @@ can go on where it stopped.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from finesight.research.training.ahead import made_ahead
 from finesight.research.training.encoder.concepts import Concepts
 from finesight.types import UInt8
 
@@ -49,12 +47,8 @@ class Scene:
     sheet: bool
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Crops (b, side, side, 3) in uint8 and their content (b, concepts) in int8."""
-
-    pixels: UInt8
-    content: NDArray[np.int8]
+Batch = tuple[UInt8, NDArray[np.int8]]
+"""Crops (b, side, side, 3), and their content (b, concepts)."""
 
 
 def cut(image: Image.Image, window: Window, side: int, through: int | None = None) -> UInt8:
@@ -133,11 +127,7 @@ class CropSampler:
         """Batch `number`, the same whenever it is asked for."""
         rng = np.random.default_rng([self.seed, number])
         crops, contents = zip(*(self._crop(rng) for _ in range(self.size)), strict=True)
-        return Batch(np.stack(crops), np.stack(contents))
-
-    def batches(self, first: int, last: int, ahead: int = 4) -> Iterator[Batch]:
-        """Batches first … last − 1, drawn by a thread that stays a few ahead of the reader."""
-        return made_ahead(self.batch, range(first, last), ahead)
+        return np.stack(crops), np.stack(contents)
 
     def _crop(self, rng: np.random.Generator) -> tuple[UInt8, NDArray[np.int8]]:
         scene, window = self._window(rng)

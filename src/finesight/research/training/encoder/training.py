@@ -21,7 +21,7 @@ from finesight.research.training.encoder.losses import multi_positive_info_nce
 from finesight.research.training.encoder.rendered import Rendered
 from finesight.research.training.encoder.validation import ObjectNaming
 from finesight.research.training.encoder.weights import load_weights
-from finesight.research.training.run import ALONE, Learner, Plan, Run, warm_cosine
+from finesight.research.training.run import ALONE, Learner, Plan, Run, made_ahead, warm_cosine
 from finesight.research.training.vocabulary import build_tokenizer, tokens
 
 
@@ -115,17 +115,17 @@ class _EncoderLearner(Learner):
         """Make one update; everything random in it follows from the step's number."""
         settings = self.settings
         if self.batches is None:
-            self.batches = self.sampler.batches(number, settings.steps)
-        batch = next(self.batches)
+            self.batches = made_ahead(self.sampler.batch, range(number, settings.steps), 4)
+        pixels, content = next(self.batches)
         rng = np.random.default_rng([settings.seed, number, 1])
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        spoken = spoken_concepts(batch.content, self.concepts.first_pair, settings.texts, rng)
+        spoken = spoken_concepts(content, self.concepts.first_pair, settings.texts, rng)
         captions = [caption(self.concepts.all[index], rng) for index in spoken]
         self.set_rate(settings.rate * warm_cosine(number, settings.steps, settings.warm_up))
-        images = augment(normalise(torch.from_numpy(batch.pixels)), generator)
+        images = augment(normalise(torch.from_numpy(pixels)), generator)
         with torch.autocast("cpu", torch.bfloat16):
             scores = self.module(images, *tokens(self.tokenizer, captions))
-        loss = self.loss(scores.float(), torch.from_numpy(batch.content[:, spoken]))
+        loss = self.loss(scores.float(), torch.from_numpy(content[:, spoken]))
         return {"loss": self.descend(loss, 1.0)}
 
     def loss(self, scores: Tensor, content: Tensor) -> Tensor:

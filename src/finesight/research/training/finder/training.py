@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,20 +13,11 @@ from torch import Tensor
 from finesight.encoders import Preprocessing
 from finesight.errors import InputError
 from finesight.images.open import decode_image
-from finesight.research.datasets import LabelledImage
+from finesight.research.datasets.records import LabelledImage
 from finesight.research.networks.finder import STRIDE, FinderNetwork, finder_loss, targets
-from finesight.research.training.ahead import made_ahead
-from finesight.research.training.run import ALONE, Learner, Plan, Run, shuffled
+from finesight.research.training.run import ALONE, Learner, Plan, Run, made_ahead, shuffled
 
 _LIGHT = (0.8, 1.2)  # factors on an image's contrast
-
-
-@dataclass(frozen=True)
-class Boxed:
-    """An image file and the boxes (n, 4) of the things in it, normalised xyxy."""
-
-    path: Path
-    boxes: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -49,26 +39,17 @@ class FinderTraining:
     seed: int = 0
 
 
-def annotated(images: Sequence[LabelledImage]) -> list[Boxed]:
-    """Return the images with the boxes of what may be asked for."""
-    boxes = [[thing.box for thing in image.objects if thing.role == "query"] for image in images]
-    return [
-        Boxed(image.path, np.array(each, np.float32).reshape(-1, 4))
-        for image, each in zip(images, boxes, strict=True)
-    ]
-
-
 def train_finder(
-    images: Sequence[Boxed],
+    images: Sequence[LabelledImage],
     preprocessing: Preprocessing,
     settings: FinderTraining,
     run: Run = ALONE,
 ) -> tuple[FinderNetwork, float]:
-    """Train on all images, normalised as `preprocessing` does; return also the last epoch's loss.
+    """Train on what may be asked for in images; return also the last epoch's loss.
 
-    Raises InputError where no image has an object.
+    preprocessing: how images are normalised. Raises InputError where no image has an object.
     """
-    if not any(len(image.boxes) for image in images):
+    if not any(_boxes(image).size for image in images):
         raise InputError("no image has an annotated object: a finder is learned from their boxes")
     torch.manual_seed(settings.seed)
     learner = _FinderLearner(images, preprocessing, settings)
@@ -84,7 +65,10 @@ class _FinderLearner(Learner):
     module: FinderNetwork
 
     def __init__(
-        self, images: Sequence[Boxed], preprocessing: Preprocessing, settings: FinderTraining
+        self,
+        images: Sequence[LabelledImage],
+        preprocessing: Preprocessing,
+        settings: FinderTraining,
     ) -> None:
         self.images, self.preprocessing, self.settings = images, preprocessing, settings
         self.module = FinderNetwork()
@@ -131,8 +115,14 @@ class _FinderLearner(Learner):
         return made_ahead(batch, range(len(parts)))
 
 
+def _boxes(image: LabelledImage) -> np.ndarray:
+    """Return the boxes (n, 4) of what may be asked for, normalised xyxy."""
+    boxes = [thing.box for thing in image.objects if thing.role == "query"]
+    return np.array(boxes, np.float32).reshape(-1, 4)
+
+
 def _part(
-    image: Boxed, share: float, side: int, draw: np.random.Generator
+    image: LabelledImage, share: float, side: int, draw: np.random.Generator
 ) -> tuple[np.ndarray, Tensor]:
     """A random part of an image at side × side, mirrored or not, and the boxes centred in it."""
     whole = decode_image(image.path.read_bytes())
@@ -141,7 +131,7 @@ def _part(
     x0, y0, x1, y1 = window.tolist()
     part = whole.resize((side, side), Image.Resampling.BILINEAR, box=(x0, y0, x1, y1))
     pixels = np.asarray(part)
-    boxes = torch.from_numpy((image.boxes - np.tile(low, 2)) / share).float()
+    boxes = torch.from_numpy((_boxes(image) - np.tile(low, 2)) / share).float()
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
     boxes = boxes[((centres > 0) & (centres < 1)).all(dim=1)].clamp(0, 1)
     if draw.random() < 0.5:

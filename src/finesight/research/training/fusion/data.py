@@ -15,7 +15,8 @@ from torch import Tensor
 
 from finesight.errors import InputError
 from finesight.models import Model
-from finesight.research.datasets import LabelledSet, read_dataset
+from finesight.research.datasets import read_dataset
+from finesight.research.datasets.records import LabelledSet
 from finesight.research.metrics import class_prompt_recall
 from finesight.research.networks.fusion import FusionNetwork
 from finesight.research.training.features import FeatureCache, open_features, split_features
@@ -71,7 +72,7 @@ def hold_out(
         held_out = open_features(features)
         held_out.check_own_regions(model, features)
     if labels is None:
-        return cache, AnswersOfRegions(held_out, _queries(held_out, proxies), KS)
+        return cache, answers_of_regions(held_out, _queries(held_out, proxies), KS)
     dataset = read_dataset(labels)
     if len(dataset.images) != len(held_out):
         raise InputError(
@@ -80,7 +81,7 @@ def hold_out(
         )
     prompts = [model.prompt.format(name) for name in dataset.classes]
     texts = torch.from_numpy(model.encoder.encode_texts(prompts))
-    return cache, RecallOfClasses(held_out, dataset, texts, KS)
+    return cache, recall_of_classes(held_out, dataset, texts, KS)
 
 
 def _queries(held_out: FeatureCache, proxies: Proxies) -> Tensor:
@@ -105,58 +106,49 @@ def fused_scores(network: FusionNetwork, cache: FeatureCache, texts: Tensor) -> 
     return torch.cat(parts).T
 
 
-def _mean(network: FusionNetwork, ks: Sequence[int], score: Callable[[], float]) -> float:
-    """The mean of a score over some k, where the network serves any."""
-    before, found = network.vectors, []
-    for k in ks if network.any_number else [before]:
-        network.vectors = k
-        found.append(score())
-    network.vectors = before
-    return float(np.mean(found))
+def _over(ks: Sequence[int], score: Callable[[FusionNetwork], float]) -> Validate:
+    """Return the mean of a score over some k, where the network serves any."""
+
+    def mean(network: FusionNetwork) -> float:
+        before, found = network.vectors, []
+        for k in ks if network.any_number else [before]:
+            network.vectors = k
+            found.append(score(network))
+        network.vectors = before
+        return float(np.mean(found))
+
+    return mean
 
 
-class RecallOfClasses:
-    """Class-prompt Recall@1 over the classes that may be named, the mean over some k."""
+def recall_of_classes(
+    cache: FeatureCache, dataset: LabelledSet, texts: Tensor, ks: Sequence[int]
+) -> Validate:
+    """Return the mean, over some k, of Recall@1 of the classes that may be named, in 0..1.
 
-    def __init__(
-        self, cache: FeatureCache, dataset: LabelledSet, texts: Tensor, ks: Sequence[int]
-    ) -> None:
-        """texts: (c, d), the prompts of `dataset.classes`; ks: where the network serves any k."""
-        named = [c not in dataset.never_named for c in dataset.classes]
-        shown = [
-            [any(thing.class_name == name for thing in image.objects) for image in dataset.images]
-            for name, may in zip(dataset.classes, named, strict=True)
-            if may
-        ]
-        self._relevant = np.array(shown)
-        self._cache, self._texts, self._ks = cache, texts[torch.tensor(named)], ks
+    texts: (c, d), the prompts of `dataset.classes`; ks: where the network serves any k.
+    """
+    named = [name not in dataset.never_named for name in dataset.classes]
+    shown = [{thing.class_name for thing in image.objects} for image in dataset.images]
+    asked = [name for name, may in zip(dataset.classes, named, strict=True) if may]
+    relevant = np.array([[name in there for there in shown] for name in asked])
+    prompts, everything = texts[torch.tensor(named)], np.ones_like(relevant)
 
-    def __call__(self, network: FusionNetwork) -> float:
-        """Return the mean recall in 0..1."""
+    def recall(network: FusionNetwork) -> float:
+        scores = fused_scores(network, cache, prompts).numpy()
+        return class_prompt_recall(scores, relevant, everything, 1)
 
-        def recall() -> float:
-            scores = fused_scores(network, self._cache, self._texts).numpy()
-            return class_prompt_recall(scores, self._relevant, np.ones_like(self._relevant), 1)
-
-        return _mean(network, self._ks, recall)
+    return _over(ks, recall)
 
 
-class AnswersOfRegions:
-    """How well the fused vectors rank unlabelled images as all their regions do.
+def answers_of_regions(cache: FeatureCache, texts: Tensor, ks: Sequence[int]) -> Validate:
+    """Return how well the fused vectors rank unlabelled images as all their regions do.
 
     The negative divergence of `rank_preserving`, the mean over some k; 0 is a perfect copy.
     """
+    regions = (torch.from_numpy(seen.embeddings) for seen in cache)
+    target = torch.stack([best_scores(texts, each[None])[0] for each in regions])
 
-    def __init__(self, cache: FeatureCache, texts: Tensor, ks: Sequence[int]) -> None:
-        regions = (torch.from_numpy(seen.embeddings) for seen in cache)
-        self._target = torch.stack([best_scores(texts, each[None])[0] for each in regions])
-        self._cache, self._texts, self._ks = cache, texts, ks
+    def fit(network: FusionNetwork) -> float:
+        return -rank_preserving(target, fused_scores(network, cache, texts).T).item()
 
-    def __call__(self, network: FusionNetwork) -> float:
-        """Return minus the divergence, at most 0."""
-
-        def fit() -> float:
-            answer = fused_scores(network, self._cache, self._texts).T
-            return -rank_preserving(self._target, answer).item()
-
-        return _mean(network, self._ks, fit)
+    return _over(ks, fit)

@@ -9,8 +9,10 @@ from dataclasses import asdict, dataclass, field
 import torch
 from torch import Tensor
 
+from finesight.errors import InputError
 from finesight.research.networks.clusters import SalientClusters
 from finesight.research.networks.fusion import FusionNetwork, FusionSettings, build_fusion
+from finesight.research.networks.score_table import ScoreTable
 from finesight.research.training.features import FeatureCache
 from finesight.research.training.fusion.losses import (
     TARGET_LOSSES,
@@ -20,6 +22,9 @@ from finesight.research.training.fusion.losses import (
 )
 from finesight.research.training.fusion.proxies import Proxies
 from finesight.research.training.run import ALONE, Learner, Plan, Run, shuffled
+
+_TABLED = 2000  # that say what a word typically gets; more would not change it
+_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -144,3 +149,27 @@ class _FusionLearner(Learner):
         if done < warm:
             return self.settings.rate * (done / warm + 1e-3)
         return self.settings.rate * (1 + math.cos(math.pi * (done - warm) / (1 - warm))) / 2
+
+
+def fill_table(cache: FeatureCache, proxies: Proxies) -> ScoreTable:
+    """Return a table for the proxies' words, of which nothing is trained.
+
+    A vector of width d can repeat the scores of d − 1 words at most. Raises InputError for more,
+    and for none.
+    """
+    count = proxies.words
+    width = cache[0].embeddings.shape[1]
+    if proxies.texts is None or not 0 < count < width:
+        raise InputError(
+            f"a table needs words to hold, fewer than the {width} numbers of a vector, and got "
+            f"{count}: name a shorter --vocabulary, or use another --kind"
+        )
+    texts = proxies.texts[:count]
+    network = ScoreTable(FusionSettings("table", width, directions=(count, 0)))
+    some = list(range(0, len(cache), -(-len(cache) // _TABLED)))
+    parts = []
+    for start in range(0, len(some), _AT_ONCE):
+        embeddings, _, there = cache.padded(some[start : start + _AT_ONCE])
+        parts.append(best_scores(texts, torch.from_numpy(embeddings), torch.from_numpy(there)))
+    network.begin(texts, torch.cat(parts))
+    return network.eval()

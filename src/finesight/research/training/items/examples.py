@@ -7,19 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from finesight.errors import InputError
-from finesight.research.datasets import (
-    CaptionSet,
-    ItemSet,
-    LabelledImage,
-    View,
-    clevr_ds,
-    read_items,
-)
+from finesight.research.datasets import clevr_ds, read_items
 from finesight.research.datasets.captions import read_captions
 from finesight.research.datasets.clevr_ds import SceneSet
 from finesight.research.datasets.item_captions import described as caption_subjects
 from finesight.research.datasets.item_captions import template_caption
-from finesight.research.datasets.records import Photo
+from finesight.research.datasets.records import CaptionSet, ItemSet, LabelledImage, Photo, View
 from finesight.research.training.encoder.captions import article
 from finesight.types import Box
 

@@ -13,8 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from finesight.encoders.base import Encoder
-from finesight.research.networks.item_backbone import TransformerTower
-from finesight.research.networks.items import pool_inside
+from finesight.research.networks.items import TransformerTower, pool_inside
 from finesight.research.networks.small_clip import ImageTower
 from finesight.research.training.encoder.augmentation import normalise, relight
 from finesight.research.training.items.views import ViewSampler

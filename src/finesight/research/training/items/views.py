@@ -16,8 +16,8 @@ from PIL import Image, ImageOps
 
 from finesight.encoders.preprocessing import Preprocessing
 from finesight.images.open import decode_image
-from finesight.research.datasets import View
 from finesight.research.datasets.image_files import read_annotated
+from finesight.research.datasets.records import View
 from finesight.research.training.encoder.crops import Window, cut
 from finesight.research.training.items.examples import Example
 from finesight.types import Box, Float32, UInt8

@@ -15,8 +15,9 @@ from torch import Tensor
 from finesight.annotations.json_files import read_json
 from finesight.errors import InputError
 from finesight.models import Model
-from finesight.research.datasets import CaptionSet, precomputed
+from finesight.research.datasets import precomputed
 from finesight.research.datasets.captions import read_captions
+from finesight.research.datasets.records import CaptionSet
 from finesight.research.training.features import FeatureCache, open_features, subset
 from finesight.types import Float32
 
@@ -111,9 +112,8 @@ def read_pairs(
                 f"{place} has features of its own, of a detector: leave --features, --validation "
                 "and --model out"
             )
-        found = precomputed.load(place, split)
-        texts = found.captions
-        return CaptionPairs(ArrayRegions(found.features), texts.captions, texts.owner)
+        texts, arrays = precomputed.load(place, split)
+        return CaptionPairs(ArrayRegions(arrays), texts.captions, texts.owner)
     if features is None or model is None:
         raise InputError(
             f"{place} has captions alone: name the features of its images with {option} (see "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,9 +12,12 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
+from finesight.errors import InputError
 from finesight.research.networks.blockwise import Encoded, all_scores
 from finesight.research.networks.matcher import Ensemble, Matcher, MatcherSettings
 from finesight.research.networks.matcher_kinds import build_matcher, members
+from finesight.research.networks.small_clip import SmallClip, TextTower
+from finesight.research.training.encoder.weights import load_weights, read_settings
 from finesight.research.training.matcher.loop import (
     ADAPT,
     SCAN,
@@ -60,11 +64,22 @@ class MatcherOnPairs(PairModel):
         found: Tensor = self.module(regions, there, ids, mask[:, :longest].to(self.device))
         return found
 
+    @torch.inference_mode()
     def all_scores(self) -> np.ndarray:
         """Return the scores (n, t) of all images with all captions."""
-        texts = encode_captions(self.module, self._ids, self._mask, self.device)
-        images = encode_regions(self.module, self.pairs, self.device)
-        scores: np.ndarray = all_scores(self.module, images, texts).numpy()
+        ids, mask, device = self._ids, self._mask, self.device
+        words = [
+            self.module.words(some.to(device), there.to(device))
+            for some, there in zip(ids.split(AT_ONCE), mask.split(AT_ONCE), strict=True)
+        ]
+        texts = Encoded(torch.cat(words), mask.bool().to(device))
+        parts, there = list[Tensor](), list[Tensor]()
+        for rows in self.pairs.blocks():
+            regions, here, _ = self.pairs.images(rows, device)
+            parts += self.module.images(regions, here)
+            there += here
+        padded = (pad_sequence(each, batch_first=True) for each in (parts, there))
+        scores: np.ndarray = all_scores(self.module, Encoded(*padded), texts).numpy()
         return scores
 
 
@@ -99,22 +114,31 @@ def train_matcher(
     return whole.eval(), MatcherOnPairs(whole, validation, tokenizer, run.device).rsum()
 
 
-@torch.inference_mode()
-def encode_captions(matcher: Matcher, ids: Tensor, mask: Tensor, device: str = "cpu") -> Encoded:
-    """Return the words' parts of all texts."""
-    parts = [
-        matcher.words(some.to(device), there.to(device))
-        for some, there in zip(ids.split(AT_ONCE), mask.split(AT_ONCE), strict=True)
-    ]
-    return Encoded(torch.cat(parts), mask.bool().to(device))
+class TokenStates(nn.Module):
+    """The states of every token behind the last layer of a small model's text tower."""
+
+    def __init__(self, tower: TextTower) -> None:
+        super().__init__()
+        self.tower = tower
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Token ids and mask (t, w) → states (t, w, text_width)."""
+        return self.tower.norm(self.tower.states(input_ids, attention_mask))
 
 
-@torch.inference_mode()
-def encode_regions(matcher: Matcher, pairs: CaptionPairs, device: str = "cpu") -> Encoded:
-    """Return the regions' parts of all images, padded to the most regions of any."""
-    parts, there = list[Tensor](), list[Tensor]()
-    for rows in pairs.blocks():
-        regions, here, _ = pairs.images(rows, device)
-        parts += matcher.images(regions, here)
-        there += here
-    return Encoded(pad_sequence(parts, batch_first=True), pad_sequence(there, batch_first=True))
+def token_tower(directory: Path) -> tuple[nn.Module, int, Tokenizer]:
+    """Return a bundle's text tower up to its tokens' states, their width, and its tokenizer.
+
+    Only for bundles of `finesight train encoder`, such as mini, which keep their weights. Raises
+    InputError for others.
+    """
+    settings = read_settings(directory)
+    if settings is None:
+        raise InputError(
+            f"{directory} has no weights that training can read its token states from: use --words "
+            "gru, or a bundle of `finesight train encoder`"
+        )
+    network = SmallClip(settings)
+    load_weights(network, directory)
+    tokenizer = Tokenizer.from_file(str(directory / "tokenizer.json"))
+    return TokenStates(network.text), settings.text_width, tokenizer
