@@ -83,12 +83,11 @@ def caption(
             "for a dialogue of models, such as http://localhost:11434/v1 (Ollama's)"
         )
     from finesight.queries.chat import ChatEndpoint, need_httpx
-    from finesight.research.captioning.budget import Budget, Spending
     from finesight.research.captioning.dialogue import PROMPT_VERSION, Dialogue
     from finesight.research.captioning.jobs import find_jobs
     from finesight.research.captioning.journal import Journal
     from finesight.research.captioning.running import describe_all
-    from finesight.research.captioning.speaker import Speaker
+    from finesight.research.captioning.speaker import Budget, Speaker, Spending
 
     need_httpx()
     spending = Spending(Budget(max_requests, max_tokens, max_seconds))

@@ -71,9 +71,8 @@ def items(
     """
     run = begin(out)
     from finesight.research.training.export import put_part
-    from finesight.research.training.items.examples import read_examples
+    from finesight.research.training.items.examples import ItemRecipe, read_examples
     from finesight.research.training.items.export import items_part, write_tuned_bundle
-    from finesight.research.training.items.recipe import ItemRecipe
     from finesight.research.training.items.start import start_items
     from finesight.research.training.items.training import train_items
     from finesight.research.training.run import load_bundle, provenance

@@ -13,7 +13,6 @@ from finesight.images.drawing import data_url
 from finesight.queries.chat import ChatEndpoint
 from finesight.research.captioning import dialogue as dialogue_module
 from finesight.research.captioning import speaker
-from finesight.research.captioning.budget import Budget, BudgetSpentError, Spending
 from finesight.research.captioning.dialogue import (
     FIRST,
     Dialogue,
@@ -24,7 +23,13 @@ from finesight.research.captioning.dialogue import (
 from finesight.research.captioning.jobs import Job
 from finesight.research.captioning.journal import Journal
 from finesight.research.captioning.running import describe_all, part_of
-from finesight.research.captioning.speaker import NonsenseError, Speaker
+from finesight.research.captioning.speaker import (
+    Budget,
+    BudgetSpentError,
+    NonsenseError,
+    Speaker,
+    Spending,
+)
 from finesight.research.datasets.captions import read_captions
 
 pytest.importorskip("httpx", reason="the extra `llm` is not installed")

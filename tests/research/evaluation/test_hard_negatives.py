@@ -8,7 +8,7 @@ import pytest
 from finesight.errors import DataError
 from finesight.research.datasets import clevr_ds, scene_texts
 from finesight.research.datasets.scene_texts import HardNegatives
-from finesight.research.evaluation.hard_negatives import hard_negative_accuracy, score_pairs
+from finesight.research.evaluation.captions import hard_negative_accuracy, score_pairs
 
 SAMPLE = Path(__file__).parents[3] / "data/sample"
 

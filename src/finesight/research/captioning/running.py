@@ -12,11 +12,10 @@ from PIL import Image
 from finesight.boxes import square_around
 from finesight.errors import ServiceError
 from finesight.images.open import ImageError, read_image
-from finesight.research.captioning.budget import BudgetSpentError
 from finesight.research.captioning.dialogue import Dialogue
 from finesight.research.captioning.jobs import Job
 from finesight.research.captioning.journal import Journal
-from finesight.research.captioning.speaker import NonsenseError
+from finesight.research.captioning.speaker import BudgetSpentError, NonsenseError
 from finesight.types import Box
 
 IN_A_ROW = 3

@@ -11,16 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.random import Generator
 
-from finesight.research.scenes import placing
+from finesight.research.scenes import looks, placing
 from finesight.research.scenes.camera import Camera
-from finesight.research.scenes.looks import (
-    LOOKS,
-    Clutter,
-    Ground,
-    log_uniform,
-    unnamed_color,
-    unnamed_shape,
-)
 from finesight.research.scenes.objects import COLORS
 from finesight.research.scenes.placing import Pose, Stage
 from finesight.research.scenes.sampling import Item, Object, Recipe, Scene, background, draw, strew
@@ -83,7 +75,7 @@ def _item(recipe: Recipe, pair: int, style: int) -> Object:
 
 def _shop(rng: Generator, recipe: Recipe, index: int, thing: Object) -> Scene:
     plain = replace(recipe, look="plain")
-    ground = Ground("plain", ((0.8, 0.8, 0.8),) * 2)
+    ground = looks.Ground("plain", ((0.8, 0.8, 0.8),) * 2)
     middle = (recipe.size / 2, recipe.size / 2)
     while True:
         scene = background(rng, plain, index, field_of_view=30, elevation=(15, 35))
@@ -101,7 +93,7 @@ def _user(rng: Generator, recipe: Recipe, index: int, thing: Object) -> Scene:
     while True:
         scene = background(rng, recipe, index, field_of_view=40)
         camera = scene.camera
-        area = log_uniform(rng, low, high)
+        area = looks.log_uniform(rng, low, high)
         pose = Pose(thing.pose.shape, rotation=float(rng.uniform(0, 360)))
         fitted = placing.fit_area(pose, camera, rng.uniform(0, 1, 2), area)
         if fitted is not None and zoom:
@@ -117,16 +109,18 @@ def _user(rng: Generator, recipe: Recipe, index: int, thing: Object) -> Scene:
             if hiding is None:
                 continue
             stage.put(fitted, hiding)
-            clutter.append(Clutter(hiding, unnamed_color(rng), bool(rng.random() < 0.3)))
+            clutter.append(
+                looks.Clutter(hiding, looks.unnamed_color(rng), bool(rng.random() < 0.3))
+            )
         objects = [replace(thing, pose=fitted)]
         names = [n for n in recipe.shapes.classes if n != thing.name]
         for name in rng.choice(names, others, replace=False):
             other = draw(rng, recipe, camera, str(name))
-            share = log_uniform(rng, 0.003, 0.1)
+            share = looks.log_uniform(rng, 0.003, 0.1)
             place = placing.fit_area(other.pose, camera, rng.uniform(0, 1, 2), share)
             if place is not None and stage.take(place):
                 objects.append(replace(other, pose=place))
-        clutter += strew(rng, LOOKS[recipe.look], stage)
+        clutter += strew(rng, looks.LOOKS[recipe.look], stage)
         return replace(scene, objects=tuple(objects), clutter=tuple(clutter))
 
 
@@ -158,7 +152,7 @@ def _occluder(rng: Generator, pose: Pose, camera: Camera, level: int) -> Pose | 
         near = float(rng.uniform(0.1, 0.5))
         place = np.array(pose.position) * (1 - near) + eye * near
         place += rng.normal(0, 0.3 * pose.scale, 3) * [1, 1, 0]
-        shape, scale = unnamed_shape(rng), float(pose.scale * rng.uniform(0.4, 1.2))
+        shape, scale = looks.unnamed_shape(rng), float(pose.scale * rng.uniform(0.4, 1.2))
         hiding = Pose(shape, scale=scale, rotation=float(rng.uniform(0, 360))).at(place)
         nearest = camera.project(hiding.vertices)[1].min()
         if nearest < placing.NEAREST or placing.touching(pose, hiding):

@@ -10,17 +10,8 @@ import numpy as np
 from numpy.random import Generator
 
 from finesight.errors import InputError
+from finesight.research.scenes import looks
 from finesight.research.scenes.camera import Camera
-from finesight.research.scenes.looks import (
-    LOOKS,
-    Clutter,
-    Ground,
-    Light,
-    Look,
-    log_uniform,
-    unnamed_color,
-    unnamed_shape,
-)
 from finesight.research.scenes.objects import COLORS, FRONT, FRONTED, INSTANCES, PROCEDURAL, Shapes
 from finesight.research.scenes.placing import Pose, Stage, fit_area, fit_side, share_in_frame
 
@@ -70,10 +61,10 @@ class Scene:
 
     index: int
     camera: Camera
-    light: Light
-    ground: Ground
+    light: looks.Light
+    ground: looks.Ground
     objects: tuple[Object, ...] = ()
-    clutter: tuple[Clutter, ...] = ()
+    clutter: tuple[looks.Clutter, ...] = ()
     item: Item | None = None
 
 
@@ -97,7 +88,7 @@ class Recipe:
     shapes: Shapes = PROCEDURAL
 
     def __post_init__(self) -> None:
-        choices = {"kind": KINDS, "split": INSTANCES, "mode": MODES, "look": LOOKS}
+        choices = {"kind": KINDS, "split": INSTANCES, "mode": MODES, "look": looks.LOOKS}
         for name, known in choices.items():
             value = getattr(self, name)
             if value not in known:
@@ -162,7 +153,7 @@ def sample_scene(recipe: Recipe, index: int) -> Scene:
             stage = Stage(scene.camera)
             objects = _place(rng, recipe, stage, names, areas)
             if objects is not None:
-                clutter = strew(rng, LOOKS[recipe.look], stage)
+                clutter = strew(rng, looks.LOOKS[recipe.look], stage)
                 return replace(scene, objects=tuple(objects), clutter=tuple(clutter))
 
 
@@ -189,7 +180,7 @@ def background(
     elevation: tuple[float, float] | None = None,
 ) -> Scene:
     """Draw camera, light and ground of a look; elevation: the camera's, else the look's."""
-    look = LOOKS[recipe.look]
+    look = looks.LOOKS[recipe.look]
     camera = Camera(
         azimuth=float(rng.uniform(0, 360)),
         elevation=float(rng.uniform(*(elevation or look.elevation))),
@@ -236,17 +227,17 @@ def _place(
     return [objects[i] for i in sorted(objects)]
 
 
-def strew(rng: Generator, look: Look, stage: Stage) -> list[Clutter]:
+def strew(rng: Generator, look: looks.Look, stage: Stage) -> list[looks.Clutter]:
     """Add unnamed shapes between the objects, cut by the border or not, hiding less than half."""
     low, high = look.clutter
     clutter = []
     for _ in range(int(rng.integers(low, high + 1))):
-        color, metal = unnamed_color(rng), bool(rng.random() < 0.3)
-        area = log_uniform(rng, *_CLUTTER_AREAS)
+        color, metal = looks.unnamed_color(rng), bool(rng.random() < 0.3)
+        area = looks.log_uniform(rng, *_CLUTTER_AREAS)
         for _ in range(_TRIES // 3):
-            pose = Pose(unnamed_shape(rng), rotation=float(rng.uniform(0, 360)))
+            pose = Pose(looks.unnamed_shape(rng), rotation=float(rng.uniform(0, 360)))
             fitted = fit_area(pose, stage.camera, rng.uniform(0, 1, 2), area)
             if fitted is not None and stage.take(fitted, named=False):
-                clutter.append(Clutter(fitted, color, metal))
+                clutter.append(looks.Clutter(fitted, color, metal))
                 break
     return clutter

@@ -20,14 +20,7 @@ from finesight.proposals.finder_proposer import OBJECTS, FinderProposer
 from finesight.research.datasets import is_annotated, read_dataset
 from finesight.research.datasets.image_files import size_of
 from finesight.research.datasets.records import LabelledImage
-from finesight.research.training.features import (
-    FORMAT,
-    SHARD,
-    VERSION,
-    FeatureCache,
-    open_features,
-    read_settings,
-)
+from finesight.research.training import features
 from finesight.types import WHOLE, Box, Float32, ImageVectors, UInt8
 
 ANNOTATED = "annotated"
@@ -59,7 +52,7 @@ def write_features(
     out: Path,
     progress: Callable[[int], None] = lambda done: None,
     region_model: Model | None = None,
-) -> FeatureCache:
+) -> features.FeatureCache:
     """Encode the regions of every image and write the cache, or go on with an interrupted one.
 
     regions: a proposer's name, or "annotated" for the whole image and a square around each object.
@@ -72,9 +65,9 @@ def write_features(
         regions = resolve_effort(regions, model.capabilities)
         parse_proposer(regions, model.capabilities)
     _begin(out, _describe(images, model, regions, region_model))
-    for start in range(0, len(images), SHARD):
-        shard = out / f"shard-{start // SHARD:05d}"
-        part = images[start : start + SHARD]
+    for start in range(0, len(images), features.SHARD):
+        shard = out / f"shard-{start // features.SHARD:05d}"
+        part = images[start : start + features.SHARD]
         if not shard.exists():
             named = [(image.path, [thing.box for thing in image.objects]) for image in part]
             encoded = encode_files(
@@ -86,7 +79,7 @@ def write_features(
                 wholes = np.concatenate([each.embeddings for each in whole])
             _write_shard(shard, list(encoded), wholes)
         progress(start + len(part))
-    return open_features(out)
+    return features.open_features(out)
 
 
 def _describe(
@@ -94,8 +87,8 @@ def _describe(
 ) -> dict[str, Any]:
     """Return what `features.json` says: all that changes an embedding."""
     settings = {
-        "format": FORMAT,
-        "version": 1 if region_model is None else VERSION,
+        "format": features.FORMAT,
+        "version": 1 if region_model is None else features.VERSION,
         "model": model.source,
         "fingerprint": model.fingerprint,
         "regions": regions,
@@ -115,7 +108,7 @@ def _describe(
 
 def _begin(out: Path, settings: dict[str, Any]) -> None:
     """Make the folder of a cache, or check that it holds the beginning of this one."""
-    found = read_settings(out)
+    found = features.read_settings(out)
     if found is None:
         if out.is_dir() and any(out.iterdir()):
             raise InputError(f"{out} is a folder with other things in it: name a new one")

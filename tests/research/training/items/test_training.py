@@ -19,15 +19,17 @@ from finesight.research.datasets import clevr_ds, read_items  # noqa: E402
 from finesight.research.datasets.records import CaptionSet  # noqa: E402
 from finesight.research.evaluation.items import item_metrics  # noqa: E402
 from finesight.research.training.export import put_part  # noqa: E402
-from finesight.research.training.items.examples import (  # noqa: E402
+from finesight.research.training.items.examples import (  # noqa: E402  # noqa: E402
     CAPTIONS,
+    LOSSES,
+    OF_PAIRS,
+    ItemRecipe,
+    Learned,
     described,
     examples,
     from_captions,
 )
 from finesight.research.training.items.export import items_part, write_tuned_bundle  # noqa: E402
-from finesight.research.training.items.learned import Learned  # noqa: E402
-from finesight.research.training.items.recipe import LOSSES, OF_PAIRS, ItemRecipe  # noqa: E402
 from finesight.research.training.items.start import (  # noqa: E402
     begin_network,
     begin_tower,

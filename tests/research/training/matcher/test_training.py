@@ -18,6 +18,7 @@ from finesight.research.training.extraction import write_features  # noqa: E402
 from finesight.research.training.matcher.loop import (  # noqa: E402  # noqa: E402
     ADAPT,
     PROBE,
+    RECIPES,
     SCAN,
     contrastive,
     free_pairs,
@@ -26,7 +27,7 @@ from finesight.research.training.matcher.loop import (  # noqa: E402  # noqa: E4
 )
 from finesight.research.training.matcher.pairs import ArrayRegions, CaptionPairs, pair_up  # noqa: E402
 from finesight.research.training.matcher.region_fusion import train_region_fusion  # noqa: E402
-from finesight.research.training.matcher.training import RECIPES, train_matcher  # noqa: E402
+from finesight.research.training.matcher.training import train_matcher  # noqa: E402
 from finesight.research.training.run import Run  # noqa: E402
 from finesight.research.training.vocabulary import build_tokenizer, words_of  # noqa: E402
 

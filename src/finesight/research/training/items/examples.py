@@ -1,10 +1,18 @@
-"""What items are learned from: things in photos, who else shows them, and their captions; read."""
+"""What items are learned from, and how: things in photos, who else shows them, their captions.
+
+Examples are read, and then numbered as `Learned`, from which the steps of training draw.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
 
 from finesight.errors import InputError
 from finesight.research.datasets import clevr_ds, read_items
@@ -14,7 +22,54 @@ from finesight.research.datasets.item_captions import described as caption_subje
 from finesight.research.datasets.item_captions import template_caption
 from finesight.research.datasets.records import CaptionSet, ItemSet, LabelledImage, Photo, View
 from finesight.research.training.encoder.captions import article
+from finesight.research.training.vocabulary import BEGIN, END, PAD, UNKNOWN, tokens
 from finesight.types import Box
+
+LOSSES = ("arcface", "itc", "itm", "box", "mlm")
+"""The losses by name."""
+
+OF_WORDS = ("itc", "itm", "box", "mlm")
+"""Those that need captions."""
+
+OF_PAIRS = ("itm", "box", "mlm")
+"""Those that need the cross-modal encoder, and so the tower's feature maps."""
+
+
+@dataclass(frozen=True)
+class ItemRecipe:
+    """What decides a run besides its data.
+
+    losses: their weights, by name; rate, tower_rate: the highest learning rates of what begins
+    from nothing, and of towers that were trained before; unlabelled: the share of a batch whose
+    things have a caption and no identity, where there are such; pairs: how many things of a batch
+    the cross-modal encoder sees, at most, as it costs more than all else; patience: validations
+    without a better one before it stops.
+    """
+
+    losses: Mapping[str, float] = field(default_factory=lambda: {"arcface": 1.0})
+    steps: int = 300
+    batch: int = 192
+    rate: float = 1e-3
+    tower_rate: float = 5e-4
+    warm_up: int = 20
+    weight_decay: float = 0.02
+    unlabelled: float = 0.25
+    pairs: int = 64
+    validate_every: int = 30
+    patience: int = 6
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Raise InputError for losses that there are not, or none."""
+        unknown = sorted(set(self.losses) - set(LOSSES))
+        if unknown or not self.losses:
+            raise InputError(
+                f"unknown losses {', '.join(unknown) or '(none)'}: use some of {', '.join(LOSSES)}"
+            )
+
+    def needs(self, names: Sequence[str]) -> bool:
+        """Whether any of some losses is asked for."""
+        return any(name in self.losses for name in names)
 
 
 @dataclass(frozen=True)
@@ -134,3 +189,71 @@ def _caption(captions: str, items: ItemSet) -> Callable[[View], str | None]:
             f"unknown captions {captions!r}: use {', '.join(CAPTIONS)}, or name a file of captions"
         )
     return from_captions(read_captions(Path(captions)), items)
+
+
+@dataclass(frozen=True)
+class Captions:
+    """Tokens and mask (t, w) of captions, with groups (t,) that are equal for equal captions."""
+
+    ids: Tensor
+    mask: Tensor
+    groups: Tensor
+
+    def rows(self, chosen: Tensor) -> Captions:
+        """Return some of them, no wider than the longest of these."""
+        mask = self.mask[chosen]
+        longest = int(mask.sum(dim=1).max()) if len(chosen) else 0
+        return Captions(self.ids[chosen, :longest], mask[:, :longest], self.groups[chosen])
+
+
+@dataclass(frozen=True)
+class Learned:
+    """Photos to learn from, by number: who shows the same item, and the captions.
+
+    identities: (n,), -1 where there is none; count: of identities; captions: of all n, an empty one
+    where there is none; captioned: (n,), which have one; fixed: the tokens that are no words and
+    are never hidden; hidden_id: the token of a hidden word.
+    """
+
+    identities: np.ndarray
+    count: int
+    captions: Captions
+    captioned: np.ndarray
+    fixed: Tensor
+    hidden_id: int
+
+    @staticmethod
+    def of(examples: Sequence[Example], tokenizer: Tokenizer) -> Learned:
+        """Number the identities and read the captions of some examples."""
+        known: dict[Hashable | None, int] = {None: -1}
+        identities = [known.setdefault(each.identity, len(known) - 1) for each in examples]
+        texts = [each.caption for each in examples]
+        ids, mask = tokens(tokenizer, [text or "" for text in texts])
+        groups: dict[str | None, int] = {}
+        wordings = torch.tensor([groups.setdefault(text, len(groups)) for text in texts])
+        return Learned(
+            np.array(identities, np.int64),
+            len(known) - 1,
+            Captions(ids, mask, wordings),
+            np.array([text is not None for text in texts], bool),
+            torch.tensor([tokenizer.token_to_id(each) for each in (PAD, BEGIN, END)]),
+            tokenizer.get_vocab()[UNKNOWN],
+        )
+
+    def batch(self, recipe: ItemRecipe, step: int) -> np.ndarray:
+        """Draw the numbers of a step's examples; things without identity serve words alone."""
+        rng = np.random.default_rng([recipe.seed, step])
+        labelled = np.flatnonzero(self.identities >= 0)
+        others = np.flatnonzero((self.identities < 0) & self.captioned)
+        few = 0
+        if recipe.needs(OF_WORDS) and len(others):
+            few = min(len(others), round(recipe.unlabelled * recipe.batch))
+        many = min(len(labelled), recipe.batch - few)
+        drawn = [rng.choice(labelled, many, replace=False), rng.choice(others, few, replace=False)]
+        return np.concatenate(drawn).astype(np.int64)
+
+    def distinct(self) -> Captions:
+        """Return each caption once."""
+        there = np.flatnonzero(self.captioned)
+        _, places = np.unique(self.captions.groups[there].numpy(), return_index=True)
+        return self.captions.rows(torch.from_numpy(there[places]))

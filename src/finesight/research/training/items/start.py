@@ -18,9 +18,7 @@ from finesight.models import Model
 from finesight.research.networks.items import ItemNetwork, ItemSettings
 from finesight.research.networks.small_clip import ImageTower, SmallClip
 from finesight.research.training.encoder.weights import WEIGHTS, read_settings
-from finesight.research.training.items.examples import Example
-from finesight.research.training.items.learned import Learned
-from finesight.research.training.items.recipe import OF_PAIRS, ItemRecipe
+from finesight.research.training.items.examples import OF_PAIRS, Example, ItemRecipe, Learned
 from finesight.research.training.items.towers import FrozenTower, Tower, TunedTower
 from finesight.research.training.items.views import ViewSampler, keep_parts
 from finesight.research.training.vocabulary import build_tokenizer, words_of

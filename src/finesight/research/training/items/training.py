@@ -11,17 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from finesight.research.networks.items import ItemNetwork
-from finesight.research.training.items.learned import Captions, Learned
-from finesight.research.training.items.losses import (
-    ArcFace,
-    box_loss,
-    hard_negatives,
-    itc,
-    itm,
-    mask_words,
-    mlm,
+from finesight.research.training.items import losses
+from finesight.research.training.items.examples import (
+    OF_PAIRS,
+    OF_WORDS,
+    Captions,
+    ItemRecipe,
+    Learned,
 )
-from finesight.research.training.items.recipe import OF_PAIRS, OF_WORDS, ItemRecipe
 from finesight.research.training.items.towers import EncodedViews, Tower
 from finesight.research.training.run import ALONE, Learner, Plan, Run, warm_cosine
 from finesight.types import Float32, UInt8
@@ -80,7 +77,7 @@ class _ItemLearner(Learner):
         self.network, self.tower, self.learned, self.recipe = network, tower, learned, recipe
         self.held = held
         self.frozen = tower.regions(held.crops) if tower.module is None else None
-        self.arcface = ArcFace(network.settings.width, max(1, learned.count))
+        self.arcface = losses.ArcFace(network.settings.width, max(1, learned.count))
         self.arcface.weight.data = self._prototypes()
         self.module = nn.ModuleDict({"network": network, "arcface": self.arcface})
         trained = list(network.text.parameters())
@@ -129,10 +126,8 @@ class _ItemLearner(Learner):
         """
         network, recipe, learned = self.network, self.recipe, self.learned
         found: dict[str, Tensor] = {}
-        items, identities = (
-            network.head(views.regions),
-            torch.from_numpy(learned.identities[numbers]),
-        )
+        items = network.head(views.regions)
+        identities = torch.from_numpy(learned.identities[numbers])
         labelled = identities >= 0
         if "arcface" in recipe.losses and bool(labelled.any()):
             found["arcface"] = self.arcface(items[labelled], identities[labelled])
@@ -143,7 +138,7 @@ class _ItemLearner(Learner):
         texts = network.texts(captions.ids, captions.mask)
         scores = network.scale() * items[captioned] @ texts.T
         if "itc" in recipe.losses:
-            found["itc"] = itc(scores, captions.groups)
+            found["itc"] = losses.itc(scores, captions.groups)
         if recipe.needs(OF_PAIRS):
             few = torch.randperm(len(captioned), generator=generator)[: recipe.pairs]
             pairs = views.rows(captioned[few]), captions.rows(few), scores[few][:, few]
@@ -154,28 +149,30 @@ class _ItemLearner(Learner):
         self, views: EncodedViews, captions: Captions, scores: Tensor, generator: torch.Generator
     ) -> dict[str, Tensor]:
         """Return the losses of the cross-modal encoder, view i beside caption i."""
-        network, losses, learned = self.network, self.recipe.losses, self.learned
+        network, asked, learned = self.network, self.recipe.losses, self.learned
         found: dict[str, Tensor] = {}
         ids, mask, groups = captions.ids, captions.mask, captions.groups
         parts = network.parts(views.features, network.head(views.whole))
         states = network.words(ids, mask)
         seen = network.cross(states, mask, parts)
-        if "itm" in losses:  # each object with another's caption, and the reverse
-            texts, images = (hard_negatives(each, groups, generator) for each in (scores, scores.T))
+        if "itm" in asked:  # each object with another's caption, and the reverse
+            texts, images = (
+                losses.hard_negatives(each, groups, generator) for each in (scores, scores.T)
+            )
             there, own = texts >= 0, torch.arange(len(scores))
             texts = torch.cat([texts[there], own[there]])
             images = torch.cat([own[there], images[there]])
             others = network.cross(states[texts], mask[texts], parts[images])
-            found["itm"] = itm(network.match(seen), network.match(others))
-        if "box" in losses and bool(views.loose.any()):
+            found["itm"] = losses.itm(network.match(seen), network.match(others))
+        if "box" in asked and bool(views.loose.any()):
             x0, y0, x1, y1 = views.boxes[views.loose].T
             wanted = torch.stack([(x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0], dim=1)
-            found["box"] = box_loss(network.find(seen[views.loose]), wanted)
-        if "mlm" in losses:
+            found["box"] = losses.box_loss(network.find(seen[views.loose]), wanted)
+        if "mlm" in asked:
             fixed = torch.isin(ids, learned.fixed)
-            shown, hidden = mask_words(ids, fixed, learned.hidden_id, generator)
+            shown, hidden = losses.mask_words(ids, fixed, learned.hidden_id, generator)
             blanks = network.cross(network.words(shown, mask), mask, parts)
-            found["mlm"] = mlm(network.word(blanks), ids, hidden)
+            found["mlm"] = losses.mlm(network.word(blanks), ids, hidden)
         return found
 
     def validate(self) -> dict[str, float]:

@@ -76,6 +76,17 @@ PROBE = Recipe(optimizer="adamw", rate=1e-3, loss="contrastive", clip=1.0, patie
 """Of region fusion and the linear probe; the poster gives none."""
 
 
+RECIPES: dict[str, Recipe] = {
+    "scan-t2i": SCAN,
+    "scan-i2t": SCAN,
+    "adapt-t2i": ADAPT,
+    "adapt-i2t": ADAPT,
+    "sgr": SGRAF,
+    "saf": SGRAF,
+}
+"""How the papers train each kind."""
+
+
 class PairModel:
     """A module that scores images with captions, beside the pairs that it scores."""
 

@@ -18,29 +18,12 @@ from finesight.research.networks.matcher import Ensemble, Matcher, MatcherSettin
 from finesight.research.networks.matcher_kinds import build_matcher, members
 from finesight.research.networks.small_clip import SmallClip, TextTower
 from finesight.research.training.encoder.weights import load_weights, read_settings
-from finesight.research.training.matcher.loop import (
-    ADAPT,
-    SCAN,
-    SGRAF,
-    PairModel,
-    Recipe,
-    train_pairs,
-)
+from finesight.research.training.matcher.loop import RECIPES, PairModel, Recipe, train_pairs
 from finesight.research.training.matcher.pairs import AT_ONCE, CaptionPairs
 from finesight.research.training.run import ALONE, Run
 from finesight.research.training.vocabulary import tokens
 
 LONGEST_CAPTION = 64  # tokens: longer ones are cut
-
-RECIPES: dict[str, Recipe] = {
-    "scan-t2i": SCAN,
-    "scan-i2t": SCAN,
-    "adapt-t2i": ADAPT,
-    "adapt-i2t": ADAPT,
-    "sgr": SGRAF,
-    "saf": SGRAF,
-}
-"""How the papers train each kind."""
 
 
 class MatcherOnPairs(PairModel):
