@@ -16,8 +16,7 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 
-from finesight.research.networks.blockwise import Encoded, all_scores
-from finesight.research.networks.matcher import MatcherSettings
+from finesight.research.networks.matcher import Encoded, MatcherSettings, all_scores
 from finesight.research.networks.matcher_kinds import build_matcher
 
 REGIONS, WIDTH = 36, 1024

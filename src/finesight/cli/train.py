@@ -57,8 +57,8 @@ def encoder(
     """
     run = begin(out, new=False, checkpoint=checkpoint)
     from finesight.models.bundle import Bundle
+    from finesight.research.training.encoder.crops import load_rendered
     from finesight.research.training.encoder.export import write_encoder_bundle
-    from finesight.research.training.encoder.rendered import load_rendered
     from finesight.research.training.encoder.training import TrainingSettings, train_encoder
     from finesight.research.training.run import load_bundle, provenance
 

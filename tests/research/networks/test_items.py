@@ -127,7 +127,7 @@ def test_the_network_says_what_it_is_asked():
     items = network.head(torch.nn.functional.normalize(normal(2, 8), dim=1))
     parts = network.parts(normal(2, 6, 4, 4), items)
     assert parts.shape == (2, 5, 8)
-    seen = network.cross(network.words(ids, mask), mask, parts)
+    seen = network.cross(network.text.states(ids, mask), mask, parts)
     assert network.match(seen).shape == (2,)
     boxes = network.find(seen)
     assert boxes.shape == (2, 4) and ((boxes > 0) & (boxes < 1)).all()

@@ -6,8 +6,11 @@ torch = pytest.importorskip("torch")
 
 import torch.nn.functional as F  # noqa: E402
 
-from finesight.research.networks.blockwise import Encoded, all_scores  # noqa: E402
-from finesight.research.networks.matcher import MatcherSettings  # noqa: E402
+from finesight.research.networks.matcher import (  # noqa: E402
+    Encoded,
+    MatcherSettings,
+    all_scores,
+)
 from finesight.research.networks.matcher_kinds import ENSEMBLES, KINDS, build_matcher  # noqa: E402
 from finesight.research.networks.parts import TokenParts, WordGru  # noqa: E402
 

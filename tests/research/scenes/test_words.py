@@ -5,10 +5,12 @@ import numpy as np
 import pytest
 
 from finesight.research.datasets.clevr_ds import SceneImage, SceneObject, SceneSet
-from finesight.research.scenes.meanings import Meaning, Noun, Truth
 from finesight.research.scenes.words import (
     NEGATIVE_KINDS,
     QUERY_KINDS,
+    Meaning,
+    Noun,
+    Truth,
     caption_meanings,
     hard_negatives,
     query_texts,

@@ -183,10 +183,6 @@ class ItemNetwork(nn.Module):
         cells = self.of_cells(pooled.flatten(2).transpose(1, 2)) + self.places
         return torch.cat([self.of_item(items)[:, None], cells], dim=1)
 
-    def words(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """Token ids and mask (t, l) → the words' states (t, l, text) in the text tower."""
-        return self.text.states(ids, mask)
-
     def match(self, seen: Tensor) -> Tensor:
         """Words that saw an image (b, l, text) → logits (b,) that it shows what they say."""
         return self.matching(seen[:, 0])[:, 0]

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from finesight.errors import DataError
-from finesight.research.training.encoder.rendered import load_rendered
+from finesight.research.training.encoder.crops import load_rendered
 
 
 @pytest.fixture

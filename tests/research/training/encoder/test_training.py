@@ -13,8 +13,8 @@ from tokenizers import Tokenizer  # noqa: E402
 
 from finesight.errors import DataError, InputError  # noqa: E402
 from finesight.research.training.encoder.concepts import SHOWN  # noqa: E402
+from finesight.research.training.encoder.crops import load_rendered  # noqa: E402
 from finesight.research.training.encoder.export import export_small_clip  # noqa: E402
-from finesight.research.training.encoder.rendered import load_rendered  # noqa: E402
 from finesight.research.training.encoder.training import (  # noqa: E402
     TrainingSettings,
     spoken_concepts,

@@ -16,9 +16,8 @@ from finesight.research.networks.small_clip import SmallClip, SmallClipSettings
 from finesight.research.training.encoder.augmentation import augment, normalise
 from finesight.research.training.encoder.captions import caption, words
 from finesight.research.training.encoder.concepts import SHOWN
-from finesight.research.training.encoder.crops import Batch, CropSampler
+from finesight.research.training.encoder.crops import Batch, CropSampler, Rendered
 from finesight.research.training.encoder.losses import multi_positive_info_nce
-from finesight.research.training.encoder.rendered import Rendered
 from finesight.research.training.encoder.validation import ObjectNaming
 from finesight.research.training.encoder.weights import load_weights
 from finesight.research.training.run import ALONE, Learner, Plan, Run, made_ahead, warm_cosine

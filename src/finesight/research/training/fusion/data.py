@@ -53,11 +53,7 @@ def read_proxies(model: Model, dataset: Path | None, vocabulary: Path | None) ->
 
 
 def hold_out(
-    cache: FeatureCache,
-    model: Model,
-    proxies: Proxies,
-    features: Path | None,
-    labels: Path | None,
+    cache: FeatureCache, model: Model, proxies: Proxies, features: Path | None, labels: Path | None
 ) -> tuple[FeatureCache, Validate]:
     """Return what to train on, and what validates.
 

@@ -109,9 +109,7 @@ def as_small_clip(
     old = read_settings(bundle)
     assert old is not None, "the tower came out of this bundle"
     settings = replace(
-        old,
-        vocabulary=tokenizer.get_vocab_size(),
-        longest_text=network.settings.longest_text,
+        old, vocabulary=tokenizer.get_vocab_size(), longest_text=network.settings.longest_text
     )
     model = SmallClip(settings)
     model.image.load_state_dict(tower.state_dict())

@@ -153,7 +153,7 @@ class _ItemLearner(Learner):
         found: dict[str, Tensor] = {}
         ids, mask, groups = captions.ids, captions.mask, captions.groups
         parts = network.parts(views.features, network.head(views.whole))
-        states = network.words(ids, mask)
+        states = network.text.states(ids, mask)
         seen = network.cross(states, mask, parts)
         if "itm" in asked:  # each object with another's caption, and the reverse
             texts, images = (
@@ -171,7 +171,7 @@ class _ItemLearner(Learner):
         if "mlm" in asked:
             fixed = torch.isin(ids, learned.fixed)
             shown, hidden = losses.mask_words(ids, fixed, learned.hidden_id, generator)
-            blanks = network.cross(network.words(shown, mask), mask, parts)
+            blanks = network.cross(network.text.states(shown, mask), mask, parts)
             found["mlm"] = losses.mlm(network.word(blanks), ids, hidden)
         return found
 

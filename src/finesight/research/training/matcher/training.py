@@ -13,8 +13,13 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from finesight.errors import InputError
-from finesight.research.networks.blockwise import Encoded, all_scores
-from finesight.research.networks.matcher import Ensemble, Matcher, MatcherSettings
+from finesight.research.networks.matcher import (
+    Encoded,
+    Ensemble,
+    Matcher,
+    MatcherSettings,
+    all_scores,
+)
 from finesight.research.networks.matcher_kinds import build_matcher, members
 from finesight.research.networks.small_clip import SmallClip, TextTower
 from finesight.research.training.encoder.weights import load_weights, read_settings
