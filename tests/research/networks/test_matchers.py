@@ -6,13 +6,14 @@ torch = pytest.importorskip("torch")
 
 import torch.nn.functional as F  # noqa: E402
 
-from finesight.research.networks.matcher import (  # noqa: E402
+from finesight.research.networks.matcher import (  # noqa: E402  # noqa: E402
     Encoded,
     MatcherSettings,
+    TokenParts,
+    WordGru,
     all_scores,
 )
 from finesight.research.networks.matcher_kinds import ENSEMBLES, KINDS, build_matcher  # noqa: E402
-from finesight.research.networks.parts import TokenParts, WordGru  # noqa: E402
 
 WIDTH, HIDDEN, WORDS = 12, 10, 20
 OPTIONS = [

@@ -11,9 +11,9 @@ from PIL import Image
 
 from finesight.errors import DataError, MissingDependencyError
 from finesight.research.datasets.clevr_ds import load
+from finesight.research.scenes.camera import object_index
 from finesight.research.scenes.render import describe, render_set
 from finesight.research.scenes.sampling import Recipe, sample_scene
-from finesight.research.scenes.visibility import object_index
 
 DRAWN = Recipe(size=160)
 

@@ -9,7 +9,7 @@ from finesight.errors import DataError, InputError
 from finesight.research.datasets.clevr_ds import load
 from finesight.research.scenes import render
 from finesight.research.scenes.annotation import annotate, relations
-from finesight.research.scenes.camera import Camera
+from finesight.research.scenes.camera import Camera, depth_image, object_index
 from finesight.research.scenes.meshes import join
 from finesight.research.scenes.objects import CLASSES, INSTANCES, build
 from finesight.research.scenes.placing import Pose
@@ -21,7 +21,6 @@ from finesight.research.scenes.sampling import (
     sample_sheet,
 )
 from finesight.research.scenes.solids import box
-from finesight.research.scenes.visibility import depth_image, object_index
 
 SMALL = Recipe(size=96)
 

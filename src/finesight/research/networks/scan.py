@@ -23,8 +23,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from finesight.research.networks.matcher import Matcher
-from finesight.research.networks.parts import SLOPE
+from finesight.research.networks.matcher import SLOPE, Matcher
 
 _SMALL = 1e-8
 

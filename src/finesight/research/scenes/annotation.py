@@ -5,10 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from finesight.research.scenes.camera import Camera
+from finesight.research.scenes.camera import Camera, object_index
 from finesight.research.scenes.placing import share_in_frame
 from finesight.research.scenes.sampling import LARGE, SMALL, Object, Recipe, Scene
-from finesight.research.scenes.visibility import object_index
 
 RELATIONS = ("left", "right", "front", "behind")
 

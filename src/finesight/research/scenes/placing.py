@@ -6,9 +6,8 @@ from functools import cached_property
 
 import numpy as np
 
-from finesight.research.scenes.camera import Camera
+from finesight.research.scenes.camera import Camera, depth_image, rasterise
 from finesight.research.scenes.meshes import Mesh, rotation
-from finesight.research.scenes.visibility import depth_image, rasterise
 
 VISIBLE = 0.55
 """Share of an object's own pixels that others must leave: half, and a margin for coarse pixels."""

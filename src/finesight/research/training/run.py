@@ -14,10 +14,11 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from glob import escape
 from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -273,13 +274,11 @@ def made_ahead(make: Callable[[int], T], numbers: Iterable[int], ahead: int = 1)
     What it raises is raised here, in its turn.
     """
     with ThreadPoolExecutor(1) as pool:
-        waiting: deque[Future[T]] = deque()
+        futures = (pool.submit(make, number) for number in numbers)
+        waiting = deque(islice(futures, ahead))
         try:
-            for number in numbers:
-                waiting.append(pool.submit(make, number))
-                if len(waiting) > ahead:
-                    yield waiting.popleft().result()
             while waiting:
+                waiting.extend(islice(futures, 1))
                 yield waiting.popleft().result()
         finally:
             pool.shutdown(cancel_futures=True)

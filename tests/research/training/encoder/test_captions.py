@@ -3,15 +3,16 @@
 import numpy as np
 import pytest
 
-from finesight.research.training.encoder.captions import (
+from finesight.research.training.encoder.concepts import (
     TEMPLATES,
+    Concept,
+    Concepts,
     article,
     caption,
     fill,
     plural,
     words,
 )
-from finesight.research.training.encoder.concepts import Concept, Concepts
 from finesight.research.training.vocabulary import build_tokenizer
 
 CLASSES, COLORS = ("mug", "traffic cone", "hourglass"), ("red", "gray")

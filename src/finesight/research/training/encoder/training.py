@@ -14,8 +14,7 @@ from torch import Tensor
 
 from finesight.research.networks.small_clip import SmallClip, SmallClipSettings
 from finesight.research.training.encoder.augmentation import augment, normalise
-from finesight.research.training.encoder.captions import caption, words
-from finesight.research.training.encoder.concepts import SHOWN
+from finesight.research.training.encoder.concepts import SHOWN, caption, words
 from finesight.research.training.encoder.crops import Batch, CropSampler, Rendered
 from finesight.research.training.encoder.losses import multi_positive_info_nce
 from finesight.research.training.encoder.validation import ObjectNaming

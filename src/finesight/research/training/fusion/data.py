@@ -68,7 +68,13 @@ def hold_out(
         held_out = open_features(features)
         held_out.check_own_regions(model, features)
     if labels is None:
-        return cache, answers_of_regions(held_out, _queries(held_out, proxies), KS)
+        texts = proxies.texts
+        if texts is None:  # some regions of the validation images stand for queries
+            generator = torch.Generator().manual_seed(0)
+            regions, _, there = held_out.padded(range(len(held_out)))
+            rows = torch.from_numpy(regions[there])
+            texts = rows[torch.randint(len(rows), (QUERIES,), generator=generator)]
+        return cache, answers_of_regions(held_out, texts, KS)
     dataset = read_dataset(labels)
     if len(dataset.images) != len(held_out):
         raise InputError(
@@ -78,16 +84,6 @@ def hold_out(
     prompts = [model.prompt.format(name) for name in dataset.classes]
     texts = torch.from_numpy(model.encoder.encode_texts(prompts))
     return cache, recall_of_classes(held_out, dataset, texts, KS)
-
-
-def _queries(held_out: FeatureCache, proxies: Proxies) -> Tensor:
-    """The texts to train with, or some regions of the validation images where there are none."""
-    if proxies.texts is not None:
-        return proxies.texts
-    generator = torch.Generator().manual_seed(0)
-    regions, _, there = held_out.padded(range(len(held_out)))
-    rows = torch.from_numpy(regions[there])
-    return rows[torch.randint(len(rows), (QUERIES,), generator=generator)]
 
 
 @torch.inference_mode()

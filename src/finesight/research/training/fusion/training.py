@@ -14,12 +14,8 @@ from finesight.research.networks.clusters import SalientClusters
 from finesight.research.networks.fusion import FusionNetwork, FusionSettings, build_fusion
 from finesight.research.networks.score_table import ScoreTable
 from finesight.research.training.features import FeatureCache
-from finesight.research.training.fusion.losses import (
-    TARGET_LOSSES,
-    best_scores,
-    diversity,
-    global_meaning,
-)
+from finesight.research.training.fusion import losses
+from finesight.research.training.fusion.losses import best_scores
 from finesight.research.training.fusion.proxies import Proxies
 from finesight.research.training.run import ALONE, Learner, Plan, Run, shuffled
 
@@ -136,11 +132,11 @@ class _FusionLearner(Learner):
         loss = vectors.new_zeros(())
         for name, weight in self.settings.losses.items():
             if name == "diversity":
-                loss = loss + weight * diversity(vectors)
+                loss = loss + weight * losses.diversity(vectors)
             elif name == "global":
-                loss = loss + weight * global_meaning(vectors, regions[:, 0])
+                loss = loss + weight * losses.global_meaning(vectors, regions[:, 0])
             else:
-                loss = loss + weight * TARGET_LOSSES[name](target, answer)
+                loss = loss + weight * losses.TARGET_LOSSES[name](target, answer)
         return loss
 
     def _rate(self, done: float) -> float:

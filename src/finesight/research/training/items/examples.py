@@ -21,7 +21,7 @@ from finesight.research.datasets.clevr_ds import SceneSet
 from finesight.research.datasets.item_captions import described as caption_subjects
 from finesight.research.datasets.item_captions import template_caption
 from finesight.research.datasets.records import CaptionSet, ItemSet, LabelledImage, Photo, View
-from finesight.research.training.encoder.captions import article
+from finesight.research.training.encoder.concepts import article
 from finesight.research.training.vocabulary import BEGIN, END, PAD, UNKNOWN, tokens
 from finesight.types import Box
 
@@ -166,11 +166,16 @@ def read_examples(
     captions; report: is called with each set, whose problems it may tell. Raises InputError where
     no item is shown twice, and for unknown captions.
     """
+    if captions not in CAPTIONS and not Path(captions).exists():
+        raise InputError(
+            f"unknown captions {captions!r}: use {', '.join(CAPTIONS)}, or name a file of captions"
+        )
     found: list[Example] = []
     for place in datasets:
         items = read_items(place)
         report(items)
-        found += examples(items, _caption(captions, items))
+        say = CAPTIONS.get(captions) or from_captions(read_captions(Path(captions)), items)
+        found += examples(items, say)
     if not any(each.identity is not None for each in found):
         raise InputError(
             f"{', '.join(map(str, datasets))}: no photo shows an item that others show too (its "
@@ -179,16 +184,6 @@ def read_examples(
     for place in scenes:
         found += described(clevr_ds.load(place))
     return found
-
-
-def _caption(captions: str, items: ItemSet) -> Callable[[View], str | None]:
-    if captions in CAPTIONS:
-        return CAPTIONS[captions]
-    if not Path(captions).exists():
-        raise InputError(
-            f"unknown captions {captions!r}: use {', '.join(CAPTIONS)}, or name a file of captions"
-        )
-    return from_captions(read_captions(Path(captions)), items)
 
 
 @dataclass(frozen=True)
