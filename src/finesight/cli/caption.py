@@ -84,9 +84,8 @@ def caption(
         )
     from finesight.queries.chat import ChatEndpoint, need_httpx
     from finesight.research.captioning.dialogue import PROMPT_VERSION, Dialogue
-    from finesight.research.captioning.jobs import find_jobs
     from finesight.research.captioning.journal import Journal
-    from finesight.research.captioning.running import describe_all
+    from finesight.research.captioning.running import describe_all, find_jobs
     from finesight.research.captioning.speaker import Budget, Speaker, Spending
 
     need_httpx()

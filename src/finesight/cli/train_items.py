@@ -113,7 +113,6 @@ def _held(validation: Path, model: Model) -> Held:
     """Cut the validation's items, users' first, and say how well they find the shop's."""
     from finesight.research.datasets import read_items
     from finesight.research.evaluation.items import item_metrics
-    from finesight.research.training.items.training import Held
     from finesight.research.training.items.views import box_crops
     from finesight.types import Float32
 
@@ -132,7 +131,7 @@ def _held(validation: Path, model: Model) -> Held:
         users, shops = found[: len(asked)], found[len(asked) :]
         return item_metrics(users @ shops.T, asked, sold)["mAP"]
 
-    return Held(crops, score)
+    return crops, score
 
 
 def _left_out(items: ItemSet) -> None:

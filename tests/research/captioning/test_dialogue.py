@@ -20,9 +20,8 @@ from finesight.research.captioning.dialogue import (
     read_caption,
     read_question,
 )
-from finesight.research.captioning.jobs import Job
 from finesight.research.captioning.journal import Journal
-from finesight.research.captioning.running import describe_all, part_of
+from finesight.research.captioning.running import Job, describe_all, part_of
 from finesight.research.captioning.speaker import (
     Budget,
     BudgetSpentError,

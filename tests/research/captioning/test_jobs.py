@@ -4,7 +4,7 @@ import pytest
 from item_photos import item, write_photo, write_scenes
 
 from finesight.errors import InputError
-from finesight.research.captioning.jobs import find_jobs
+from finesight.research.captioning.running import find_jobs
 
 THINGS = [("mug", 1, "red", "matte"), ("car", 2, "blue", "metal")]
 

@@ -10,8 +10,8 @@ from finesight.research.scenes.words import (
     QUERY_KINDS,
     Meaning,
     Noun,
-    Truth,
     caption_meanings,
+    finder_of,
     hard_negatives,
     query_texts,
     say,
@@ -82,7 +82,7 @@ RED_MUG, BLUE_CAR = Noun("mug", "red"), Noun("car", "blue")
     ],
 )
 def test_truth_finds_every_image_and_no_other(meaning, relevant):
-    assert Truth(SCENES).images(meaning) == relevant
+    assert finder_of(SCENES)(meaning) == relevant
 
 
 def test_words_by_hand():

@@ -1,25 +1,81 @@
-"""Captions many images by dialogue, some at a time, and keeps what is finished."""
+"""Captions many images by dialogue, some at a time, and keeps what is finished.
+
+They are the images of a dataset or a folder, or the items in them.
+"""
 
 import queue
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from finesight.boxes import square_around
-from finesight.errors import ServiceError
+from finesight.errors import InputError, ServiceError
 from finesight.images.open import ImageError, read_image
+from finesight.indexing.walking import find_images
 from finesight.research.captioning.dialogue import Dialogue
-from finesight.research.captioning.jobs import Job
-from finesight.research.captioning.journal import Journal
+from finesight.research.captioning.journal import Journal, Key
 from finesight.research.captioning.speaker import BudgetSpentError, NonsenseError
+from finesight.research.datasets import deepfashion2, is_annotated, read_dataset, read_items
+from finesight.research.datasets.item_captions import described
 from finesight.types import Box
 
 IN_A_ROW = 3
 """So many images in succession of which a model makes no sense end a run."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """An image to describe: its file, its name in the file of captions, and the part meant."""
+
+    path: Path
+    name: str
+    box: Box | None = None
+
+    @property
+    def key(self) -> Key:
+        """What its line is known by."""
+        return self.name, self.box
+
+
+def find_jobs(
+    dataset: Path, images: Path | None = None, of_items: bool = False
+) -> tuple[list[Job], tuple[str, ...]]:
+    """Return what to caption in a dataset or a folder, and what was left out and why.
+
+    images: the folder of the images that a JSON file names; of_items: caption each annotated item,
+    not the image as a whole. Raises InputError where there is no such dataset, or no items in it.
+    """
+    if not dataset.exists():
+        raise InputError(f"{dataset} does not exist")
+    if deepfashion2.is_deepfashion2(dataset):
+        read = read_items(dataset)
+        jobs = [
+            Job(photo.path, read.relative(photo), box)
+            for photo in read.photos
+            for box in ([thing.box for thing in described(photo)] if of_items else [None])
+        ]
+        return jobs, read.problems
+    if of_items:
+        raise InputError(f"{dataset} has no annotated items: leave --items out")
+    if is_annotated(dataset):
+        paths = [image.path for image in read_dataset(dataset, images).images]
+    else:
+        paths = [found.path for found in find_images([dataset]).images]
+    root = images or (dataset if dataset.is_dir() else dataset.parent)
+    return [Job(path, _below(path, root)) for path in paths], ()
+
+
+def _below(path: Path, root: Path) -> str:
+    """Return the name of a file below a folder; elsewhere, with its own folder."""
+    for known in (root, root.absolute(), root.resolve()):
+        if path.is_relative_to(known):
+            return path.relative_to(known).as_posix()
+    return f"{path.parent.name}/{path.name}"
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ class EncoderDecoder(FusionNetwork):
 
     def __init__(self, settings: FusionSettings) -> None:
         super().__init__(settings)
-        heads, layers = SIZES[settings.size]
+        heads, count = SIZES[settings.size]
         options: dict[str, Any] = {
             "dim_feedforward": settings.feed_forward,
             "dropout": settings.dropout,
@@ -47,13 +47,11 @@ class EncoderDecoder(FusionNetwork):
             "batch_first": True,
         }
         width = settings.width
-        encoder = nn.TransformerEncoderLayer(width, heads, **options)
+        layer = nn.TransformerEncoderLayer(width, heads, **options)
         decoder = nn.TransformerDecoderLayer(width, heads, **options)
         norm = nn.LayerNorm
-        self.encoder = nn.TransformerEncoder(
-            encoder, layers, norm(width), enable_nested_tensor=False
-        )
-        self.decoder = nn.TransformerDecoder(decoder, layers, norm(width))
+        self.encoder = nn.TransformerEncoder(layer, count, norm(width), enable_nested_tensor=False)
+        self.decoder = nn.TransformerDecoder(decoder, count, norm(width))
         self.place = Place(width) if settings.geometry else None
         self.queries = nn.Parameter(0.02 * torch.randn(settings.vectors, width))
         self.out = nn.Linear(width, width) if settings.residual else None
@@ -124,11 +122,9 @@ class AttentionPooling(FusionNetwork):
         self, regions: Tensor, there: Tensor, boxes: Tensor, starts: Tensor | None = None
     ) -> Tensor:
         """Arguments as of EncoderDecoder → (b, k, d)."""
-        queries = self.queries.expand(regions.shape[0], -1, -1) if starts is None else starts
+        asked = self.queries.expand(regions.shape[0], -1, -1) if starts is None else starts
         keys = regions if self.place is None else regions + self.place(boxes)
-        found, _ = self.attention(
-            queries, keys, regions, key_padding_mask=~there, need_weights=False
-        )
+        found, _ = self.attention(asked, keys, regions, key_padding_mask=~there, need_weights=False)
         return F.normalize(found, dim=-1)
 
 

@@ -241,9 +241,7 @@ class TransformerTower(nn.Module):
     ) -> None:
         super().__init__()
         self.vision, self.project = vision, project
-        old, new = (
-            [torch.tensor(part)[:, None, None] for part in each] for each in (before, after)
-        )
+        old, new = ([torch.tensor(one)[:, None, None] for one in each] for each in (before, after))
         self.register_buffer("scale", old[1] / new[1])
         self.register_buffer("shift", (old[0] - new[0]) / new[1])
 

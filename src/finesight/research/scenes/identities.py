@@ -105,13 +105,11 @@ def _user(rng: Generator, recipe: Recipe, index: int, thing: Object) -> Scene:
         if not occlusion:
             stage.take(fitted)
         else:
-            hiding = _occluder(rng, fitted, camera, occlusion)
-            if hiding is None:
+            cover = _occluder(rng, fitted, camera, occlusion)
+            if cover is None:
                 continue
-            stage.put(fitted, hiding)
-            clutter.append(
-                looks.Clutter(hiding, looks.unnamed_color(rng), bool(rng.random() < 0.3))
-            )
+            stage.put(fitted, cover)
+            clutter.append(looks.Clutter(cover, looks.unnamed_color(rng), bool(rng.random() < 0.3)))
         objects = [replace(thing, pose=fitted)]
         names = [n for n in recipe.shapes.classes if n != thing.name]
         for name in rng.choice(names, others, replace=False):
@@ -153,12 +151,12 @@ def _occluder(rng: Generator, pose: Pose, camera: Camera, level: int) -> Pose | 
         place = np.array(pose.position) * (1 - near) + eye * near
         place += rng.normal(0, 0.3 * pose.scale, 3) * [1, 1, 0]
         shape, scale = looks.unnamed_shape(rng), float(pose.scale * rng.uniform(0.4, 1.2))
-        hiding = Pose(shape, scale=scale, rotation=float(rng.uniform(0, 360))).at(place)
-        nearest = camera.project(hiding.vertices)[1].min()
-        if nearest < placing.NEAREST or placing.touching(pose, hiding):
+        cover = Pose(shape, scale=scale, rotation=float(rng.uniform(0, 360))).at(place)
+        nearest = camera.project(cover.vertices)[1].min()
+        if nearest < placing.NEAREST or placing.touching(pose, cover):
             continue
         stage = Stage(camera)
-        stage.put(pose, hiding)
+        stage.put(pose, cover)
         if low <= 1 - stage.seen()[0] <= high:
-            return hiding
+            return cover
     return None

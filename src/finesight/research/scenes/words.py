@@ -6,7 +6,7 @@ Every text is made from a `Meaning`, so which images it is true of is computed, 
 import itertools
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -81,21 +81,18 @@ class Meaning:
         return {"nouns": named, "relations": [list(r) for r in self.relations], "alone": self.alone}
 
 
-class Truth:
-    """Finds all scenes of a set in which something is true."""
+def finder_of(scenes: Iterable[SceneImage]) -> Callable[[Meaning], list[int]]:
+    """Return what finds the images, by ascending number, in which a meaning with a noun holds."""
+    by_class: dict[str, list[SceneImage]] = defaultdict(list)
+    for scene in scenes:
+        for name in {thing.class_name for thing in scene.objects}:
+            by_class[name].append(scene)
 
-    def __init__(self, scenes: Iterable[SceneImage]) -> None:
-        self._by_class: dict[str, list[SceneImage]] = defaultdict(list)
-        for scene in scenes:
-            for name in {thing.class_name for thing in scene.objects}:
-                self._by_class[name].append(scene)
-
-    def images(self, meaning: Meaning) -> list[int]:
-        """Return the numbers of the images in which a meaning with a noun holds, ascending."""
-        candidates: Sequence[SceneImage] = min(
-            (self._by_class[noun.class_name] for noun in meaning.nouns), key=len
-        )
+    def images(meaning: Meaning) -> list[int]:
+        candidates = min((by_class[noun.class_name] for noun in meaning.nouns), key=len)
         return sorted(scene.index for scene in candidates if meaning.holds(scene))
+
+    return images
 
 
 def write_words(directory: Path, scenes: SceneSet) -> None:
@@ -107,14 +104,14 @@ def write_words(directory: Path, scenes: SceneSet) -> None:
     negatives.jsonl is a caption that is true of an image and one that differs in one thing and is
     not.
     """
-    truth = Truth(scenes.images)
+    true_in = finder_of(scenes.images)
     captions, negatives = [], []
     queries: dict[tuple[str, str], dict[str, Any]] = {}
 
     def told(text: str, meaning: Meaning) -> dict[str, Any]:
         hidden = any(noun.class_name in scenes.never_named for noun in meaning.nouns)
         about = {"meaning": meaning.as_json(), "never_named": hidden}
-        return {"text": text, "relevant": truth.images(meaning), **about}
+        return {"text": text, "relevant": true_in(meaning), **about}
 
     for scene in scenes.images:
         if not any(thing.role == "query" for thing in scene.objects):

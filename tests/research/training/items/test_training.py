@@ -36,7 +36,7 @@ from finesight.research.training.items.start import (  # noqa: E402
     caption_tokenizer,
 )
 from finesight.research.training.items.towers import FrozenTower, TunedTower  # noqa: E402
-from finesight.research.training.items.training import Held, train_items  # noqa: E402
+from finesight.research.training.items.training import train_items  # noqa: E402
 from finesight.research.training.items.views import ViewSampler, box_crops, keep_parts  # noqa: E402
 from finesight.research.training.run import Run  # noqa: E402
 
@@ -111,7 +111,7 @@ def held(items, model):
     def score(z):
         return item_metrics(z[: len(users)] @ z[len(users) :].T, asked, sold)["mAP"]
 
-    return Held(crops, score)
+    return crops, score
 
 
 def train(found, items, model, recipe, tuned=False, rounds=2, **more):
@@ -236,7 +236,7 @@ def test_what_is_said_stays_where_it_validates_better(helps, found, items, mini,
     def score(embeddings):
         return float((embeddings.shape[1] > 128) == helps)
 
-    validation = Held(held(items, mini).crops, score)
+    validation = (held(items, mini)[0], score)
     learned = Learned.of(found, tokenizer)
     assert train_items(network, tower, learned, validation, recipe) == 1.0
     said = {each.caption for each in found}

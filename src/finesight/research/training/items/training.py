@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -27,12 +27,8 @@ MOST_CAPTIONS = 1000
 """Captions that an item embedding may tell apart; of more, none: they are no list of kinds."""
 
 
-@dataclass(frozen=True)
-class Held:
-    """Crops (n, side, side, 3) to validate on; score: of their items (n, d), higher is better."""
-
-    crops: UInt8
-    score: Callable[[Float32], float]
+Held = tuple[UInt8, Callable[[Float32], float]]
+"""Crops (n, side, side, 3) to validate on; the score of their items (n, d), higher is better."""
 
 
 def train_items(
@@ -58,7 +54,7 @@ def train_items(
     if "itc" in recipe.losses and 0 < len(captions.ids) <= MOST_CAPTIONS:
         with torch.no_grad():
             network.head.captions = network.texts(captions.ids, captions.mask)
-        spoken = learner.score()
+        spoken = learner.validate()["validation mAP"]
         if spoken > best:
             return spoken
         network.head.captions = None
@@ -75,8 +71,8 @@ class _ItemLearner(Learner):
     ) -> None:
         torch.manual_seed(recipe.seed)
         self.network, self.tower, self.learned, self.recipe = network, tower, learned, recipe
-        self.held = held
-        self.frozen = tower.regions(held.crops) if tower.module is None else None
+        self.crops, self.score = held
+        self.frozen = tower.regions(self.crops) if tower.module is None else None
         self.arcface = losses.ArcFace(network.settings.width, max(1, learned.count))
         self.arcface.weight.data = self._prototypes()
         self.module = nn.ModuleDict({"network": network, "arcface": self.arcface})
@@ -176,11 +172,7 @@ class _ItemLearner(Learner):
         return found
 
     def validate(self) -> dict[str, float]:
-        """Score the embeddings of the photos to validate on."""
-        return {"validation mAP": self.score()}
-
-    def score(self) -> float:
         """Score the embeddings of the photos to validate on, by network and tower as they are."""
-        regions = self.tower.regions(self.held.crops) if self.frozen is None else self.frozen
+        regions = self.tower.regions(self.crops) if self.frozen is None else self.frozen
         with torch.inference_mode():
-            return self.held.score(self.network.head(regions).numpy())
+            return {"validation mAP": self.score(self.network.head(regions).numpy())}
