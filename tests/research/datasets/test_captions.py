@@ -135,22 +135,22 @@ def scan(tmp_path):
 
 
 def test_precomputed_features_belong_to_their_captions(scan):
-    found = load_precomputed(scan)
-    assert found.features.shape == (3, 36, 16)
-    assert isinstance(found.features, np.memmap)
-    assert found.captions.images == ("17", "18", "19")
-    assert found.captions.captions[7] == "caption 2 of image 1"
-    assert found.captions.owner.tolist() == [0] * 5 + [1] * 5 + [2] * 5
-    assert read_captions(scan, "test").captions == found.captions.captions
+    captions, features = load_precomputed(scan)
+    assert features.shape == (3, 36, 16)
+    assert isinstance(features, np.memmap)
+    assert captions.images == ("17", "18", "19")
+    assert captions.captions[7] == "caption 2 of image 1"
+    assert captions.owner.tolist() == [0] * 5 + [1] * 5 + [2] * 5
+    assert read_captions(scan, "test").captions == captions.captions
 
 
 def test_features_that_are_repeated_for_each_caption(scan):
     once = np.load(scan / "test_ims.npy")
     np.save(scan / "test_ims.npy", np.repeat(once, 5, axis=0))
     (scan / "test_ids.txt").write_text("".join(f"{i}\n" * 5 for i in (17, 18, 19)))
-    found = load_precomputed(scan)
-    assert np.array_equal(found.features, once)
-    assert found.captions.images == ("17", "18", "19")
+    captions, features = load_precomputed(scan)
+    assert np.array_equal(features, once)
+    assert captions.images == ("17", "18", "19")
     np.save(scan / "test_ims.npy", np.tile(once, (5, 1, 1)))
     with pytest.raises(DataError, match="those of image 0 differ"):
         load_precomputed(scan)
@@ -165,7 +165,7 @@ def test_what_does_not_fit_is_said(scan):
     with pytest.raises(DataError, match=r"test_ids\.txt has 2 ids, but .* captions of 3 images"):
         load_precomputed(scan)
     (scan / "test_ids.txt").unlink()
-    assert load_precomputed(scan).captions.images == ("0", "1", "2")
+    assert load_precomputed(scan)[0].images == ("0", "1", "2")
     np.save(scan / "test_ims.npy", np.zeros((4, 36, 16), np.float32))
     with pytest.raises(DataError, match=r"features of 4 images, but .* 15 captions, 5 for each"):
         load_precomputed(scan)

@@ -199,9 +199,9 @@ def test_training_learns_and_the_best_validation_is_kept(found, items, mini):
     reports = [each for each in reports if each.scores]
     assert score == max(each.score for each in reports)
     assert reports[-1].losses["arcface"] < reports[1].losses["arcface"]
-    validation = held(items, mini)
+    crops, scored = held(items, mini)
     with torch.inference_mode():
-        again = validation.score(network.head(tower.regions(validation.crops)).numpy())
+        again = scored(network.head(tower.regions(crops)).numpy())
     assert again == pytest.approx(score)
 
 
@@ -244,7 +244,7 @@ def test_what_is_said_stays_where_it_validates_better(helps, found, items, mini,
     out = tmp_path / "model"
     assert put_part(BUNDLED["mini"], out, {}, partial(items_part, network.head)) > 0.9999
     manifest = json.loads((out / "finesight.json").read_text())
-    embeddings = mini.encoder.encode_images(validation.crops[:3])
+    embeddings = mini.encoder.encode_images(validation[0][:3])
     items_ = load_model(str(out)).item_head(embeddings)
     assert items_.shape == (3, network.head.width) == (3, manifest["items"]["width"])
     with torch.inference_mode():
@@ -260,7 +260,7 @@ def test_a_frozen_head_goes_into_a_copy_of_the_bundle(found, items, mini, tmp_pa
     put_part(BUNDLED["mini"], out, {"how": "in a test"}, partial(items_part, network.head))
     model = load_model(str(out))
     assert model.fingerprint == mini.fingerprint
-    regions = model.encoder.encode_images(held(items, mini).crops)
+    regions = model.encoder.encode_images(held(items, mini)[0])
     with torch.inference_mode():
         ours = network.head(torch.from_numpy(regions)).numpy()
     np.testing.assert_allclose(model.item_head(regions), ours, atol=1e-5)
@@ -279,7 +279,7 @@ def test_a_learning_tower_becomes_a_bundle_of_its_own(found, items, mini, tmp_pa
     model = load_model(str(out))
     assert model.fingerprint != mini.fingerprint
     assert model.objects is not None and model.item_head is not None
-    crops = held(items, mini).crops
+    crops = held(items, mini)[0]
     ours = tower.regions(crops).numpy()
     np.testing.assert_allclose(model.encoder.encode_images(crops), ours, atol=2e-3)
     assert not model.encoder.unknown_words("a matte red mug")
