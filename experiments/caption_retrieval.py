@@ -28,8 +28,9 @@ from protocol import arguments, feature_folder, features, of_first_images, print
 from finesight import load_model
 from finesight.proposals import resolve_effort
 from finesight.queries.grammar import take_apart
-from finesight.research.datasets import CaptionSet, scene_texts
-from finesight.research.evaluation.hard_negatives import Scorer, hard_negative_accuracy, score_pairs
+from finesight.research.datasets import scene_texts
+from finesight.research.datasets.records import CaptionSet
+from finesight.research.evaluation.captions import Scorer, hard_negative_accuracy, score_pairs
 from finesight.research.metrics import KS, CaptionRecalls, caption_recalls
 from finesight.research.networks.matcher import Matcher, MatcherSettings
 from finesight.research.networks.matcher_kinds import ENSEMBLES, KINDS, build_matcher
@@ -41,7 +42,6 @@ from finesight.research.training.matcher.training import (
     LONGEST_CAPTION,
     RECIPES,
     MatcherOnPairs,
-    encode_regions,
     train_matcher,
 )
 from finesight.research.training.run import Run
@@ -404,7 +404,7 @@ def _reranked(
 def _seconds(model: MatcherOnPairs, chosen: range | np.ndarray, queries: int) -> float:
     """Seconds of scoring some images for one text after another, the towers' work not counted."""
     matcher: Matcher = model.module
-    images = encode_regions(matcher, model.pairs)
+    images = model.encode_regions()
     ids, mask = tokens(model.tokenizer, model.pairs.captions[:queries])
     words = [
         (matcher.words(row[None, :n], here[None, :n]), here[None, :n].bool())

@@ -21,7 +21,8 @@ from protocol import interval, means_of_samples
 from finesight import load_model
 from finesight.boxes import square_around
 from finesight.images.open import read_image
-from finesight.research.datasets import LabelledObject, read_dataset
+from finesight.research.datasets import read_dataset
+from finesight.research.datasets.records import LabelledObject
 from finesight.research.training.encoder.crops import centered_window
 from finesight.types import Box
 

@@ -23,7 +23,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from finesight.research.training.fusion.score_table import fill_table
 from protocol import (
     Queries,
     TestSet,
@@ -45,9 +44,9 @@ from finesight.fusion import ClosedForm, farthest_points, salient_clusters
 from finesight.fusion.training_free import cluster
 from finesight.research.networks.fusion import FusionNetwork, FusionSettings, build_fusion
 from finesight.research.training.features import FeatureCache, join_features
-from finesight.research.training.fusion.data import RecallOfClasses
+from finesight.research.training.fusion.data import recall_of_classes
 from finesight.research.training.fusion.proxies import TEMPLATES, Proxies, build_proxies
-from finesight.research.training.fusion.training import FusionTraining, train_fusion
+from finesight.research.training.fusion.training import FusionTraining, fill_table, train_fusion
 from finesight.types import Float32, ImageVectors
 
 KS = (1, 2, 4, 8, 16, 32)
@@ -128,7 +127,7 @@ def _train(
         scenes = replace(scenes, images=scenes.images[: len(cache)])
     # Of the epochs, one is chosen for all k that a network serves.
     ks = (1,) if name == "paper" else (1, 4, 8)
-    validate = RecallOfClasses(cache, scenes, texts, ks)
+    validate = recall_of_classes(cache, scenes, texts, ks)
     start = time.monotonic()
     train, proxies = source
     network, score = train_fusion(train, settings, replace(training, seed=seed), proxies, validate)

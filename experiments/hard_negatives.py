@@ -16,7 +16,7 @@ from protocol import TestSet, arguments, of_first_images, print_table
 
 from finesight.research.datasets import scene_texts
 from finesight.research.datasets.scene_texts import HardNegatives
-from finesight.research.evaluation.hard_negatives import (
+from finesight.research.evaluation.captions import (
     KindResult,
     Scorer,
     hard_negative_accuracy,

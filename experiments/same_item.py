@@ -23,16 +23,21 @@ from finesight.encoders import Preprocessing
 from finesight.images.open import read_image
 from finesight.models import Model
 from finesight.proposals import resolve_effort
-from finesight.research.datasets import ItemSet, View, clevr_ds, read_items
-from finesight.research.datasets.records import LabelledImage
+from finesight.research.datasets import clevr_ds, read_items
+from finesight.research.datasets.records import ItemSet, LabelledImage, View
 from finesight.research.evaluation.item_retrieval import by_level
 from finesight.research.evaluation.items import ItemRanks, item_metrics, rank_items
 from finesight.research.training.export import put_part
 from finesight.research.training.extraction import write_features
-from finesight.research.training.items.examples import CAPTIONS, described, examples
+from finesight.research.training.items.examples import (
+    CAPTIONS,
+    OF_PAIRS,
+    ItemRecipe,
+    Learned,
+    described,
+    examples,
+)
 from finesight.research.training.items.export import items_part, write_tuned_bundle
-from finesight.research.training.items.learned import Learned
-from finesight.research.training.items.recipe import OF_PAIRS, ItemRecipe
 from finesight.research.training.items.start import begin_network, begin_tower, caption_tokenizer
 from finesight.research.training.items.towers import FrozenTower, TunedTower
 from finesight.research.training.items.training import Held, train_items

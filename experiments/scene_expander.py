@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from finesight.research.scenes.meanings import Meaning, Noun
+from finesight.research.scenes.words import Meaning, Noun
 
 SYNONYMS = {
     "airplane": "jet", "bag": "handbag", "basket": "hamper", "bathtub": "tub", "bed": "bunk",

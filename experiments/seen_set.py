@@ -13,7 +13,7 @@ from finesight.errors import DataError
 from finesight.models import Model
 from finesight.queries.grammar import Asked
 from finesight.research.datasets.clevr_ds import SceneSet, load
-from finesight.research.scenes.meanings import Meaning, Noun
+from finesight.research.scenes.words import Meaning, Noun
 from finesight.scoring.calibration import Background
 from finesight.scoring.conjunctive import Conjunction, conjunctive_scores
 from finesight.search.calibrate import learn

@@ -61,14 +61,18 @@ class MatcherOnPairs(PairModel):
             for some, there in zip(ids.split(AT_ONCE), mask.split(AT_ONCE), strict=True)
         ]
         texts = Encoded(torch.cat(words), mask.bool().to(device))
+        scores: np.ndarray = all_scores(self.module, self.encode_regions(), texts).numpy()
+        return scores
+
+    @torch.inference_mode()
+    def encode_regions(self) -> Encoded:
+        """Return the regions' parts of all images, padded to the most regions of any."""
         parts, there = list[Tensor](), list[Tensor]()
         for rows in self.pairs.blocks():
-            regions, here, _ = self.pairs.images(rows, device)
+            regions, here, _ = self.pairs.images(rows, self.device)
             parts += self.module.images(regions, here)
             there += here
-        padded = (pad_sequence(each, batch_first=True) for each in (parts, there))
-        scores: np.ndarray = all_scores(self.module, Encoded(*padded), texts).numpy()
-        return scores
+        return Encoded(*(pad_sequence(each, batch_first=True) for each in (parts, there)))
 
 
 def train_matcher(
