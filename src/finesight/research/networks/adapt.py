@@ -16,8 +16,6 @@ softmax; and M sums to 1, so for the mean b̄ ∝ (γ + 1) ⊙ Σ_i M_i ⊙ B_i 
 not know the scale. Without the fovea the mean is of B alone, and a score is three dot products.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

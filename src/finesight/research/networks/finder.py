@@ -8,8 +8,6 @@ costs about as much as one crop of the smallest encoder.
 Shapes: b images, h × w cells of `STRIDE` pixels.
 """
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn

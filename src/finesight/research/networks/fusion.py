@@ -7,8 +7,6 @@ Shapes: b images, p regions, k vectors, d width. Region 0 is the whole image and
 that no row is masked everywhere.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

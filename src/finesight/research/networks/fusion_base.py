@@ -1,7 +1,5 @@
 """What all fusion networks have: their settings, k, and how they know where a region is."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

@@ -9,8 +9,6 @@ Shapes: b views of an object (a part of a photo around it), c channels, h × w c
 region and item embeddings, t texts, l words, v words in the vocabulary.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Means, shares and attention over the parts that are there: padding takes no part."""
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn

@@ -16,8 +16,6 @@ Parts are of length 1; a part that is only padding is zero.
 Shapes: b images, p regions, t texts, w words, h hidden width.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -126,7 +124,7 @@ class TokenParts(nn.Module):
         self.tower = tower.requires_grad_(False).eval()
         self.project = nn.Linear(width, hidden)
 
-    def train(self, mode: bool = True) -> TokenParts:
+    def train(self, mode: bool = True) -> "TokenParts":
         """Switch to training, the frozen tower left out."""
         super().train(mode)
         self.tower.eval()
@@ -250,7 +248,7 @@ class Encoded:
     def __len__(self) -> int:
         return len(self.parts)
 
-    def rows(self, chosen: slice | Tensor) -> Encoded:
+    def rows(self, chosen: slice | Tensor) -> "Encoded":
         """Return some of them, without parts that are padding in all of these."""
         there = self.there[chosen]
         longest = int(there.sum(dim=1).max()) if len(there) else 0

@@ -1,7 +1,5 @@
 """The matchers by name, and the ensembles that the papers make of them."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from torch import Tensor, nn

@@ -13,8 +13,6 @@ baseline, the linear probe, has a linear head on either side and sees the whole 
 Both are fusions of k = 1: `finesight index` uses them as any other.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

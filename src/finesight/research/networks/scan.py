@@ -18,8 +18,6 @@ as the parts are of length 1. Parts of padding are zero, so are their products, 
 every sum by themselves; only the pooling needs the mask.
 """
 
-from __future__ import annotations
-
 import torch.nn.functional as F
 from torch import Tensor
 

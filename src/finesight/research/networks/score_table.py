@@ -3,8 +3,6 @@
 Shapes: b images, p regions, n images that it is filled from, t texts, d width.
 """
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor

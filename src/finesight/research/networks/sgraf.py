@@ -14,8 +14,6 @@ What differs: the authors' batch norm over the places of 36 regions is left out,
 number of regions in every image; their dropout of the global vectors stays.
 """
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn

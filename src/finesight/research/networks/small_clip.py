@@ -8,8 +8,6 @@ pre-norm transformer over whole words.
 Shapes: b images, t texts, w words, d width.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

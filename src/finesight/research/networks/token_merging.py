@@ -9,8 +9,6 @@ with Spectrum-Preserving Token Merging", PiToMe), so that what is rare, an objec
 Shapes: b images, t tokens with the class token first, c the tower's width, d the joint space's.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -1,7 +1,5 @@
 """Changes to a batch of crops that leave true what is said about them."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -4,8 +4,6 @@ Content is a row of int8, one number a concept: 1 the crop shows it, 0 it does n
 (an object half out of the crop, or almost too small to see).
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass

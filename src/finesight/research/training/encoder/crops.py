@@ -5,8 +5,6 @@ square. Windows are xyxy in pixels. Batch number i of a seed is always the same,
 can go on where it stopped.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Writes a trained small model as a bundle, which runs without PyTorch."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Mapping
 from pathlib import Path

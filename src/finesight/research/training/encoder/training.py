@@ -1,7 +1,5 @@
 """The loop that trains the small dual encoder on crops of rendered scenes."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path

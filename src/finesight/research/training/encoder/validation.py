@@ -1,7 +1,5 @@
 """How well the small model names objects that it has not seen, by their share of a crop."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

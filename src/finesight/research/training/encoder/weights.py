@@ -1,7 +1,5 @@
 """A small model's weights beside its ONNX files: what training goes on from."""
 
-from __future__ import annotations
-
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any

@@ -3,8 +3,6 @@
 Examples are read, and then numbered as `Learned`, from which the steps of training draw.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -194,7 +192,7 @@ class Captions:
     mask: Tensor
     groups: Tensor
 
-    def rows(self, chosen: Tensor) -> Captions:
+    def rows(self, chosen: Tensor) -> "Captions":
         """Return some of them, no wider than the longest of these."""
         mask = self.mask[chosen]
         longest = int(mask.sum(dim=1).max()) if len(chosen) else 0
@@ -218,7 +216,7 @@ class Learned:
     hidden_id: int
 
     @staticmethod
-    def of(examples: Sequence[Example], tokenizer: Tokenizer) -> Learned:
+    def of(examples: Sequence[Example], tokenizer: Tokenizer) -> "Learned":
         """Number the identities and read the captions of some examples."""
         known: dict[Hashable | None, int] = {None: -1}
         identities = [known.setdefault(each.identity, len(known) - 1) for each in examples]
@@ -247,7 +245,7 @@ class Learned:
         drawn = [rng.choice(labelled, many, replace=False), rng.choice(others, few, replace=False)]
         return np.concatenate(drawn).astype(np.int64)
 
-    def distinct(self) -> Captions:
+    def distinct(self) -> "Captions":
         """Return each caption once."""
         there = np.flatnonzero(self.captioned)
         _, places = np.unique(self.captions.groups[there].numpy(), return_index=True)

@@ -1,7 +1,5 @@
 """Puts a trained item head into a model bundle, with the towers that learned beside it, if any."""
 
-from __future__ import annotations
-
 import copy
 import tempfile
 from collections.abc import Mapping

@@ -3,8 +3,6 @@
 Shapes: b objects, each with its caption; t texts, w words; e the width of an item embedding.
 """
 
-from __future__ import annotations
-
 import math
 
 import torch

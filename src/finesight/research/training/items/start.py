@@ -1,7 +1,5 @@
 """What item training begins from: a bundle's towers, with the words of the captions added."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path

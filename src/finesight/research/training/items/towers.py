@@ -3,8 +3,6 @@
 Shapes: b views, d the embedding's width, c channels, h × w cells.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np
@@ -37,7 +35,7 @@ class EncodedViews(NamedTuple):
     boxes: Tensor
     loose: Tensor
 
-    def rows(self, chosen: Tensor) -> EncodedViews:
+    def rows(self, chosen: Tensor) -> "EncodedViews":
         """Return some of them."""
         return EncodedViews(*(each[chosen] for each in self))
 

@@ -1,7 +1,5 @@
 """Trains the embedding of items, on a frozen vision tower or with it, with any of its losses."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any

@@ -4,8 +4,6 @@ A view is cut as a region is encoded later: a window, not always square, squashe
 View number i of a seed is always the same.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
