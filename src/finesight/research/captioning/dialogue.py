@@ -71,12 +71,12 @@ class Dialogue:
         turns: those that an interrupted run has had already; answered: called with every new one.
         Raises what `Speaker.say` raises.
         """
-        known, shown = list(turns), data_url(image, self.side)
-        while len(known) < self.questions:
-            question = self._question(known)
-            if question is None:
-                break
-            known.append((question, self._answer(shown, question)))
+        known = list(turns)
+        shown = {"type": "image_url", "image_url": {"url": data_url(image, self.side)}}
+        while len(known) < self.questions and (question := self._question(known)) is not None:
+            asked = {"type": "text", "text": ANSWER.format(question=question)}
+            prompt = _message("user", [asked, shown])
+            known.append((question, self.answerer.say([prompt], _TOKENS, read_answer)))
             answered(known[-1])
         listed = "\n".join(f"Q: {question}\nA: {answer}" for question, answer in known)
         prompt = _message("user", SUM_UP.format(listed=listed))
@@ -92,11 +92,6 @@ class Dialogue:
         said = self.asker.say(messages, _TOKENS, read_question)
         asked = {question.lower() for question, _ in turns}
         return None if not said or said.lower() in asked else said
-
-    def _answer(self, shown: str, question: str) -> str:
-        asked = {"type": "text", "text": ANSWER.format(question=question)}
-        image = {"type": "image_url", "image_url": {"url": shown}}
-        return self.answerer.say([_message("user", [asked, image])], _TOKENS, read_answer)
 
 
 def _message(role: str, content: Any) -> Message:

@@ -109,8 +109,7 @@ class Speaker:
         said = ""
         for number in range(self.tries):
             said = self._ask(messages, max_tokens, 0.0 if number == 0 else _OTHERWISE)
-            found = read(said)
-            if found is not None:
+            if (found := read(said)) is not None:
                 return found
         shown = " ".join(said.split())[:80]
         raise NonsenseError(

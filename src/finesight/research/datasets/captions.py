@@ -100,13 +100,10 @@ def _by_image(content: Any, path: Path, pool: Path | None) -> CaptionSet:
         f"{path} is not captions by image, or is damaged", "it needs {IMAGE: [TEXT, ...], ...}"
     ):
         said = {str(name): [str(text).strip() for text in texts] for name, texts in content.items()}
-    if pool is None:
-        files = [name if _has_ending(name) else f"{name}.jpg" for name in said]
-    else:
-        files = _names(pool)
+    named = (name if _has_ending(name) else f"{name}.jpg" for name in said)
+    files = list(named) if pool is None else _names(pool)
     place = {_stem(file): i for i, file in enumerate(files)}
-    lost = [name for name in said if _stem(name) not in place]
-    if lost:
+    if lost := [name for name in said if _stem(name) not in place]:
         raise DataError(
             f"{len(lost)} of the {len(said)} images of {path} are not in the pool {pool} (the "
             f"first is {lost[0]}): they are of different sets"

@@ -118,8 +118,7 @@ def _wrong_box(box_px: tuple[float, ...], width: int, height: int) -> str | None
     shown = ", ".join(f"{edge:g}" for edge in box_px)
     if not (x0 < x1 and y0 < y1):  # also where one is not a number
         return f"the box {shown} has no area, it needs x0 < x1 and y0 < y1: mend it or remove it"
-    least = -_ROUNDED
-    if x0 < least or y0 < least or x1 > width + _ROUNDED or y1 > height + _ROUNDED:
+    if min(x0, y0) < -_ROUNDED or x1 > width + _ROUNDED or y1 > height + _ROUNDED:
         return (
             f"the box {shown} is outside its photo of {width} x {height} pixels: mend it, or take "
             "the photo in the size that was annotated"

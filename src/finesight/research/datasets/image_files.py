@@ -19,8 +19,7 @@ def find_files(
     """
     tried = [[place / name for name in tries for place in places] for tries in names]
     found = [next((path for path in paths if path.is_file()), None) for paths in tried]
-    missing = [tries[0] for tries, path in zip(names, found, strict=True) if path is None]
-    if missing:
+    if missing := [tries[0] for tries, path in zip(names, found, strict=True) if path is None]:
         raise InputError(
             f"{len(missing)} of the {len(names)} images of {whose} are not in {where} (the first "
             f"is {missing[0]}): name the folder that holds them with --images"
@@ -36,12 +35,17 @@ def size_of(path: Path) -> tuple[int, int]:
         raise DataError(f"{path} is no readable image ({error}): copy it again") from error
 
 
-def read_annotated(path: Path, width: int, height: int) -> Image.Image:
-    """Read a photo whose annotation is of so many pixels; raises DataError where it is another."""
+def read_of_set(path: Path) -> Image.Image:
+    """Read an image of a dataset; raises DataError, with what to do, for one that is broken."""
     try:
-        image = read_image(path)
+        return read_image(path)
     except ImageError as error:
         raise DataError(f"{path}: {error}; mend it or take it out of the set") from error
+
+
+def read_annotated(path: Path, width: int, height: int) -> Image.Image:
+    """Read a photo whose annotation is of so many pixels; raises DataError where it is another."""
+    image = read_of_set(path)
     if image.size != (width, height):
         raise DataError(
             f"{path} has {image.width} × {image.height} pixels and its annotation says {width} × "

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from finesight.boxes import square_around
-from finesight.errors import DataError
 from finesight.fusion import TRAINING_FREE, ClosedForm
-from finesight.images.open import ImageError, Picture, read_image
+from finesight.images.open import Picture
 from finesight.models import Model
 from finesight.proposals import EFFORTS, Proposals, parse_proposer
 from finesight.proposals.geometry import complete_cover, grid
+from finesight.research.datasets.image_files import read_of_set
 from finesight.research.datasets.records import LabelledImage, LabelledSet
 from finesight.research.metrics import class_prompt_recall
 from finesight.research.table import Cell, beside, format_table
@@ -187,10 +187,7 @@ def _fused(seen: ImageVectors, model: Model, closed_form: ClosedForm) -> dict[st
 
 def _cut(image: LabelledImage, model: Model) -> dict[str, tuple[Proposals, UInt8, float]]:
     """Return the regions of every method in an image, their crops and their forward passes."""
-    try:
-        pixels = read_image(image.path)
-    except ImageError as error:
-        raise DataError(f"{image.path}: {error}; mend it or take it out of the set") from error
+    pixels = read_of_set(image.path)
     width, height = pixels.size
     true = [square_around(thing.box, width, height) for thing in image.objects]
     boxes = {

@@ -114,8 +114,7 @@ def evaluate_items(
 
 def refuse_unmatched(items: ItemSet) -> None:
     """Raise InputError, with what to do, where there is no shop photo of a user's item."""
-    lost = items.unmatched()
-    if lost:
+    if lost := items.unmatched():
         first = lost[0]
         raise InputError(
             f"{len(lost)} items in users' photos have no shop photo in {items.name}, so that they "

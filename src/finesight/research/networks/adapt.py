@@ -92,8 +92,7 @@ class AdaptImageToText(_Adapt):
             pooled = fovea_max(words, mask, scale[:, None], shift[:, None], smooth)
             return F.cosine_similarity(asked[:, None], pooled, dim=-1, eps=_SMALL)
         pooled = words.new_zeros(len(parts), *words.shape[::2])
-        for places, longest in groups_by_length(mask):
-            some, here = words[places, :longest], mask[places, :longest]
+        for places, some, here in groups_by_length(words, mask):
             rows = zip(scale, shift, strict=True)
             found = [_again(fovea_max, some, here, gain, bias, smooth) for gain, bias in rows]
             pooled[:, places] = torch.stack(found)

@@ -7,8 +7,6 @@ Shapes: b images, p regions, k vectors, d width. Region 0 is the whole image and
 that no row is masked everywhere.
 """
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -38,15 +36,10 @@ class EncoderDecoder(FusionNetwork):
     def __init__(self, settings: FusionSettings) -> None:
         super().__init__(settings)
         heads, count = SIZES[settings.size]
-        options: dict[str, Any] = {
-            "dim_feedforward": settings.feed_forward,
-            "dropout": settings.dropout,
-            "activation": "gelu",
-            "batch_first": True,
-        }
         width = settings.width
-        layer = nn.TransformerEncoderLayer(width, heads, **options)
-        decoder = nn.TransformerDecoderLayer(width, heads, **options)
+        sizes = width, heads, settings.feed_forward, settings.dropout, "gelu"
+        layer = nn.TransformerEncoderLayer(*sizes, batch_first=True)
+        decoder = nn.TransformerDecoderLayer(*sizes, batch_first=True)
         norm = nn.LayerNorm
         self.encoder = nn.TransformerEncoder(layer, count, norm(width), enable_nested_tensor=False)
         self.decoder = nn.TransformerDecoder(decoder, count, norm(width))

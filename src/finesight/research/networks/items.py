@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from finesight.research.networks.masking import attend
-from finesight.research.networks.small_clip import SmallClipSettings, TextTower
+from finesight.research.networks.small_clip import SmallClipSettings, TextTower, two_layers
 
 HIDDEN = 256  # of the head: thousands of stored regions go through it for a query
 CAPTION_SHARPNESS = 30.0  # of the choice between captions, chosen on items-val like the weight
@@ -104,9 +104,7 @@ class CrossLayer(nn.Module):
         self.ask = nn.Linear(width, width)
         self.answer = nn.Linear(width, 2 * width)
         self.ask_merge = nn.Linear(width, width)
-        self.feed = nn.Sequential(
-            nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
-        )
+        self.feed = two_layers(width, 2 * width, width)
 
     def forward(self, words: Tensor, there: Tensor, parts: Tensor) -> Tensor:
         """Words (b, w, d), which there are (b, 1, 1, w), parts (b, p, d) → words (b, w, d)."""
@@ -158,9 +156,7 @@ class ItemNetwork(nn.Module):
         self.places = nn.Parameter(0.02 * torch.randn(settings.cells**2, settings.text))
         self.cross = CrossModalEncoder(settings.text, settings.layers, settings.heads)
         self.matching = nn.Linear(settings.text, 1)
-        self.box = nn.Sequential(
-            nn.Linear(settings.text, settings.text), nn.GELU(), nn.Linear(settings.text, 4)
-        )
+        self.box = two_layers(settings.text, settings.text, 4)
         self.word = nn.Linear(settings.text, settings.vocabulary)
 
     def texts(self, ids: Tensor, mask: Tensor) -> Tensor:

@@ -189,8 +189,7 @@ class Matcher(nn.Module):
         if not (self.training and self.apart):
             return self.scores(parts, there, words, mask)
         found = words.new_zeros(len(parts), len(words))
-        for places, longest in groups_by_length(mask):
-            some, here = words[places, :longest], mask[places, :longest]
+        for places, some, here in groups_by_length(words, mask):
             found[:, places] = self.scores(parts, there, some, here)
         return found
 
@@ -227,15 +226,16 @@ class Ensemble(Matcher):
         return max(member.numbers(regions, words) for member in self.members)
 
 
-def groups_by_length(mask: Tensor, groups: int = 4) -> Iterator[tuple[Tensor, int]]:
-    """Yield the places of texts, mask (t, w), in groups of about one length, and the longest one.
+def groups_by_length(words: Tensor, mask: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Yield texts in four groups of about one length: their places, words (t, w, h), mask (t, w).
 
     In training a batch has texts of all lengths; what is done for every word of every pair is then
     done for hardly any padding.
     """
     counts = mask.sum(dim=1)
-    for places in counts.argsort(stable=True).chunk(groups):
-        yield places, int(counts[places].max())
+    for places in counts.argsort(stable=True).chunk(4):
+        longest = int(counts[places].max())
+        yield places, words[places, :longest], mask[places, :longest]
 
 
 @dataclass(frozen=True)

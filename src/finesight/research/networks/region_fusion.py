@@ -130,9 +130,8 @@ class WithTextHead(nn.Module):
 def identity_head(width: int) -> nn.Linear:
     """A linear layer that begins as the identity: training starts at what the encoder knows."""
     head = nn.Linear(width, width)
-    with torch.no_grad():
-        head.weight.copy_(torch.eye(width))
-        head.bias.zero_()
+    nn.init.eye_(head.weight)
+    nn.init.zeros_(head.bias)
     return head
 
 

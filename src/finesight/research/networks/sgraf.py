@@ -77,10 +77,9 @@ class _Sgraf(Matcher):
             return self.part_pair((self._context(parts, there, words) - words[None]).square())
         (t, w, _), width = words.shape, self.settings.similarity
         found = words.new_zeros(len(parts), t, w, width)
-        for places, longest in groups_by_length(mask):
-            some = words[places, :longest]
+        for places, some, _ in groups_by_length(words, mask):
             apart = self._context(parts, there, some) - some[None]
-            found[:, places, :longest] = self.part_pair(apart.square())
+            found[:, places, : some.shape[1]] = self.part_pair(apart.square())
         return found
 
     def _context(self, parts: Tensor, there: Tensor, words: Tensor) -> Tensor:

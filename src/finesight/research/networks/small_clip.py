@@ -120,6 +120,11 @@ class ImageTower(Convolutional):
         return self.project(features.mean(dim=(2, 3)) + features.amax(dim=(2, 3)))
 
 
+def two_layers(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
+    """Return the feed-forward network of a transformer's layer."""
+    return nn.Sequential(nn.Linear(inputs, hidden), nn.GELU(), nn.Linear(hidden, outputs))
+
+
 class TextLayer(nn.Module):
     """One pre-norm transformer layer with bidirectional attention over the words that are there."""
 
@@ -130,9 +135,7 @@ class TextLayer(nn.Module):
         self.query_key_value = nn.Linear(width, 3 * width)
         self.merge = nn.Linear(width, width)
         self.feed_norm = nn.LayerNorm(width)
-        self.feed = nn.Sequential(
-            nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
-        )
+        self.feed = two_layers(width, 2 * width, width)
 
     def forward(self, words: Tensor, bias: Tensor) -> Tensor:
         """Words (t, w, width) and an additive mask (t, 1, 1, w) → words (t, w, width)."""

@@ -71,11 +71,15 @@ def merge(
     say which are alike. Sums of size times token stay what they are.
     """
     likeness = F.normalize(keys[:, 1:], dim=-1)
-    order = _order(likeness, protect)
-    first, second = order[:, ::2], order[:, 1::2]
+    count = likeness.shape[1]
     if protect:  # the half with most of their kind goes into its likest among the others
-        half = order.shape[1] // 2
-        first, second = order[:, :half], order[:, half:]
+        alike = likeness @ likeness.transpose(1, 2)
+        energy = torch.where(alike > MARGIN, alike, alike - MARGIN).mean(dim=-1)
+        order = energy.argsort(dim=-1, descending=True)
+        first, second = order[:, : count // 2], order[:, count // 2 :]
+    else:  # every other one, as they lie
+        order = torch.arange(count, device=likeness.device).expand(len(likeness), -1)
+        first, second = order[:, ::2], order[:, 1::2]
     apart = _taken(likeness, first) @ _taken(likeness, second).transpose(1, 2)
     best, partner = apart.max(dim=-1)
     ranked = best.argsort(dim=-1, descending=True)
@@ -87,15 +91,6 @@ def merge(
     targets = targets.scatter_add(1, into, _taken(sources, gone))
     kept = torch.cat([weighted[:, :1], _taken(sources, stay), targets], dim=1)
     return kept[..., :-1] / kept[..., -1:], kept[..., -1:]
-
-
-def _order(likeness: Tensor, protect: bool) -> Tensor:
-    """The patches' order: as they lie, or those with most of their kind first."""
-    if not protect:
-        return torch.arange(likeness.shape[1], device=likeness.device).expand(len(likeness), -1)
-    alike = likeness @ likeness.transpose(1, 2)
-    energy = torch.where(alike > MARGIN, alike, alike - MARGIN).mean(dim=-1)
-    return energy.argsort(dim=-1, descending=True)
 
 
 def _taken(values: Tensor, indices: Tensor) -> Tensor:

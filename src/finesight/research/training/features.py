@@ -91,8 +91,7 @@ class FeatureCache:
 
 def open_features(directory: Path) -> FeatureCache:
     """Open a finished cache; raises InputError where there is none, DataError for a damaged one."""
-    settings = read_settings(directory)
-    if settings is None:
+    if (settings := read_settings(directory)) is None:
         raise InputError(f"{directory} holds no features: make them with `finesight features`")
     ids = tuple(settings["ids"])
     seen: list[tuple[np.ndarray, np.ndarray]] = []

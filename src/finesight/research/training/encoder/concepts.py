@@ -88,10 +88,9 @@ class Concepts:
         spans = (visible / sizes).max(axis=1, initial=0)
         shown = (shares >= SHARE_SHOWN) & (spans >= SPAN_SHOWN)
         absent = (shares < SHARE_ABSENT) | (spans < SPAN_ABSENT)
-        for index in np.flatnonzero(~absent & ~shown):
-            content[kinds[index]] = UNCLEAR
-        for index in np.flatnonzero(shown):
-            content[kinds[index]] = SHOWN
+        for chosen, value in ((~absent & ~shown, UNCLEAR), (shown, SHOWN)):
+            for index in np.flatnonzero(chosen):
+                content[kinds[index]] = value
         # Slivers of objects make "part of something"; small whole objects leave that open.
         areas = visible.prod(axis=1)
         slivers = areas[shares < SHARE_SHOWN].sum() / sizes.prod()
@@ -207,10 +206,8 @@ def plural(noun: str) -> str:
     """The plural of the last word: "red mugs", "boxes", "berries", "knives", "headphones"."""
     if noun.endswith("s") and not noun.endswith(("ss", "us", "is")):
         return noun
-    if noun.endswith("fe"):
-        return noun[:-2] + "ves"
-    if noun.endswith("lf"):
-        return noun[:-1] + "ves"
+    if noun.endswith(("fe", "lf")):
+        return noun.removesuffix("e").removesuffix("f") + "ves"
     if noun.endswith(("s", "x", "z", "ch", "sh")):
         return noun + "es"
     if noun.endswith("y") and noun[-2:-1] not in tuple("aeiou"):

@@ -75,8 +75,7 @@ def load_rendered(training: Sequence[Path], validation: Path) -> Rendered:
         tuple(dict.fromkeys(color for each in sets for color in each.colors)),
     )
     held_out = clevr_ds.load(validation)
-    unknown = {*held_out.classes, *held_out.colors} - {*concepts.classes, *concepts.colors}
-    if unknown:
+    if unknown := {*held_out.classes, *held_out.colors} - {*concepts.classes, *concepts.colors}:
         raise DataError(
             f"{validation} has classes or colours that no training set has "
             f"({', '.join(sorted(unknown))}): train and validate on sets of the same finesight"

@@ -30,12 +30,8 @@ class ObjectNaming:
         self.kinds: dict[float, NDArray[np.int64]] = {}
         places = [(scene, i) for scene in scenes for i in range(len(scene.boxes))]
         for fill in FILLS:
-            windows = [centered_window(s.boxes[i], fill, s.limits[i]) for s, i in places]
-            chosen = [
-                (scene, i, window)
-                for (scene, i), window in zip(places, windows, strict=True)
-                if _alone(scene, i, window, fill)
-            ]
+            cuts = ((s, i, centered_window(s.boxes[i], fill, s.limits[i])) for s, i in places)
+            chosen = [each for each in cuts if _alone(*each, fill)]
             if chosen:
                 self.crops[fill] = np.stack([cut(s.image, window, side) for s, _, window in chosen])
                 self.kinds[fill] = np.array([s.kinds[i] for s, i, _ in chosen])

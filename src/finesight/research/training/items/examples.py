@@ -238,9 +238,8 @@ class Learned:
         rng = np.random.default_rng([recipe.seed, step])
         labelled = np.flatnonzero(self.identities >= 0)
         others = np.flatnonzero((self.identities < 0) & self.captioned)
-        few = 0
-        if recipe.needs(OF_WORDS) and len(others):
-            few = min(len(others), round(recipe.unlabelled * recipe.batch))
+        most = round(recipe.unlabelled * recipe.batch) if recipe.needs(OF_WORDS) else 0
+        few = min(len(others), most)
         many = min(len(labelled), recipe.batch - few)
         drawn = [rng.choice(labelled, many, replace=False), rng.choice(others, few, replace=False)]
         return np.concatenate(drawn).astype(np.int64)

@@ -89,8 +89,7 @@ def begin_tower(bundle: Path) -> ImageTower:
 
     Raises InputError for a bundle without such weights.
     """
-    settings = read_settings(bundle)
-    if settings is None:
+    if (settings := read_settings(bundle)) is None:
         raise InputError(
             f"{bundle} has no {WEIGHTS} to go on from: leave its tower frozen (without --tune), or "
             "name a bundle that `finesight train encoder` wrote, such as mini"
@@ -125,6 +124,5 @@ def _fill(module: nn.Module, state: dict[str, Tensor]) -> None:
     """Take over the weights that fit; of words and positions, those that were there before."""
     for name, own in module.state_dict().items():
         theirs = state.get(name)
-        if theirs is None or theirs.shape[1:] != own.shape[1:] or len(theirs) > len(own):
-            continue
-        own[: len(theirs)] = theirs
+        if theirs is not None and theirs.shape[1:] == own.shape[1:] and len(theirs) <= len(own):
+            own[: len(theirs)] = theirs

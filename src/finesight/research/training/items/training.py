@@ -80,10 +80,8 @@ class _ItemLearner(Learner):
             trained += list(tower.module.parameters())
         old = {id(each) for each in trained}
         fresh = [each for each in self.module.parameters() if id(each) not in old]
-        groups = [
-            {"params": fresh, "lr": recipe.rate, "highest": recipe.rate},
-            {"params": trained, "lr": recipe.tower_rate, "highest": recipe.tower_rate},
-        ]
+        rates = ((fresh, recipe.rate), (trained, recipe.tower_rate))
+        groups = [{"params": some, "lr": rate, "highest": rate} for some, rate in rates]
         self.optimizer = torch.optim.AdamW(groups, weight_decay=recipe.weight_decay)
 
     @torch.no_grad()
