@@ -75,9 +75,8 @@ class _BundleTower:
         self.preprocessing = preprocessing
         self.stride = stride
         self.version = version
-        self._map, self._head, self._regions = (
-            Graph(directory / file) for file in (MAP, HEAD, REGIONS)
-        )
+        self._map, self._head = Graph(directory / MAP), Graph(directory / HEAD)
+        self._regions = Graph(directory / REGIONS)
 
     def forward_passes(self, side: int) -> float:
         """What one canvas costs, in encodings of one crop: the share of their pixels."""

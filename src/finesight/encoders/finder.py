@@ -8,7 +8,6 @@ from PIL import Image
 from finesight.boxes import ScoredBoxes
 from finesight.encoders.preprocessing import Preprocessing
 from finesight.graphs import Graph
-from finesight.types import Float32
 
 OBJECTNESS = "onnx/objectness.onnx"
 COARSEST = 32  # a canvas has a multiple of as many pixels a side
@@ -37,17 +36,13 @@ class Finder:
         """Return where in an RGB image something may be: one guess for each cell of the canvas."""
         pixels = np.asarray(image.resize((canvas, canvas), self.preprocessing.resample))
         given = {"pixel_values": self.preprocessing.tensor(pixels[None])}
-        return read_scored_boxes(self._graph.one(given)[0])
-
-
-def read_scored_boxes(said: Float32) -> ScoredBoxes:
-    """Return the guesses that a map (5, h, w) of research/networks/finder.py stands for."""
-    _, height, width = said.shape
-    y, x = np.meshgrid(np.arange(height) + 0.5, np.arange(width) + 0.5, indexing="ij")
-    centres = np.stack([x + said[1], y + said[2]])
-    sides = np.exp(np.clip(said[3:5], -3.0, 5.0))
-    scale = np.array([width, height])[:, None, None]
-    corners = np.concatenate([(centres - sides / 2) / scale, (centres + sides / 2) / scale])
-    boxes = np.clip(corners.reshape(4, -1).T, 0.0, 1.0).astype(np.float32)
-    likely = 1 / (1 + np.exp(-said[0].ravel()))
-    return ScoredBoxes(boxes, likely.astype(np.float32))
+        said = self._graph.one(given)[0]  # (5, h, w): see research/networks/finder.py
+        _, height, width = said.shape
+        y, x = np.meshgrid(np.arange(height) + 0.5, np.arange(width) + 0.5, indexing="ij")
+        centres = np.stack([x + said[1], y + said[2]])
+        sides = np.exp(np.clip(said[3:5], -3.0, 5.0))
+        scale = np.array([width, height])[:, None, None]
+        corners = np.concatenate([(centres - sides / 2) / scale, (centres + sides / 2) / scale])
+        boxes = np.clip(corners.reshape(4, -1).T, 0.0, 1.0).astype(np.float32)
+        likely = 1 / (1 + np.exp(-said[0].ravel()))
+        return ScoredBoxes(boxes, likely.astype(np.float32))

@@ -99,31 +99,22 @@ class Preprocessing:
         """Cut boxes (p, 4), normalised xyxy, out of an RGB image: crops (p, side, side, 3)."""
         size = np.array([image.width, image.height] * 2)
         sources = np.asarray(boxes, np.float64) * size
-        factors = self._factors(sources[:, 2:] - sources[:, :2])
+        spans = sources[:, 2:] - sources[:, :2]
+        if self.fit != "squash":  # a crop keeps its proportions: the same for both axes
+            spans = np.repeat(spans.min(axis=1, keepdims=True), 2, axis=1)
+        # How many times smaller boxes are read, per axis: powers of two.
+        factors = 2 ** np.floor(np.log2(np.maximum(spans / (_GAP * self.side), 1))).astype(int)
         crops = np.empty((len(sources), self.side, self.side, 3), np.uint8)
         pyramid = {(1, 1): image}
         for across, down in np.unique(factors, axis=0).tolist():
             shrunk = _shrunk(pyramid, across, down)
             rows = np.flatnonzero((factors == (across, down)).all(axis=1))
             # The last row or column of a reduced image may stand for fewer pixels.
-            inside = _within(
-                sources[rows] / (across, down, across, down),
-                np.array(shrunk.size * 2, np.float64),
-            )
+            limit = np.array(shrunk.size * 2, np.float64)
+            inside = _within(sources[rows] / (across, down, across, down), limit)
             for row, source in zip(rows, inside.tolist(), strict=True):
                 crops[row] = self._fitted(shrunk, tuple(source))
         return crops
-
-    def _factors(self, spans: np.ndarray) -> np.ndarray:
-        """Return how many times smaller boxes of so many pixels (p, 2) are read, per axis.
-
-        Powers of two; the same for both axes where a crop keeps its proportions.
-        """
-        if self.fit != "squash":
-            spans = np.repeat(spans.min(axis=1, keepdims=True), 2, axis=1)
-        room = np.maximum(spans / (_GAP * self.side), 1)
-        factors: np.ndarray = 2 ** np.floor(np.log2(room)).astype(int)
-        return factors
 
     def _fitted(self, image: Image.Image, source: tuple[float, float, float, float]) -> np.ndarray:
         """Bring a pixel box of an image to (side, side, 3)."""
@@ -131,14 +122,11 @@ class Preprocessing:
             return np.asarray(image.resize((self.side, self.side), self.resample, box=source))
         width, height = source[2] - source[0], source[3] - source[1]
         if self.fit == "crop":  # the shorter side to `shortest`, then the middle, as CLIP does
-            shortest = max(self.shortest or self.side, self.side)
-            scale = shortest / min(width, height)
-            size = (
-                shortest if width <= height else int(scale * width),
-                shortest if height <= width else int(scale * height),
-            )
-            left, top = ((length - self.side) // 2 for length in size)
-            resized = image.resize(size, self.resample, box=source)
+            shortest, least = max(self.shortest or self.side, self.side), min(width, height)
+            scale = shortest / least
+            sides = [int(scale * each) if each > least else shortest for each in (width, height)]
+            left, top = ((length - self.side) // 2 for length in sides)
+            resized = image.resize(sides, self.resample, box=source)
             return np.asarray(resized.crop((left, top, left + self.side, top + self.side)))
         scale = self.side / max(width, height)
         size = (max(1, round(scale * width)), max(1, round(scale * height)))

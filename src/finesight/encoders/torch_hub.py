@@ -84,18 +84,12 @@ class TransformersEncoder(TorchEncoder):
 
     def tokens(self, texts: Sequence[str]) -> dict[str, Tensor]:
         """Return token ids (t, w) and, where the model uses one, their mask."""
-        plain = self.tokenizer(list(texts), verbose=False)["input_ids"]
-        warn_of_long_texts(
-            texts, [len(ids) > self.longest_text for ids in plain], self.longest_text
-        )
+        plain, longest = self.tokenizer(list(texts), verbose=False)["input_ids"], self.longest_text
+        warn_of_long_texts(texts, [len(ids) > longest for ids in plain], longest)
         padded = self.model.config.model_type in _PADDED
-        tokens = self.tokenizer(
-            list(texts),
-            padding="max_length" if padded else True,
-            truncation=True,
-            max_length=self.longest_text,
-            return_tensors="pt",
-        )
+        padding = "max_length" if padded else True
+        fit = {"padding": padding, "truncation": True, "max_length": longest}
+        tokens = self.tokenizer(list(texts), return_tensors="pt", **fit)
         names = ("input_ids",) if padded else ("input_ids", "attention_mask")
         return {name: tokens[name] for name in names}
 

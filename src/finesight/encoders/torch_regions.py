@@ -10,8 +10,6 @@ values, is Zhou et al. 2022's ("Extract Free Dense Labels from CLIP").
 Shapes: t patches of a square canvas, n windows, c the tower's width, d the joint space's.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from functools import cached_property
@@ -46,7 +44,7 @@ class TorchRegions:
         self._layers, self._values = layers, values
 
     @cached_property
-    def network(self) -> RegionTokens:
+    def network(self) -> "RegionTokens":
         """The tower, ready to run."""
         try:
             return RegionTokens(self._encoder.model, self._layers, self._values).eval()

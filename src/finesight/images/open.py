@@ -116,8 +116,6 @@ def decode_image(data: bytes | Path, max_pixels: int = MAX_PIXELS, shrink: int =
 
 
 def _open(data: bytes | Path, max_pixels: int) -> Image.Image:
-    if isinstance(data, bytes) and not data:
-        raise ImageError("empty file")
     formats = [*_FORMATS, _HEIF] if reads_heif() else list(_FORMATS)
     with _header_lock, warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -38,10 +38,9 @@ def find_model(source: str, precision: str) -> tuple[Path, str]:
 
 def is_checkpoint(directory: Path) -> bool:
     """Whether a folder looks like a checkpoint of PyTorch: a configuration, and weights or not."""
-    weights = {".safetensors", ".bin", ".pt", ".pth"}
-    return (directory / "config.json").is_file() and any(
-        path.suffix in weights for path in directory.iterdir()
-    )
+    suffixes = {path.suffix for path in directory.iterdir()}
+    weights = suffixes & {".safetensors", ".bin", ".pt", ".pth"}
+    return bool(weights) and (directory / "config.json").is_file()
 
 
 def _from_hub(repository: str, precision: str) -> Path:
@@ -57,11 +56,8 @@ def _from_hub(repository: str, precision: str) -> Path:
 
     def download(files: list[list[str]], cached: bool = False) -> Path:
         wanted = [*_ABOUT, *chain(*files)]
-        return Path(
-            huggingface_hub.snapshot_download(
-                repository, allow_patterns=wanted, local_files_only=cached
-            )
-        )
+        fetch = huggingface_hub.snapshot_download
+        return Path(fetch(repository, allow_patterns=wanted, local_files_only=cached))
 
     # A download that was interrupted leaves one tower without the other: then the network is asked.
     for files in (towers, _CHECKPOINT):
@@ -94,8 +90,7 @@ def _why_not_fetched(repository: str, error: Exception) -> str:
             "`hf auth login`"
         )
     return (
-        f"the model {repository} could not be fetched from the hub "
-        f"({first_line(error)}). Check the name and the network, "
-        "give a model folder with --model DIR, or try --model mini, which is bundled and "
-        "knows rendered objects only"
+        f"the model {repository} could not be fetched from the hub ({first_line(error)}). Check "
+        "the name and the network, give a model folder with --model DIR, or try --model mini, "
+        "which is bundled and knows rendered objects only"
     )

@@ -24,6 +24,7 @@ _NUMBER = re.compile(r"([0-9]+)$")
 _DEPTH = 4  # folders of an image's path that may stand before its name in the file
 _MEND = "write or copy it again"
 _INSIDE = 0.5  # share of a box that must lie in a tile of a very large image
+_NOTHING = np.empty((0, 4), np.float32), np.empty(0, np.float32)
 
 
 class BoxesFile:
@@ -65,9 +66,7 @@ class BoxesFile:
         # A tile's size tells the whole image's, in which the boxes are.
         whole = picture.size[0] / (right - left), picture.size[1] / (bottom - top)
         width, height = self._sizes.get(number, whole)
-        if number not in self._boxes:
-            return ScoredBoxes(np.empty((0, 4), np.float32), np.empty(0, np.float32))
-        boxes, scores = self._boxes[number]
+        boxes, scores = self._boxes.get(number, _NOTHING)
         shares = boxes / np.array([width, height] * 2, np.float32)
         return _within(shares, scores, np.array(picture.box, np.float32))
 

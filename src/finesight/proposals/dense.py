@@ -4,7 +4,6 @@ import re
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
 from finesight.encoders import Preprocessing
 from finesight.encoders.capabilities import Capabilities
@@ -19,7 +18,10 @@ _DENSE = re.compile(r"dense([0-9]{2,4})")
 
 @dataclass(frozen=True)
 class DenseProposer:
-    """The whole image, and the windows of one canvas."""
+    """The whole image, and the windows of one canvas.
+
+    canvas: side in pixels of the square that the image is squashed to.
+    """
 
     tower: DenseTower
     canvas: int
@@ -32,7 +34,12 @@ class DenseProposer:
     def propose(self, picture: Picture, preprocessing: Preprocessing) -> tuple[Proposals, UInt8]:
         """Return the boxes with what the map says of them; the whole image is left to encode."""
         whole = np.array([WHOLE], np.float32)
-        boxes, known = read_densely(picture.image, self.tower, self.canvas)
+        side, stride = self.tower.preprocessing.side, self.tower.stride
+        resample = self.tower.preprocessing.resample
+        pixels = np.asarray(picture.image.resize((self.canvas, self.canvas), resample))
+        # Windows as large as the tower's input: they show a thing as large as a crop of that size.
+        cells = min(max(1, round(side / stride)), self.canvas // stride)
+        boxes, known = self.tower.read(pixels, [cells])
         left = preprocessing.cut(picture.image, whole)
         return Proposals(np.concatenate([whole, boxes]), known), left
 
@@ -59,15 +66,3 @@ def build_dense(name: str, capabilities: Capabilities) -> DenseProposer:
             f"input, and a multiple of {tower.stride}"
         )
     return DenseProposer(tower, canvas)
-
-
-def read_densely(image: Image.Image, tower: DenseTower, canvas: int) -> tuple[Float32, Float32]:
-    """Return boxes (p, 4) and embeddings (p, d) of all windows as large as the tower's input.
-
-    canvas: side in pixels of the square that the image is squashed to. A window shows a thing as
-    large as a crop of that size would. Windows overlap by three quarters. It costs
-    (canvas / input)² forward passes.
-    """
-    pixels = np.asarray(image.resize((canvas, canvas), tower.preprocessing.resample))
-    cells = max(1, round(tower.preprocessing.side / tower.stride))
-    return tower.read(pixels, [min(cells, canvas // tower.stride)])

@@ -85,9 +85,8 @@ def grid(width: int, height: int, n: int) -> Float32:
     if n < 1:
         raise InputError(f"a grid needs n >= 1, got {n}")
     edges = np.arange(n + 1) / n
-    left, top = (axis.ravel() for axis in np.meshgrid(edges[:-1], edges[:-1]))
-    right, bottom = (axis.ravel() for axis in np.meshgrid(edges[1:], edges[1:]))
-    cells = np.stack([left, top, right, bottom], axis=1)
+    corners = [np.meshgrid(ends, ends) for ends in (edges[:-1], edges[1:])]
+    cells = np.concatenate(corners).reshape(4, -1).T
     return np.concatenate([[WHOLE], cells]).astype(np.float32)
 
 
@@ -148,10 +147,8 @@ def cover(width: int, height: int, smallest: float, r: float, rate: float = 0.95
 def _cover(width: int, height: int, smallest: float, r: float, rate: float) -> Float32:
     sizes = (min(smallest, max(width, height)), float(max(width, height)))
     plans = sorted(_plans(width, height, sizes[0], r), key=len)
-    for plan in plans:
-        if cover_rate(plan, width, height, sizes, r) >= rate:
-            return plan
-    return plans[-1]
+    covers = (plan for plan in plans if cover_rate(plan, width, height, sizes, r) >= rate)
+    return next(covers, plans[-1])
 
 
 def _plans(width: int, height: int, smallest: float, r: float) -> Iterator[Float32]:
@@ -163,13 +160,12 @@ def _plans(width: int, height: int, smallest: float, r: float) -> Iterator[Float
     for growth in _GROWTH:
         q = min(growth, 0.97 * r)
         for sparser in _SPARSER:
-            levels = [np.array([[0, 0, width, height]], np.float64)]
             side = smallest * r
             below = []
             while side < max(width, height):
                 below.append(_level(width, height, side, sparser * side * (1 - q / r)))
                 side *= q
-            whole = np.concatenate([*levels, *reversed(below)])
+            whole = np.concatenate([[[0, 0, width, height]], *reversed(below)])
             yield (whole / np.array([width, height] * 2)).astype(np.float32)
 
 

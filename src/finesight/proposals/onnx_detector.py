@@ -39,9 +39,8 @@ class OnnxDetector:
 
     def detect(self, picture: Picture) -> ScoredBoxes:
         """Return where something may be in a picture, whatever file it is of."""
-        return unpadded(
-            *self.run(padded_square(picture.image, self.preprocessing)), picture.image.size
-        )
+        found = self.run(padded_square(picture.image, self.preprocessing))
+        return unpadded(*found, picture.image.size)
 
     def run(self, pixels: Float32) -> tuple[Float32, Float32]:
         """Return the boxes (n, 4) in the padded square and scores (n,) of one input."""
@@ -65,7 +64,6 @@ def unpadded(boxes: Float32, scores: Float32, size: tuple[int, int]) -> ScoredBo
     size: of the image, in pixels; what lies beyond it is cut off.
     """
     scale = max(size) / np.array([*size, *size], np.float32)
-    corners = np.concatenate(
-        [boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, :2] + boxes[:, 2:] / 2], axis=1
-    )
+    centres, halves = boxes[:, :2], boxes[:, 2:] / 2
+    corners = np.concatenate([centres - halves, centres + halves], axis=1)
     return ScoredBoxes(np.clip(corners * scale, 0, 1).astype(np.float32), scores.astype(np.float32))

@@ -33,10 +33,9 @@ class SparingProposer(GeometryProposer):
     def propose(self, picture: Picture, preprocessing: Preprocessing) -> tuple[Proposals, UInt8]:
         """Return the boxes that add something, all of them with crops."""
         boxes = self.regions(*picture.size)
-        plain = replace(preprocessing, fit="squash")
-        crops = plain.cut(picture.image, boxes)
+        crops = replace(preprocessing, fit="squash").cut(picture.image, boxes)
         kept = windows_that_add(boxes, crops, self.tolerance)
-        squashed = preprocessing.fit == plain.fit
+        squashed = preprocessing.fit == "squash"
         left = crops[kept] if squashed else preprocessing.cut(picture.image, boxes[kept])
         return Proposals(boxes[kept]), left
 
@@ -86,11 +85,9 @@ def seen_in(box: Float32, parent: Float32, crop: UInt8) -> UInt8:
     """Return what the crop of a parent window shows of a box inside it, as large as the crop."""
     side = len(crop)
     scale = side / np.maximum(np.tile(parent[2:] - parent[:2], 2), 1e-9)
-    x0, y0, x1, y1 = np.clip((box - np.tile(parent[:2], 2)) * scale, 0, side).tolist()
-    part = Image.fromarray(crop).resize(
-        (side, side), Image.Resampling.BILINEAR, box=(x0, y0, x1, y1)
-    )
-    return np.asarray(part)
+    part = np.clip((box - np.tile(parent[:2], 2)) * scale, 0, side).tolist()
+    shown = Image.fromarray(crop).resize((side, side), Image.Resampling.BILINEAR, tuple(part))
+    return np.asarray(shown)
 
 
 def _inside(box: Float32, other: Float32) -> bool:

@@ -13,7 +13,7 @@ import torch
 from finesight.boxes import OVERLAP, ScoredBoxes
 from finesight.encoders.preprocessing import Preprocessing
 from finesight.encoders.torch_checkpoints import load_part, processor_file
-from finesight.errors import DataError, InputError
+from finesight.errors import DataError, InputError, first_line
 from finesight.images.open import Picture
 from finesight.proposals.onnx_detector import padded_square, unpadded
 
@@ -119,10 +119,9 @@ def _fetch(repository: str) -> Path:
         return Path(huggingface_hub.snapshot_download(repository, allow_patterns=_FILES))
     # The hub's client raises its own, httpx's and the operating system's errors.
     except Exception as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise DataError(
-            f"the detector {repository} could not be fetched from the hub ({reason}): check the "
-            "name and the network, or name a folder, or a COCO file of boxes"
+            f"the detector {repository} could not be fetched from the hub ({first_line(error)}): "
+            "check the name and the network, or name a folder, or a COCO file of boxes"
         ) from error
 
 

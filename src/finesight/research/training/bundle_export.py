@@ -1,7 +1,5 @@
 """Makes a bundle of any model: PyTorch checkpoints and ONNX folders, in a chosen precision."""
 
-from __future__ import annotations
-
 import tempfile
 import warnings
 from collections.abc import Callable
@@ -180,10 +178,5 @@ def _quantize(path: Path, out: Path) -> None:
         # The exporter's shapes of intermediates are those before its own rewriting, and in the way.
         del graph.graph.value_info[:]
         onnx.save(graph, whole)
-        quantize_dynamic(
-            whole,
-            out,
-            op_types_to_quantize=["MatMul", "Gemm"],
-            per_channel=True,
-            weight_type=QuantType.QInt8,
-        )
+        weights = {"per_channel": True, "weight_type": QuantType.QInt8}
+        quantize_dynamic(whole, out, op_types_to_quantize=["MatMul", "Gemm"], **weights)

@@ -1,7 +1,5 @@
 """Converts a checkpoint of transformers to a folder in the hub's ONNX layout."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from pathlib import Path

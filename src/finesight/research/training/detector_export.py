@@ -3,8 +3,6 @@
 The words that OWLv2 also reads stay behind: what is exported finds things of any kind.
 """
 
-from __future__ import annotations
-
 from functools import partial
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Writes trained networks as ONNX graphs, checks what they compute, and puts them into bundles."""
 
-from __future__ import annotations
-
 import logging
 import tempfile
 import warnings

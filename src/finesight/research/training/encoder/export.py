@@ -39,14 +39,9 @@ def export_small_clip(network: SmallClip, tokenizer: Tokenizer, directory: Path)
     text = directory / "onnx" / "text_model.onnx"
     features = network.image.features
     pooled = torch.randn(3, network.image.project.in_features)
-    export_graph(
-        network.image,
-        {"pixel_values": pixels},
-        {0: "b"},
-        ["image_embeds", "last_hidden_state"],
-        image,
-        lambda pixels: (network.image.pool(found := features(pixels)), found),
-    )
+    outputs = ["image_embeds", "last_hidden_state"]
+    both = lambda pixels: (network.image.pool(found := features(pixels)), found)  # noqa: E731
+    export_graph(network.image, {"pixel_values": pixels}, {0: "b"}, outputs, image, both)
     inputs = {"input_ids": tokens, "attention_mask": mask}
     export_graph(network.text, inputs, {0: "t", 1: "w"}, ["text_embeds"], text)
     # What reads many windows out of the map of a larger canvas (encoders/dense.py).

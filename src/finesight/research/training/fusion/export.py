@@ -1,7 +1,5 @@
 """Puts a trained fusion into a model bundle, where it runs without PyTorch."""
 
-from __future__ import annotations
-
 import copy
 from pathlib import Path
 

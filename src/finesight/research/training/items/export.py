@@ -19,6 +19,8 @@ from finesight.research.training.encoder.export import export_small_clip
 from finesight.research.training.export import export_graph, need_cosine, run_both
 from finesight.research.training.items.start import as_small_clip
 
+_KEPT = ("regions", "prompt", "prompts", "fit", "dense", "knows")  # of the bundle that is tuned
+
 
 def items_part(head: ItemHeadNetwork, folder: Path) -> tuple[ItemsEntry, float]:
     """Write an item head for any number of regions to a folder.
@@ -57,13 +59,8 @@ def write_tuned_bundle(
             folder,
             name=out.name,
             width=network.settings.width,
-            regions=old.regions,
-            prompt=old.prompt,
-            prompts=old.prompts,
-            fit=old.fit,
             provenance={**provenance, "start": dict(old.provenance)},
-            dense=old.dense,
-            knows=old.knows,
+            **{name: getattr(old, name) for name in _KEPT},
         )
         if old.finder is not None:
             new = new.with_part(old.finder, bundle, old.provenance[old.finder.origin])

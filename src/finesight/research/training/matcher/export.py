@@ -1,7 +1,5 @@
 """Puts a trained matcher into a model bundle, where it runs without PyTorch."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Mapping
 from pathlib import Path
