@@ -158,12 +158,10 @@ def stats(
     if plot is not None and plot.suffix not in (".png", ".svg", ".pdf"):
         raise InputError(f"{plot}: the figure is a .png, .svg or .pdf file")
     loaded = [load(folder) for folder in sets]
-    found = [
-        statistics.count(folder.resolve().name, [each])
-        for folder, each in zip(sets, loaded, strict=True)
-    ]
-    if len(found) > 1:
-        found.append(statistics.count("all", loaded))
+    named = [(folder.resolve().name, [each]) for folder, each in zip(sets, loaded, strict=True)]
+    if len(sets) > 1:
+        named.append(("all", loaded))
+    found = [statistics.count(name, scenes) for name, scenes in named]
     plain = without_nan([each.plain() for each in found])
     show(plain, [statistics.format_statistics(found)], as_json)
     if plot is not None:

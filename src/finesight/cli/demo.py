@@ -29,10 +29,7 @@ def demo(
     from finesight.errors import InputError
     from finesight.models import load_model
     from finesight.research.datasets.clevr_ds import load
-    from finesight.research.evaluation.class_prompts import (
-        evaluate_class_prompts,
-        format_class_prompts,
-    )
+    from finesight.research.evaluation import class_prompts
     from finesight.research.evaluation.showcase import Answer, render_page
 
     dataset = load(scenes)
@@ -62,8 +59,8 @@ def demo(
         typer.echo(f"regions {sum(str(h.path) in right for h in hits)}; best: {hits[0].path.name}")
 
     with progress_bar("evaluating", "images", len(dataset.images)) as advance:
-        rows = evaluate_class_prompts(dataset, collection.model, advance)
-    table = format_class_prompts(rows)
+        rows = class_prompts.evaluate_class_prompts(dataset, collection.model, advance)
+    table = class_prompts.format_class_prompts(rows)
     typer.echo("\n" + table)
     page = out / "index.html"
     page.write_text(

@@ -77,6 +77,7 @@ def evaluate(
 
       finesight evaluate deepfashion2/validation --protocol items --model items-model
     """
+    options = dict(locals())  # by the names that the functions below take
     from finesight.research.table import without_nan
 
     if matched_only and protocol != "items":
@@ -85,20 +86,10 @@ def evaluate(
         raise InputError(f"unknown protocol {protocol!r}: use classes, captions or items")
     run, refusal = PROTOCOLS[protocol]
     takes = inspect.signature(run).parameters
-    options = {
-        "images": images,
-        "verified": verified,
-        "scale": scale,
-        "split": split,
-        "regions": regions,
-        "pool": pool,
-        "judgements": judgements,
-        "matched_only": matched_only,
-    }
-    if any(value not in (None, False) for name, value in options.items() if name not in takes):
+    others = options.keys() - takes - {"protocol", "as_json"}
+    if any(options[name] not in (None, False) for name in others):
         raise InputError(refusal)
-    taken = {name: value for name, value in options.items() if name in takes}
-    figures, table = run(dataset, model, **taken)
+    figures, table = run(**{name: options[name] for name in takes})
     show(without_nan(figures), [table], as_json)
 
 
@@ -107,18 +98,15 @@ def _classes(
 ) -> Evaluated:
     """Ask for classes in labelled images; scale: measure how small a thing may be instead."""
     from finesight.research.datasets import read_dataset
-    from finesight.research.evaluation.class_prompts import (
-        evaluate_class_prompts,
-        format_class_prompts,
-    )
+    from finesight.research.evaluation import class_prompts
     from finesight.research.evaluation.scale import FILLS, effective_scale, format_scale
 
     scenes = read_dataset(dataset, images)
     loaded = open_model(model)
     with progress_bar("evaluating", "images", len(scenes.images)) as advance:
         if not scale:
-            rows = evaluate_class_prompts(scenes, loaded, advance, verified)
-            return [row.plain() for row in rows], format_class_prompts(rows)
+            rows = class_prompts.evaluate_class_prompts(scenes, loaded, advance, verified)
+            return [row.plain() for row in rows], class_prompts.format_class_prompts(rows)
         found = effective_scale(scenes, loaded, advance)
     if loaded.bundle is None or not loaded.bundle.keep_scores(effective_scale=found.effective):
         say("not kept: only a bundle's finesight.json can hold it (see `finesight export`)")
@@ -157,23 +145,20 @@ def _captions(
             [(file, ()) for file in files], loaded, regions or loaded.regions, progress=advance
         )
         scores = evaluation.score_captions(captions, seen, loaded, negatives)
-    results = evaluation.evaluate_captions(captions, scores, judged, negatives)
-    table = evaluation.format_captions(captions, results)
-    return [evaluation.plain(result) for result in results], table
+    found = evaluation.evaluate_captions(captions, scores, judged, negatives)
+    return [evaluation.plain(each) for each in found], evaluation.format_captions(captions, found)
 
 
 def _items(dataset: Path, model: str | None, regions: str | None, matched_only: bool) -> Evaluated:
     """Ask for the same item in another photo."""
     from finesight.research.datasets import read_items
-    from finesight.research.datasets.records import ItemSet
     from finesight.research.evaluation import item_retrieval
 
-    items: ItemSet = read_items(dataset)
+    items = read_items(dataset)
     say_some("left out", items.problems, "photos or items")
     if matched_only:
-        lost = len(items.unmatched())
+        say(f"{len(items.unmatched())} queries without a shop photo are left out")
         items = items.matched()
-        say(f"{lost} queries without a shop photo are left out")
     item_retrieval.refuse_unmatched(items)
     loaded = open_model(model)
     if loaded.item_head is None:

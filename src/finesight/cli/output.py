@@ -47,8 +47,4 @@ def progress_bar(doing: str, unit: str, total: int | None = None) -> Iterator[Ca
     console = Console(stderr=True)
     with progress.Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task(doing, total=total)
-
-        def advance(done: int, total: int | None = None) -> None:
-            bar.update(task, completed=done, total=total)
-
-        yield advance
+        yield lambda done, total=None: bar.update(task, completed=done, total=total)

@@ -120,8 +120,7 @@ def finder(
         datasets=[{"name": path.name, "images": len(each.images)} for path, each in counts],
         settings=asdict(settings),
     )
-    part = partial(finder_part, trained, bundle, max(settings.canvases))
-    put_part(bundle, out, about, part)
+    put_part(bundle, out, about, partial(finder_part, trained, bundle, max(settings.canvases)))
     said = f"tells where objects are, trained in {{seconds}} s, loss {loss:.4f}"
     finish(run, {"bundle": out, "loss": loss}, said, as_json)
 
@@ -174,14 +173,9 @@ def fusion(
     from finesight.research.networks.fusion import KINDS, FusionNetwork
     from finesight.research.training.export import put_part
     from finesight.research.training.features import join_features
+    from finesight.research.training.fusion import training
     from finesight.research.training.fusion.data import hold_out, read_proxies
     from finesight.research.training.fusion.export import fusion_part
-    from finesight.research.training.fusion.training import (
-        FusionTraining,
-        fill_table,
-        network_for,
-        train_fusion,
-    )
     from finesight.research.training.run import load_bundle, provenance
 
     if kind not in KINDS:
@@ -193,13 +187,15 @@ def fusion(
     cache, validate = hold_out(cache, loaded, proxies, validation, validation_dataset)
     how: dict[str, Any] = {}
     if kind == "table":
-        trained: FusionNetwork = fill_table(cache, proxies)
+        trained: FusionNetwork = training.fill_table(cache, proxies)
         vectors, score = 1, validate(trained)
     else:
-        network = network_for(kind, loaded.encoder.width, vectors, proxies)
-        settings = FusionTraining(epochs=epochs, seed=seed, losses={"rank": 1.0})
+        network = training.network_for(kind, loaded.encoder.width, vectors, proxies)
+        settings = training.FusionTraining(epochs=epochs, seed=seed, losses={"rank": 1.0})
         with shown(run) as watched:
-            trained, score = train_fusion(cache, network, settings, proxies, validate, watched)
+            trained, score = training.train_fusion(
+                cache, network, settings, proxies, validate, watched
+            )
         how = asdict(settings)
     about = provenance(
         features=[{"name": path.name, "images": len(cache)} for path in features],

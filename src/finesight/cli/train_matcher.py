@@ -13,7 +13,6 @@ from finesight.errors import InputError
 
 if TYPE_CHECKING:
     from finesight.models import Model
-    from finesight.research.training.matcher.loop import Recipe
     from finesight.research.training.matcher.pairs import CaptionPairs
     from finesight.research.training.run import Run
 
@@ -138,13 +137,8 @@ def _train_matcher(
     from finesight.research.networks.matcher import MatcherSettings
     from finesight.research.training.export import put_part
     from finesight.research.training.features import open_features
-    from finesight.research.training.matcher import export
-    from finesight.research.training.matcher.training import (
-        LONGEST_CAPTION,
-        RECIPES,
-        token_tower,
-        train_matcher,
-    )
+    from finesight.research.training.matcher import export, training
+    from finesight.research.training.matcher.loop import RECIPES, Recipe
     from finesight.research.training.vocabulary import build_tokenizer, words_of
 
     tower, states = None, 0
@@ -152,9 +146,9 @@ def _train_matcher(
     if words == "encoder":
         if bundle is None:
             raise InputError("--words encoder needs --model, whose text tower is to be read")
-        tower, states, tokenizer = token_tower(bundle)
+        tower, states, tokenizer = training.token_tower(bundle)
     else:
-        tokenizer = build_tokenizer(words_of(task.pairs[0].captions), LONGEST_CAPTION)
+        tokenizer = build_tokenizer(words_of(task.pairs[0].captions), training.LONGEST_CAPTION)
     width = task.pairs[0].regions.padded([0])[0].shape[2]
     settings = MatcherSettings(
         task.kind, width, tokenizer.get_vocab_size(), hidden=hidden, tokens=states
@@ -163,7 +157,9 @@ def _train_matcher(
     def recipe(member: str) -> Recipe:
         return replace(RECIPES[member], **task.given)
 
-    matcher, score = train_matcher(settings, *task.pairs, tokenizer, recipe, task.run, tower=tower)
+    matcher, score = training.train_matcher(
+        settings, *task.pairs, tokenizer, recipe, task.run, tower=tower
+    )
     about = task.provenance(matcher.settings, score)
     if bundle is None or features is None:
         apart = export.write_matcher_alone(matcher, tokenizer, about, task.out)

@@ -71,8 +71,7 @@ class Client:
         """List images without searching: id, path, width and height of each."""
         if metadata := filters.get("metadata"):
             filters["metadata"] = [f"{name}={value}" for name, value in metadata.items()]
-        found: list[dict[str, Any]] = self._json("images", k=k, offset=offset, **filters)["images"]
-        return found
+        return self._json("images", k=k, offset=offset, **filters)["images"]
 
     def image(self, id: str, size: int = 640, box: Box | None = None) -> bytes:
         """Return an image or a part of it as a JPEG file; size: of the longer side, at most."""
@@ -81,18 +80,14 @@ class Client:
 
     def collections(self) -> list[dict[str, Any]]:
         """List the server's collections: name, images and model of each."""
-        found: list[dict[str, Any]] = json.loads(self._ask("collections"))
-        return found
+        return self._json("collections")
 
     def status(self) -> dict[str, Any]:
         """Return what the collection holds, and how far indexing has come where it is going on."""
         return self._json("status")
 
-    def _json(
-        self, path: str, body: bytes | None = None, kind: str = "", **fields: Any
-    ) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self._ask(path, body, kind, **fields))
-        return found
+    def _json(self, path: str, body: bytes | None = None, kind: str = "", **fields: Any) -> Any:
+        return json.loads(self._ask(path, body, kind, **fields))
 
     def _ask(self, path: str, body: bytes | None = None, kind: str = "", **fields: Any) -> bytes:
         given = {name: value for name, value in fields.items() if value is not None}
@@ -104,8 +99,7 @@ class Client:
         try:
             request = urllib.request.Request(url, body, headers)
             with urllib.request.urlopen(request, timeout=self._timeout) as answer:
-                found: bytes = answer.read()
-                return found
+                return answer.read()
         except urllib.error.HTTPError as error:
             raise _refused(error) from error
         except (OSError, ValueError) as error:  # no address, nobody there, or too slow

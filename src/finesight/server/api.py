@@ -13,20 +13,9 @@ from starlette.datastructures import UploadFile
 
 from finesight.images.open import ImageError, decode_image
 from finesight.indexing.progress import read_progress
+from finesight.server import schemas
 from finesight.server.collections import ServedCollection
 from finesight.server.problems import Problem, refusals
-from finesight.server.schemas import (
-    MAX_PARTS,
-    SEARCH_BODY,
-    CollectionAnswer,
-    ImagesAnswer,
-    Listing,
-    Name,
-    SearchAnswer,
-    SearchBody,
-    SessionRequest,
-    StatusAnswer,
-)
 from finesight.server.searching import answer, list_images
 from finesight.server.sessions import DAYS
 from finesight.server.state import State
@@ -42,8 +31,7 @@ _UPLOAD_SIDE = 3072  # pixels of an uploaded image that are kept; a box of it is
 
 
 def _state_of(request: Request) -> State:
-    found: State = request.app.state.finesight
-    return found
+    return request.app.state.finesight
 
 
 Shared = Annotated[State, Depends(_state_of)]
@@ -52,7 +40,7 @@ Shared = Annotated[State, Depends(_state_of)]
 async def _served(
     state: Shared,
     collection: Annotated[
-        Name | None, Query(description="One of /collections; else the first.")
+        schemas.Name | None, Query(description="One of /collections; else the first.")
     ] = None,
 ) -> ServedCollection:
     return state.collections.get(collection)
@@ -63,9 +51,9 @@ Served = Annotated[ServedCollection, Depends(_served)]
 
 @router.post(
     "/search",
-    response_model=SearchAnswer,
+    response_model=schemas.SearchAnswer,
     responses=refusals(404, 415),
-    openapi_extra={"requestBody": SEARCH_BODY},
+    openapi_extra={"requestBody": schemas.SEARCH_BODY},
 )
 async def search(request: Request, state: Shared) -> Response:
     """Find images by texts and images, best first, each with its best region.
@@ -75,7 +63,7 @@ async def search(request: Request, state: Shared) -> Response:
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "application/json":
-        body = SearchBody.model_validate_json(await request.body())
+        body = schemas.SearchBody.model_validate_json(await request.body())
         files: list[bytes] = []
     elif kind == "multipart/form-data":
         body, files = await _form(request)
@@ -91,7 +79,9 @@ async def search(request: Request, state: Shared) -> Response:
 
 
 @router.get("/images", responses=refusals(404))
-async def images(state: Shared, listing: Annotated[Listing, Query()]) -> ImagesAnswer:
+async def images(
+    state: Shared, listing: Annotated[schemas.Listing, Query()]
+) -> schemas.ImagesAnswer:
     """List images without searching, in the collection's order."""
     served = state.collections.get(listing.collection)
     return await state.search_workers.run(lambda: list_images(served, listing))
@@ -143,7 +133,7 @@ async def image(
 
 
 @router.get("/collections")
-async def collections(state: Shared) -> list[CollectionAnswer]:
+async def collections(state: Shared) -> list[schemas.CollectionAnswer]:
     """List the collections that can be searched."""
     return await state.search_workers.run(
         lambda: [_described(served) for served in state.collections]
@@ -151,7 +141,7 @@ async def collections(state: Shared) -> list[CollectionAnswer]:
 
 
 @router.get("/status", responses=refusals(404))
-async def status(state: Shared, served: Served) -> StatusAnswer:
+async def status(state: Shared, served: Served) -> schemas.StatusAnswer:
     """Say what a collection holds, and how far indexing has come where it is going on."""
     return await state.search_workers.run(lambda: _status(served))
 
@@ -174,7 +164,7 @@ async def metrics(state: Shared) -> Response:
 
 
 @router.post("/session", status_code=204)
-async def session(request: Request, state: Shared, given: SessionRequest) -> Response:
+async def session(request: Request, state: Shared, given: schemas.SessionRequest) -> Response:
     """Exchange the token for a cookie, as the page does."""
     answer = Response(status_code=204, headers={"Cache-Control": "no-store"})
     if state.sessions is None:
@@ -192,11 +182,10 @@ async def session(request: Request, state: Shared, given: SessionRequest) -> Res
     return answer
 
 
-async def _form(request: Request) -> tuple[SearchBody, list[bytes]]:
+async def _form(request: Request) -> tuple[schemas.SearchBody, list[bytes]]:
     """Return the request and the files of a multipart body."""
-    async with request.form(max_files=MAX_PARTS, max_fields=MAX_PARTS) as form:
-        unknown = set(form) - {"image", "query"}
-        if unknown:
+    async with request.form(max_files=schemas.MAX_PARTS, max_fields=schemas.MAX_PARTS) as form:
+        if set(form) - {"image", "query"}:
             raise Problem(422, "A form has files named image and a field named query, no others.")
         files = []
         for file in form.getlist("image"):
@@ -208,7 +197,7 @@ async def _form(request: Request) -> tuple[SearchBody, list[bytes]]:
             raise Problem(422, "query: send JSON in a field, not in a file.")
         if not files:
             raise Problem(422, "image: send at least one file, or send JSON instead of a form.")
-    return SearchBody.model_validate_json(query), files
+    return schemas.SearchBody.model_validate_json(query), files
 
 
 def _decoded(files: list[bytes], most_pixels: int) -> list[Image.Image]:
@@ -232,16 +221,16 @@ def _box(text: str) -> Box:
     return x0, y0, x1, y1
 
 
-def _described(served: ServedCollection) -> CollectionAnswer:
+def _described(served: ServedCollection) -> schemas.CollectionAnswer:
     collection = served.collection()
     model = collection.status()["model"] if collection.exists else None
-    return CollectionAnswer(name=served.name, images=len(collection), model=_short(model))
+    return schemas.CollectionAnswer(name=served.name, images=len(collection), model=_short(model))
 
 
-def _status(served: ServedCollection) -> StatusAnswer:
+def _status(served: ServedCollection) -> schemas.StatusAnswer:
     collection = served.collection()
     facts: dict[str, Any] = collection.status() if collection.exists else {}
-    return StatusAnswer(
+    return schemas.StatusAnswer(
         name=served.name,
         images=facts.get("images", 0),
         version=collection.table().version if collection.exists else 0,

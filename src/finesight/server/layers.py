@@ -14,18 +14,10 @@ from finesight.server.problems import Problem
 from finesight.server.sessions import Sessions
 from finesight.server.settings import LOOPBACK_NAMES, Limits, Settings, address_of, is_loopback
 
-CONTENT_POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self' blob:",
-        "connect-src 'self'",
-        "manifest-src 'self'",
-        "base-uri 'none'",
-        "form-action 'self'",
-        "frame-ancestors 'none'",
-    )
+CONTENT_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
+    "connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; "
+    "frame-ancestors 'none'"
 )
 """What the page may load: its own files, and pictures that a person dropped into it."""
 

@@ -7,14 +7,7 @@ import datetime
 from dataclasses import MISSING, fields
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    create_model,
-    model_validator,
-)
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model, model_validator
 
 from finesight.indexing.progress import Progress
 from finesight.queries import Filters, SearchRequest

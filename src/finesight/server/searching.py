@@ -10,17 +10,9 @@ from PIL import Image
 from finesight.queries import Filters, SearchRequest
 from finesight.queries.filters import parse_metadata
 from finesight.scoring.calibration import seems_nothing
+from finesight.server import schemas
 from finesight.server.collections import COLUMNS, ImageRow, ServedCollection
 from finesight.server.problems import Problem
-from finesight.server.schemas import (
-    FilterBody,
-    HitAnswer,
-    ImagesAnswer,
-    Listing,
-    QueryPart,
-    SearchAnswer,
-    SearchBody,
-)
 from finesight.types import Part
 
 COMPARED = 200
@@ -28,8 +20,8 @@ COMPARED = 200
 
 
 def answer(
-    served: ServedCollection, body: SearchBody, uploads: Sequence[Image.Image]
-) -> SearchAnswer:
+    served: ServedCollection, body: schemas.SearchBody, uploads: Sequence[Image.Image]
+) -> schemas.SearchAnswer:
     """Return the hits of a search; raises Problem or InputError for what cannot be answered."""
     start = time.perf_counter()
     collection = served.searchable()
@@ -49,11 +41,12 @@ def answer(
         ranks = {hit.id: hit.rank for hit in collection.search(whole)}
     for hit in hits:
         served.remember(ImageRow(hit.id, str(hit.path), hit.width, hit.height))
-    return SearchAnswer(
+    return schemas.SearchAnswer(
         collection=served.name,
         images=outline.images,
         hits=[
-            HitAnswer(**hit.as_dict(outline.shown), whole_rank=ranks.get(hit.id)) for hit in hits
+            schemas.HitAnswer(**hit.as_dict(outline.shown), whole_rank=ranks.get(hit.id))
+            for hit in hits
         ],
         offset=request.offset,
         more=len(found) > request.k,
@@ -63,7 +56,7 @@ def answer(
 
 
 def request_of(
-    served: ServedCollection, body: SearchBody, uploads: Sequence[Image.Image]
+    served: ServedCollection, body: schemas.SearchBody, uploads: Sequence[Image.Image]
 ) -> SearchRequest:
     """Return what an HTTP request asks for.
 
@@ -71,14 +64,14 @@ def request_of(
     parts of their own.
     """
     parts = [] if body.text is None else [Part(text=body.text)]
-    near = [] if body.near is None else [QueryPart.model_validate({"image": body.near})]
+    near = [] if body.near is None else [schemas.QueryPart.model_validate({"image": body.near})]
     parts += [_part(served, part, uploads) for part in (*body.parts, *near)]
     if not any(part.upload is not None for part in body.parts):
         parts += [Part(image=image) for image in uploads]
     options = {
         each.name: getattr(body, each.name)
         for each in fields(SearchRequest)
-        if each.name in SearchBody.model_fields
+        if each.name in schemas.SearchBody.model_fields
     }
     filters = Filters(**dict(body.filters))
     request = SearchRequest(**{**options, "parts": parts, "filters": filters})
@@ -87,7 +80,9 @@ def request_of(
     return replace(request, rank_by="global", detail=1.0) if globally else request
 
 
-def _part(served: ServedCollection, part: QueryPart, uploads: Sequence[Image.Image]) -> Part:
+def _part(
+    served: ServedCollection, part: schemas.QueryPart, uploads: Sequence[Image.Image]
+) -> Part:
     if part.text is not None:
         return Part(text=part.text, weight=part.weight)
     if part.upload is not None:
@@ -101,20 +96,20 @@ def _part(served: ServedCollection, part: QueryPart, uploads: Sequence[Image.Ima
     return Part(image=path, box=part.box, weight=part.weight)
 
 
-def list_images(served: ServedCollection, listing: Listing) -> ImagesAnswer:
+def list_images(served: ServedCollection, listing: schemas.Listing) -> schemas.ImagesAnswer:
     """Return images that meet the filters, in the table's order."""
     collection = served.collection()
     if not collection.exists:
-        return ImagesAnswer(images=[], offset=listing.offset, more=False)
+        return schemas.ImagesAnswer(images=[], offset=listing.offset, more=False)
     outline, table = served.outline(), collection.table()
-    given = {name: getattr(listing, name) for name in FilterBody.model_fields}
+    given = {name: getattr(listing, name) for name in schemas.FilterBody.model_fields}
     filters = Filters(**given | {"metadata": parse_metadata(listing.metadata)})
     where = table.condition(None, filters, lambda: outline.root)
     found = table.read(COLUMNS, where, limit=listing.k + 1, offset=listing.offset)
     rows = [ImageRow(**row) for row in found.to_pylist()]
     for row in rows:
         served.remember(row)
-    return ImagesAnswer(
+    return schemas.ImagesAnswer(
         images=[replace(row, path=outline.shown(row.path)) for row in rows[: listing.k]],
         offset=listing.offset,
         more=len(rows) > listing.k,

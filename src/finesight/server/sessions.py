@@ -1,6 +1,5 @@
 """Who may ask: programs send the token, the page exchanges it once for a cookie."""
 
-import hashlib
 import hmac
 import time
 
@@ -45,6 +44,4 @@ class Sessions:
         return value is not None and self.is_valid(value)
 
     def _sign(self, text: str) -> str:
-        return hmac.new(
-            self._token, f"finesight session {text}".encode(), hashlib.sha256
-        ).hexdigest()
+        return hmac.new(self._token, f"finesight session {text}".encode(), "sha256").hexdigest()
