@@ -74,8 +74,7 @@ def encoder(
     about = provenance(settings=asdict(settings), **facts)
     scores = write_encoder_bundle(trained, data.concepts, about, out)
     lines = "".join(f"\n  {name:<12} {value:.4f}" for name, value in scores.items())
-    result = {"bundle": out, "scores": scores}
-    finish(run, result, "trained in {seconds} s" + lines, as_json)
+    finish(run, {"bundle": out, "scores": scores}, "trained in {seconds} s" + lines, as_json)
 
 
 def finder(
@@ -204,9 +203,8 @@ def fusion(
         validation=round(score, 4),
     )
     agreement = put_part(bundle, out, about, partial(fusion_part, trained, kind, vectors))
-    result = {"bundle": out, "validation": score, "onnx_cosine": agreement}
     said = f"fusion {kind} trained in {{seconds}} s, validation {score:.4f}"
-    finish(run, result, said, as_json)
+    finish(run, {"bundle": out, "validation": score, "onnx_cosine": agreement}, said, as_json)
 
 
 app = typer.Typer(

@@ -105,8 +105,7 @@ def items(
     else:
         agreement = put_part(bundle, out, about, partial(items_part, started.network.head))
     said = f"trained in {{seconds}} s, validation mAP {100 * score:.1f} %"
-    result = {"out": out, "validation": score, "onnx_cosine": agreement}
-    finish(run, result, said, as_json)
+    finish(run, {"out": out, "validation": score, "onnx_cosine": agreement}, said, as_json)
 
 
 def _held(validation: Path, model: Model) -> Held:

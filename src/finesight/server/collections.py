@@ -139,9 +139,10 @@ class ServedCollection:
         if self.collection().exists:
             self.searchable().search("a", k=1)
 
-    def remember(self, row: ImageRow) -> None:
-        """Keep a row at hand: its picture will be asked for next."""
+    def remember(self, row: ImageRow) -> ImageRow:
+        """Return a row and keep it at hand: its picture will be asked for next."""
         self._rows.put(row.id, row)
+        return row
 
     def image(self, id_: str) -> ImageRow:
         """Return the image with an id; raises Problem where the collection has none."""
@@ -154,9 +155,7 @@ class ServedCollection:
             if (row := self._rows.get(id_)) is not None:
                 return row
             for found in table.read(COLUMNS, f"id = '{id_}'", limit=1).to_pylist():
-                row = ImageRow(**found)
-                self.remember(row)
-                return row
+                return self.remember(ImageRow(**found))
         raise Problem(404, f"{self.name} has no image with this id.")
 
     def outline(self) -> Outline:

@@ -68,11 +68,8 @@ def request_of(
     parts += [_part(served, part, uploads) for part in (*body.parts, *near)]
     if not any(part.upload is not None for part in body.parts):
         parts += [Part(image=image) for image in uploads]
-    options = {
-        each.name: getattr(body, each.name)
-        for each in fields(SearchRequest)
-        if each.name in schemas.SearchBody.model_fields
-    }
+    names = {each.name for each in fields(SearchRequest)} & schemas.SearchBody.model_fields.keys()
+    options = {name: getattr(body, name) for name in names}
     filters = Filters(**dict(body.filters))
     request = SearchRequest(**{**options, "parts": parts, "filters": filters})
     # Without any detail regions need not be compared: whole images are, all of them.
@@ -106,9 +103,7 @@ def list_images(served: ServedCollection, listing: schemas.Listing) -> schemas.I
     filters = Filters(**given | {"metadata": parse_metadata(listing.metadata)})
     where = table.condition(None, filters, lambda: outline.root)
     found = table.read(COLUMNS, where, limit=listing.k + 1, offset=listing.offset)
-    rows = [ImageRow(**row) for row in found.to_pylist()]
-    for row in rows:
-        served.remember(row)
+    rows = [served.remember(ImageRow(**row)) for row in found.to_pylist()]
     return schemas.ImagesAnswer(
         images=[replace(row, path=outline.shown(row.path)) for row in rows[: listing.k]],
         offset=listing.offset,
