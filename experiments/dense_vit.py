@@ -18,8 +18,8 @@ from tiny_vit import LAYERS, tiny_vit
 
 from finesight.encoders.torch_hub import TransformersEncoder
 from finesight.encoders.torch_regions import TorchRegions
-from finesight.images.open import read_image
-from finesight.proposals.dense import read_densely
+from finesight.images.open import Picture, read_image
+from finesight.proposals.dense import DenseProposer
 from finesight.proposals.geometry import complete_cover
 from finesight.types import Float32
 
@@ -78,9 +78,11 @@ def _crops(encoder: TransformersEncoder, cells: int) -> Look:
 
 
 def _canvas(encoder: TransformersEncoder, tower: TorchRegions, canvas: int) -> Look:
+    proposer = DenseProposer(tower, canvas)
+
     def look(image: Image.Image) -> Float32:
-        whole = _crops(encoder, 1)(image)
-        return np.concatenate([whole, read_densely(image, tower, canvas)[1]])
+        proposals, whole = proposer.propose(Picture(image), encoder.preprocessing)
+        return proposals.complete(encoder.encode_images(whole)).embeddings
 
     return look
 
