@@ -1,6 +1,6 @@
 """`finesight train`: train the networks that finesight uses, from a dataset to a bundle.
 
-Encoders, finders and fusions are trained here, matchers and items in the files beside this one.
+Encoders, finders and fusions are trained here, matchers, items and words in the files beside this one.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from finesight.cli.options import ImagesOption, JsonOption, option
 from finesight.cli.output import say
 from finesight.cli.train_items import items
 from finesight.cli.train_matcher import matcher
+from finesight.cli.train_words import words
 from finesight.cli.training import EpochsOption, OutOption, SeedOption, begin, finish, shown
 from finesight.errors import InputError
 
@@ -208,7 +209,7 @@ def fusion(
 
 
 app = typer.Typer(
-    no_args_is_help=True, help="Train encoders, finders, fusions, matchers and items."
+    no_args_is_help=True, help="Train encoders, finders, fusions, matchers, items and words."
 )
 
 
@@ -217,6 +218,6 @@ def train() -> None:
     """Train the networks that finesight uses; needs PyTorch."""
 
 
-for command in (encoder, finder, fusion, matcher, items):
+for command in (encoder, finder, fusion, matcher, items, words):
     app.command()(command)
 app.command("objectness", hidden=True)(objectness)

@@ -87,9 +87,7 @@ class SameConv(nn.Module):
 class Bottleneck(nn.Module):
     """Widen, convolve each channel for itself, narrow; a shortcut where the shape stays."""
 
-    def __init__(
-        self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int
-    ) -> None:
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int) -> None:
         super().__init__()
         wide = inputs * expansion
         self.expand = SameConv(inputs, wide, 1) if expansion > 1 else None

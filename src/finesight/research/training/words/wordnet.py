@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import takewhile
 from pathlib import Path
 
 from finesight.errors import DataError
@@ -18,35 +19,42 @@ _KIND_OF = ("@", "@i")  # hypernym, and that of a single thing
 
 @dataclass(frozen=True)
 class Meaning:
-    """One meaning: its nouns, the meanings that it is a kind of, by offset, and its frequency.
+    """One meaning: its nouns, the meanings that it is a kind of, by offset, and its subject.
 
-    frequency: how often its first noun stood for it in the texts that WordNet counted.
+    subject: the number of WordNet's file for it, such as "05" of animals (lexnames(5WN)).
     """
 
     names: tuple[str, ...]
     above: tuple[str, ...]
+    subject: str
 
 
 @dataclass(frozen=True)
 class Taxonomy:
     """Meanings by offset ("01440764"), the meanings of each noun, and irregular plurals.
 
-    plurals: forms of a noun, such as "geese" of "goose".
+    plurals: forms of a noun, such as "geese" of "goose"; attested: meanings that were found in
+    the texts that WordNet counted, which are those that people use.
     """
 
     meanings: dict[str, Meaning]
     nouns: dict[str, tuple[str, ...]]
     plurals: dict[str, tuple[str, ...]]
+    attested: frozenset[str]
 
     @staticmethod
     def read(directory: Path) -> Taxonomy:
-        """Read WordNet's folder; raises DataError for one that lacks a file, is damaged or loops.
-        """
+        """Read WordNet's folder; raises DataError for a damaged one, or one with a loop."""
         lines = {name: _lines(directory, name) for name in ("data.noun", "index.noun")}
         irregular = directory / "noun.exc"
         try:
             meanings = dict(_meaning(line) for line in lines["data.noun"])
-            nouns = dict(_noun(line) for line in lines["index.noun"])
+            nouns: dict[str, tuple[str, ...]] = {}
+            attested: set[str] = set()
+            for line in lines["index.noun"]:
+                noun, offsets, counted = _noun(line)
+                nouns[noun] = offsets
+                attested.update(offsets[:counted])
         except (ValueError, IndexError) as error:
             raise DataError(
                 f"{directory} is no taxonomy that can be read ({error}): data.noun and index.noun "
@@ -59,7 +67,10 @@ class Taxonomy:
                 for noun in singulars:
                     plurals.setdefault(_plain(noun), []).append(_plain(plural))
         taxonomy = Taxonomy(
-            meanings, nouns, {noun: tuple(forms) for noun, forms in plurals.items()}
+            meanings,
+            nouns,
+            {noun: tuple(forms) for noun, forms in plurals.items()},
+            frozenset(attested),
         )
         taxonomy._check(directory)
         return taxonomy
@@ -115,6 +126,13 @@ class Taxonomy:
         return path[path.index(path[-1]) :]
 
 
+def licence_of(directory: Path) -> str:
+    """Return the licence that stands in lines of their own before WordNet's data, if one does."""
+    text = (directory / "data.noun").read_text(encoding="utf-8")
+    lines = takewhile(lambda line: line.startswith("  "), text.splitlines())
+    return "".join(f"{line[5:].rstrip()}\n" for line in lines)
+
+
 def _lines(directory: Path, name: str) -> list[str]:
     try:
         text = (directory / name).read_text(encoding="utf-8")
@@ -138,12 +156,14 @@ def _meaning(line: str) -> tuple[str, Meaning]:
         for at in range(0, 4 * int(fields[4 + 2 * count]), 4)
         if pointers[at] in _KIND_OF
     )
-    return fields[0], Meaning(names, above)
+    return fields[0], Meaning(names, above, fields[1])
 
 
-def _noun(line: str) -> tuple[str, tuple[str, ...]]:
+def _noun(line: str) -> tuple[str, tuple[str, ...], int]:
+    """Return a noun, its meanings, and how many of them, the first ones, were counted in texts."""
     fields = line.split()
-    return _plain(fields[0]), tuple(fields[-int(fields[2]) :])
+    count = int(fields[2])
+    return _plain(fields[0]), tuple(fields[-count:]), int(fields[-count - 1])
 
 
 def _plain(name: str) -> str:
