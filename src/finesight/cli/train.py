@@ -1,6 +1,6 @@
 """`finesight train`: train the networks that finesight uses, from a dataset to a bundle.
 
-Encoders, finders and fusions are trained here, matchers, items and words in the files beside this one.
+Encoders, finders and fusions are trained here, matchers, items and words in the files beside.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from pathlib import Path
 from finesight.encoders.onnx import PRECISIONS
 from finesight.errors import DataError, InputError, first_line
 
-BUNDLED = {"mini": Path(__file__).parent / "mini"}
+BUNDLED = {name: Path(__file__).parent / name for name in ("mini", "photo")}
 """Models that come with finesight, by name."""
 
 DEFAULT = "Xenova/clip-vit-base-patch32"

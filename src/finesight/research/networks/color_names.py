@@ -5,7 +5,7 @@ processing"), in which equal distances look about equally different. The palette
 each of the eleven basic colour terms of English (Berlin and Kay 1969, "Basic Color Terms"), and of
 cyan.
 
-Shapes: b images, s shades of the palette.
+Shapes: b images, s shades of the palette, c colours.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ PALETTE: dict[str, tuple[tuple[int, int, int], ...]] = {
 }
 """Shades of each colour, sRGB of 0 to 255."""
 
-_OTHER_WORDS: dict[str, tuple[str, tuple[int, ...]]] = {  # the colour, and which of its shades
-    "violet": ("purple", (0, 1, 2)),
-    "turquoise": ("cyan", (0, 1, 2)),
-    "teal": ("cyan", (1,)),
-    "navy": ("blue", (1,)),
-    "crimson": ("red", (0, 1)),
-    "scarlet": ("red", (0, 2)),
-    "maroon": ("red", (1, 3)),
-    "magenta": ("pink", (1,)),
-    "beige": ("brown", (3,)),
-    "tan": ("brown", (3,)),
-    "golden": ("yellow", (0, 1)),
-    "silver": ("gray", (2, 3)),
+_OTHER_WORDS = {
+    "violet": "purple",
+    "turquoise": "cyan",
+    "teal": "cyan",
+    "navy": "blue",
+    "crimson": "red",
+    "scarlet": "red",
+    "maroon": "red",
+    "magenta": "pink",
+    "beige": "brown",
+    "tan": "brown",
+    "golden": "yellow",
+    "silver": "gray",
 }
 
 _TO_CONES = (
@@ -63,29 +63,23 @@ _SPREAD = 0.05  # of the soft assignment to a shade
 _CENTRE = 0.25  # spread of the weight of the middle, of the image's side
 _SALIENCE = 6.0  # how much more a vivid pixel counts: backgrounds are mostly dull
 _CHROMA = 0.1  # of a vivid pixel
-_CELLS = 56  # pixels on a side that are compared
+_CELLS = 28  # pixels on a side that are compared
 
 
 def color_directions() -> dict[str, np.ndarray]:
-    """Return what each colour's word looks for: unit vectors (s,) over the palette's shades."""
-    starts = np.cumsum([0, *(len(shades) for shades in PALETTE.values())])
-    place = dict(zip(PALETTE, starts.tolist(), strict=False))
-    shades = {name: (name, tuple(range(len(each)))) for name, each in PALETTE.items()}
-    found = {}
-    for word, (color, which) in {**shades, **_OTHER_WORDS}.items():
-        direction = np.zeros(starts[-1], np.float32)
-        direction[[place[color] + each for each in which]] = len(which) ** -0.5
-        found[word] = direction
-    return found
+    """Return what each colour's word looks for: unit vectors (c,), one direction a colour."""
+    found = dict(zip(PALETTE, np.eye(len(PALETTE), dtype=np.float32), strict=True))
+    return found | {word: found[color] for word, color in _OTHER_WORDS.items()}
 
 
 class ColorNames(nn.Module):
-    """An encoder's pixels (b, 3, side, side) → shares of the palette's shades (b, s), of length 1.
+    """An encoder's pixels (b, 3, side, side) → shares of the colours (b, c), of length 1.
 
     factor and shift: what brings an encoder's pixels back to 0..1, for each channel.
     """
 
     palette: Tensor
+    colors: Tensor
     factor: Tensor
     shift: Tensor
     centre: Tensor
@@ -95,6 +89,9 @@ class ColorNames(nn.Module):
         self.pool = max(1, side // _CELLS)
         shades = torch.tensor([shade for each in PALETTE.values() for shade in each]) / 255
         self.register_buffer("palette", _scaled(_oklab(shades)))
+        counts = torch.tensor([len(each) for each in PALETTE.values()])
+        colors = torch.eye(len(counts)).repeat_interleave(counts, dim=0)
+        self.register_buffer("colors", colors)
         self.register_buffer("factor", torch.tensor(factor)[:, None, None])
         self.register_buffer("shift", torch.tensor(shift)[:, None, None])
         cells = side // self.pool
@@ -103,7 +100,7 @@ class ColorNames(nn.Module):
         self.register_buffer("centre", (middle[:, None] * middle).flatten())
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Weigh the shades of an image, its middle and its vivid pixels more than the others."""
+        """Weigh the colours of an image, its middle and its vivid pixels more than the others."""
         rgb = F.avg_pool2d(pixels * self.factor + self.shift, self.pool).flatten(2).transpose(1, 2)
         lab = _oklab(rgb.clamp(0, 1))
         scaled = _scaled(lab)
@@ -112,7 +109,7 @@ class ColorNames(nn.Module):
         shares = torch.softmax(-far / (2 * _SPREAD**2), dim=-1)
         chroma = (lab[..., 1:] ** 2).sum(dim=-1).sqrt()
         weights = self.centre * (1 + _SALIENCE * chroma / _CHROMA)
-        return F.normalize((weights[:, None] @ shares)[:, 0], dim=-1)
+        return F.normalize((weights[:, None] @ shares)[:, 0] @ self.colors, dim=-1)
 
 
 def _oklab(rgb: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ An image has three parts, each of length 1 before it is weighed:
 - its *classes*: the softmax over all classes, brought to length 1, in which every word competes
   with all others. A word is the set of its classes. There are more classes than numbers, so each
   class is one direction of a frame in which any two are nearly orthogonal.
-- its *colours*: shares of a palette's shades (research/networks/color_names.py).
+- its *colours*: shares of twelve colours (research/networks/color_names.py).
 
 Shapes: n classes, f features, p images, d width.
 """
@@ -35,11 +35,11 @@ class SpaceSettings:
 
     appearance: float = 0.6
     of_one: float = 0.6
-    of_many: float = 0.25
+    of_many: float = 0.15
     colors: float = 0.12
     color_word: float = 1.0
     directions: int = 128
-    axes: int = 344
+    axes: int = 352
     rounds: int = 100
     seed: int = 0
 

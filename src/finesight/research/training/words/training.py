@@ -170,9 +170,9 @@ def see_photos(classifier: Classifier, folder: Path, seed: int = 0) -> Photos:
 def word_table(vocabulary: Vocabulary, space: WordSpace) -> tuple[Any, WordTable]:
     """Return the tokenizer of a vocabulary, and its tokens' vectors."""
     colors = color_directions()
-    shades = len(next(iter(colors.values())))
+    hues = len(next(iter(colors.values())))
     groups = np.stack([space.of_group(group) for group in vocabulary.groups])
-    nouns = np.pad(groups, ((0, 0), (0, shades)))
+    nouns = np.pad(groups, ((0, 0), (0, hues)))
     painted = np.pad(np.stack([*colors.values()]), ((0, 0), (groups.shape[1], 0)))
     painted *= space.settings.color_word
     tokenizer, tokens = build_word_tokenizer([*vocabulary.words, *colors])

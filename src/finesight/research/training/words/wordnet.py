@@ -6,6 +6,7 @@ The format is that of the manual page wndb(5WN): `data.noun` holds a line for ea
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from finesight.errors import DataError
 
+_NUMBERED = re.compile(r"^ +\d+ ?")  # what a line of the licence begins with
 _KIND_OF = ("@", "@i")  # hypernym, and that of a single thing
 
 
@@ -130,7 +132,7 @@ def licence_of(directory: Path) -> str:
     """Return the licence that stands in lines of their own before WordNet's data, if one does."""
     text = (directory / "data.noun").read_text(encoding="utf-8")
     lines = takewhile(lambda line: line.startswith("  "), text.splitlines())
-    return "".join(f"{line[5:].rstrip()}\n" for line in lines)
+    return "".join(f"{_NUMBERED.sub('', line).rstrip()}\n" for line in lines)
 
 
 def _lines(directory: Path, name: str) -> list[str]:
