@@ -6,10 +6,10 @@ SAMPLE holds one photo for each of ImageNet's 1,000 classes, named n01440764_ten
 (github.com/EliSchwartz/imagenet-sample-images; probably photos that the weights were trained on).
 R@1: the first photo for a class's first name is of a class that this name stands for. mAP: over
 meanings of 2 to 250 classes, asked for by a noun of theirs, photos of these classes being right.
-Settings were chosen on classes of even numbers. Colours: the best of eight words for the true boxes
-of the rendered scenes. COCO: class names that the model knows, the mean over classes of the average
-precision of the photos, each as a whole and by its best true box. Brackets: bootstrap intervals
-over queries, scenes or photos (95 %).
+Settings were chosen on class names of even numbers, and on all kinds. Colours: the best of eight
+words for the true boxes of the rendered scenes. COCO: class names that the model knows, the mean
+over classes of the average precision of the photos, each as a whole and by its best true box.
+Brackets: bootstrap intervals over queries, scenes or classes (95 %).
 """
 
 import argparse

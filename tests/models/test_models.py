@@ -235,10 +235,11 @@ def test_the_catalogue_lists_bundled_cached_and_recommended_models(monkeypatch, 
     (refs / "main").write_text("0" * 40)
     scan = huggingface_hub.scan_cache_dir
     monkeypatch.setattr(huggingface_hub, "scan_cache_dir", lambda: scan(tmp_path / "hub"))
-    mini, cached, *others = list_models()
+    mini, photo, cached, *others = list_models()
     assert (mini.source, mini.status, mini.side) == ("mini", "bundled", 64)
+    assert (photo.source, photo.status, photo.side) == ("photo", "bundled", 224)
     assert (cached.source, cached.status) == ("me/clip", "cached")
     assert cached.megabytes == pytest.approx(mini.megabytes, rel=0.01)
     assert others == list(RECOMMENDED)
     monkeypatch.setattr(huggingface_hub, "scan_cache_dir", lambda: scan(tmp_path / "nowhere"))
-    assert len(list_models()) == 1 + len(RECOMMENDED)
+    assert len(list_models()) == 2 + len(RECOMMENDED)

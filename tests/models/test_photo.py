@@ -67,9 +67,12 @@ def test_synonyms_plurals_and_kinds_are_near(encoder):
 
 
 def test_a_colour_and_a_noun_are_both_meant(encoder):
-    both, red, car = encoder.encode_texts(["red car", "red", "car"])
+    both, red, umbrella = encoder.encode_texts(["red umbrella", "red", "umbrella"])
     assert both @ red == pytest.approx(0.707, abs=0.01)
-    assert both @ car == pytest.approx(0.707, abs=0.01)
+    assert both @ umbrella == pytest.approx(0.707, abs=0.01)
+    brown_dog, brown, dog = encoder.encode_texts(["brown dog", "brown", "dog"])
+    # An image of a dog is of one of 118 classes, and has little of each.
+    assert brown_dog @ dog > 0.9 and brown_dog @ brown > 0.2
 
 
 def test_the_middle_of_a_whole_image_is_read_and_squares_whole(encoder):

@@ -47,6 +47,7 @@ WINDOWS = 8  # of each photo, beside the whole one
 _BATCH = 8
 CALIBRATION = 128  # crops that activations are measured on
 LICENCE = "LICENSE.WordNet"
+_LONGEST = 2.0  # vector of a noun, beside 1 of a noun of one class
 _NOUN_BESIDE_COLOR = 0.6  # of "orange", which is a fruit and a colour
 _THINGS = 100  # that a background of texts is made of, at most
 _COLORS = ("red", "blue", "green", "yellow", "white", "black")
@@ -173,6 +174,10 @@ def word_table(vocabulary: Vocabulary, space: WordSpace) -> tuple[Any, WordTable
     hues = len(next(iter(colors.values())))
     groups = np.stack([space.of_group(group) for group in vocabulary.groups])
     nouns = np.pad(groups, ((0, 0), (0, hues)))
+    # An image of one of n classes has about 1 / sqrt(n) of their word's classes: beside a colour,
+    # or another noun, a word of many classes would be drowned out.
+    reach = np.sqrt([len(group) for group in vocabulary.groups]).clip(max=_LONGEST)
+    nouns *= reach[:, None].astype(np.float32)
     painted = np.pad(np.stack([*colors.values()]), ((0, 0), (groups.shape[1], 0)))
     painted *= space.settings.color_word
     tokenizer, tokens = build_word_tokenizer([*vocabulary.words, *colors])
