@@ -24,9 +24,20 @@ def test_words_have_length_one_and_meet_their_classes(photos):
     rng = np.random.default_rng(0)
     weights = rng.normal(size=(12, 16)).astype(np.float32)
     features = rng.normal(size=(photos, 16)).astype(np.float32) if photos else None
-    space = make_space(weights, features, SpaceSettings(directions=6, axes=8, rounds=20))
+    settings = SpaceSettings(directions=6, axes=8, rounds=20)
+    space = make_space(weights, [(3, 5)], features, settings)
     one, other, pair = (space.of_group(group) for group in ((3,), (5,), (3, 5)))
     assert one.shape == ((14,) if photos else (8,))
     for vector in (one, other, pair):
         assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
     assert min(one @ pair, other @ pair) > one @ other
+
+
+def test_classes_of_a_large_group_lean_to_each_other():
+    weights = np.random.default_rng(0).normal(size=(60, 8)).astype(np.float32)
+    settings = SpaceSettings(axes=40, shared=2, shared_part=0.2, rounds=20)
+    groups = [tuple(range(20)), tuple(range(20, 45)), (50, 51)]
+    frame = make_space(weights, groups, None, settings).frame
+    products = frame @ frame.T
+    inside = products[:20, :20][~np.eye(20, dtype=bool)].mean()
+    assert inside > 0.15 > products[:20, 20:45].mean() + 0.05

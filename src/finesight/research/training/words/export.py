@@ -26,7 +26,7 @@ _BATCH = 8  # images that activations are measured on at a time
 
 
 class ImageTail(nn.Module):
-    """What follows a classifier: pixels, features and logits → embeddings (b, d) of length 1."""
+    """What follows a classifier: pixels, features and logits → embeddings (b, d)."""
 
     mean: Tensor
     directions: Tensor
@@ -50,8 +50,8 @@ class ImageTail(nn.Module):
 
     def forward(self, pixels: Tensor, features: Tensor, logits: Tensor) -> Tensor:
         """Weigh appearance, classes and colours (see WordSpace)."""
-        classes = F.normalize(torch.softmax(logits, dim=-1), dim=-1) @ self.frame
-        parts = [(1 - self.share) ** 0.5 * F.normalize(classes, dim=-1)]
+        # Not brought to length 1: what may be any of a hundred things is then none of them.
+        parts = [(1 - self.share) ** 0.5 * torch.softmax(logits, dim=-1) @ self.frame]
         if self.share:
             appearance = F.normalize((features - self.mean) @ self.directions, dim=-1)
             parts.insert(0, self.share**0.5 * appearance)

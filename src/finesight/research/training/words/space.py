@@ -1,12 +1,14 @@
 """The space in which a classifier's images and words meet, of at most 512 numbers.
 
-An image has three parts, each of length 1 before it is weighed:
+An image has three parts; appearance and colours are of length 1 before they are weighed, classes
+of less where several are likely:
 
 - its *appearance*: the classifier's features without their mean, in their principal directions.
   It ranks crowded photos best, in which several things show.
-- its *classes*: the softmax over all classes, brought to length 1, in which every word competes
-  with all others. A word is the set of its classes. There are more classes than numbers, so each
-  class is one direction of a frame in which any two are nearly orthogonal.
+- its *classes*: the probabilities of all classes, in which every word competes with all others. A
+  word is the set of its classes. There are more classes than numbers, so each class is one
+  direction of a frame in which any two are nearly orthogonal, and leans a little to what it shares
+  with others of its large groups, so that "dog" is more than 118 small chances.
 - its *colours*: shares of twelve colours (research/networks/color_names.py).
 
 Shapes: n classes, f features, p images, d width.
@@ -22,6 +24,9 @@ import numpy as np
 from finesight.scoring.similarity import normalise
 from finesight.types import Float32
 
+LARGE_GROUP = 12
+"""Classes of a word from which on it has a share in the classes' directions."""
+
 
 @dataclass(frozen=True)
 class SpaceSettings:
@@ -30,16 +35,19 @@ class SpaceSettings:
     appearance: of an image, beside its classes; of_one: of a word that is one class; of_many: of a
     word of several classes, whose mean appearance says less; colors: of an image, beside all else;
     color_word: length of a colour's vector, beside 1 of a noun's; directions, axes: numbers for
-    appearance and classes, where there are so many; rounds: of making the frame.
+    appearance and classes, where there are so many; shared: of the axes those of large groups, and
+    shared_part their share of a class's direction; rounds: of making the frame.
     """
 
-    appearance: float = 0.6
-    of_one: float = 0.6
+    appearance: float = 0.4
+    of_one: float = 0.4
     of_many: float = 0.15
     colors: float = 0.12
     color_word: float = 1.0
     directions: int = 128
     axes: int = 352
+    shared: int = 32
+    shared_part: float = 0.05
     rounds: int = 100
     seed: int = 0
 
@@ -73,12 +81,18 @@ class WordSpace:
         return np.concatenate([share**0.5 * appearance, (1 - share) ** 0.5 * direction])
 
 
-def make_space(weights: Float32, features: Float32 | None, settings: SpaceSettings) -> WordSpace:
+def make_space(
+    weights: Float32,
+    groups: Sequence[Sequence[int]],
+    features: Float32 | None,
+    settings: SpaceSettings,
+) -> WordSpace:
     """Return the space of a classifier of weights (n, f) and the features (p, f) of some images.
 
-    Without images, the appearance is left out: its mean is not known.
+    groups: the classes that each word stands for. Without images, the appearance is left out: its
+    mean is not known.
     """
-    frame = make_frame(len(weights), settings.axes, settings.rounds, settings.seed)
+    frame = _class_frame(len(weights), groups, settings)
     if features is None:
         return WordSpace(frame, settings)
     mean = features.mean(axis=0)
@@ -89,6 +103,22 @@ def make_space(weights: Float32, features: Float32 | None, settings: SpaceSettin
     directions = np.linalg.svd(both, full_matrices=False)[2][: settings.directions].T
     directions = np.ascontiguousarray(directions, np.float32)
     return WordSpace(frame, settings, mean, directions, normalise(rows @ directions))
+
+
+def _class_frame(count: int, groups: Sequence[Sequence[int]], settings: SpaceSettings) -> Float32:
+    """Return each class's direction (n, a): one of its own, and what its large groups share."""
+    large = [list(group) for group in groups if len(group) >= LARGE_GROUP]
+    if count <= settings.axes or len(large) < settings.shared:
+        return make_frame(count, settings.axes, settings.rounds, settings.seed)
+    members = np.zeros((len(large), count))
+    for row, group in zip(members, large, strict=True):
+        row[group] = len(group) ** -0.5
+    values, vectors = np.linalg.eigh(members.T @ members)
+    strongest = slice(-settings.shared, None)
+    common = normalise(vectors[:, strongest] * np.maximum(values[strongest], 0) ** 0.25)
+    own = make_frame(count, settings.axes - settings.shared, settings.rounds, settings.seed)
+    part = settings.shared_part
+    return np.concatenate([part**0.5 * common, (1 - part) ** 0.5 * own], axis=1)
 
 
 def make_frame(count: int, axes: int, rounds: int, seed: int = 0) -> Float32:

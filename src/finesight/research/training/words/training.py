@@ -47,7 +47,7 @@ WINDOWS = 8  # of each photo, beside the whole one
 _BATCH = 8
 CALIBRATION = 128  # crops that activations are measured on
 LICENCE = "LICENSE.WordNet"
-_LONGEST = 2.0  # vector of a noun, beside 1 of a noun of one class
+_LONGEST = 3.0  # vector of a noun, beside 1 of a noun of one class
 _NOUN_BESIDE_COLOR = 0.6  # of "orange", which is a fruit and a colour
 _THINGS = 100  # that a background of texts is made of, at most
 _COLORS = ("red", "blue", "green", "yellow", "white", "black")
@@ -84,7 +84,8 @@ def train_words(
     taxonomy = Taxonomy.read(taxonomy_folder)
     vocabulary = build_vocabulary(classifier.labels, taxonomy)
     photos = None if images is None else see_photos(classifier, images, settings.seed)
-    space = make_space(classifier.weights, photos.features if photos else None, settings)
+    features = photos.features if photos else None
+    space = make_space(classifier.weights, vocabulary.groups, features, settings)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         pixels = None
