@@ -72,7 +72,7 @@ def test_a_colour_and_a_noun_are_both_meant(encoder):
     assert both @ umbrella == pytest.approx(0.707, abs=0.01)
     brown_dog, brown, dog = encoder.encode_texts(["brown dog", "brown", "dog"])
     # An image of a dog is of one of 118 classes, and has little of each.
-    assert brown_dog @ dog > 0.85 > brown_dog @ brown > 0.4
+    assert brown_dog @ dog > 0.85 > brown_dog @ brown > 0.25
 
 
 def test_the_middle_of_a_whole_image_is_read_and_squares_whole(encoder):

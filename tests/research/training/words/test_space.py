@@ -40,4 +40,5 @@ def test_classes_of_a_large_group_lean_to_each_other():
     frame = make_space(weights, groups, None, settings).frame
     products = frame @ frame.T
     inside = products[:20, :20][~np.eye(20, dtype=bool)].mean()
+    np.testing.assert_allclose(np.diag(products), 1, atol=1e-5)  # of those in no group, too
     assert inside > 0.15 > products[:20, 20:45].mean() + 0.05

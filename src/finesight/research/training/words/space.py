@@ -28,6 +28,9 @@ LARGE_GROUP = 12
 """Classes of a word from which on it has a share in the classes' directions."""
 
 
+_NOTHING = 1e-6  # what rounding leaves of a class that is in no large group
+
+
 @dataclass(frozen=True)
 class SpaceSettings:
     """How the parts are weighed, each as a share of a vector's squared length.
@@ -115,10 +118,13 @@ def _class_frame(count: int, groups: Sequence[Sequence[int]], settings: SpaceSet
         row[group] = len(group) ** -0.5
     values, vectors = np.linalg.eigh(members.T @ members)
     strongest = slice(-settings.shared, None)
-    common = normalise(vectors[:, strongest] * np.maximum(values[strongest], 0) ** 0.25)
+    common = vectors[:, strongest] * np.maximum(values[strongest], 0) ** 0.25
+    lengths = np.linalg.norm(common, axis=1, keepdims=True)
+    in_group = lengths > _NOTHING
+    common = np.where(in_group, common / np.maximum(lengths, _NOTHING), 0)
     own = make_frame(count, settings.axes - settings.shared, settings.rounds, settings.seed)
-    part = settings.shared_part
-    return np.concatenate([part**0.5 * common, (1 - part) ** 0.5 * own], axis=1)
+    part = settings.shared_part * in_group
+    return np.concatenate([part**0.5 * common, (1 - part) ** 0.5 * own], axis=1, dtype=np.float32)
 
 
 def make_frame(count: int, axes: int, rounds: int, seed: int = 0) -> Float32:
