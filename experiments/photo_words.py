@@ -29,7 +29,7 @@ from finesight.models import Model
 from finesight.proposals.geometry import square_around
 from finesight.research.datasets import read_dataset
 from finesight.research.datasets.clevr_ds import load
-from finesight.research.evaluation.table import Cell, format_table
+from finesight.research.table import Cell, format_table
 from finesight.research.training.words.vocabulary import Vocabulary, build_vocabulary
 from finesight.research.training.words.wordnet import Taxonomy
 from finesight.types import WHOLE, Float32

@@ -133,7 +133,7 @@ def _write_files(
     tokenizer, table = word_table(vocabulary, space)
     agreement = write_image_tower(classifier, space, folder / "onnx" / "vision_model.onnx", pixels)
     write_text_tower(table, folder / "onnx" / "text_model.onnx", small)
-    tokenizer.save(str(folder / "tokenizer.json"))
+    tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
     width = table.vectors.shape[1]
     texts = {"vocab_size": len(table.rows), "max_position_embeddings": LONGEST_TEXT}
     config = {"model_type": "finesight-words", "projection_dim": width, "text_config": texts}
