@@ -23,10 +23,10 @@ import numpy as np
 from protocol import interval, means_of_samples
 
 from finesight import load_model
+from finesight.boxes import square_around
 from finesight.encoders.onnx import OnnxEncoder
 from finesight.images.open import read_image
 from finesight.models import Model
-from finesight.proposals.geometry import square_around
 from finesight.research.datasets import read_dataset
 from finesight.research.datasets.clevr_ds import load
 from finesight.research.table import Cell, format_table
