@@ -24,7 +24,6 @@ from protocol import interval, means_of_samples
 
 from finesight import load_model
 from finesight.boxes import square_around
-from finesight.encoders.onnx import OnnxEncoder
 from finesight.images.open import read_image
 from finesight.models import Model
 from finesight.research.datasets import read_dataset
@@ -168,8 +167,7 @@ def _coco_rows(model: Model, annotations: Path, images: Path, step: int) -> list
 
 def _time_row(model: Model) -> tuple[Cell, ...]:
     """Milliseconds of one core for a crop."""
-    assert model.directory is not None
-    alone = OnnxEncoder(model.directory, fit=model.encoder.preprocessing.fit, threads=1)
+    alone = model.encoder.replicas[0]
     side = alone.preprocessing.side
     crop = np.random.default_rng(0).integers(0, 256, (1, side, side, 3), dtype=np.uint8)
     times = []
