@@ -31,7 +31,8 @@ CollectionOption = Annotated[
 ModelOption = Annotated[
     str | None,
     option(
-        "A bundled model (mini: rendered objects only), a model folder, or a hub repository.",
+        "A bundled model (photo: ImageNet's things in photographs; mini: rendered objects only), a "
+        "model folder, or a hub repository.",
         "--model",
     ),
 ]

@@ -91,6 +91,6 @@ def _why_not_fetched(repository: str, error: Exception) -> str:
         )
     return (
         f"the model {repository} could not be fetched from the hub ({first_line(error)}). Check "
-        "the name and the network, give a model folder with --model DIR, or try --model mini, "
-        "which is bundled and knows rendered objects only"
+        "the name and the network, give a model folder with --model DIR, or try --model photo, "
+        "which is bundled and knows what ImageNet's classes are called"
     )
