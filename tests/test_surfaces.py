@@ -148,7 +148,8 @@ def test_earlier_names_go_on_working(capsys):
     given = {name: each.default for name, each in options().items()}
     given |= {"query": ["red mug"], "parts": "off", "rank_by": "whole"}
     assert _request(given) == SearchRequest.of("red mug", split="off", rank_by="global")
-    assert capsys.readouterr().err == "--parts is called --split now\n"
+    notes = ["--parts is called --split now", "--rank-by whole is called global now"]
+    assert capsys.readouterr().err.splitlines() == notes
     with pytest.warns(FutureWarning, match="parts is called split now"):
         assert SearchRequest.of("red mug", parts="off").split == "off"
     body = SearchBody(text="red mug", rank_by="fused")

@@ -160,6 +160,7 @@ def _request(given: dict[str, Any]) -> "SearchRequest":
 
     from finesight.queries import Filters, SearchRequest, parse_query
     from finesight.queries.filters import parse_metadata
+    from finesight.queries.request import RANKING_ALIASES
 
     query, near = given["query"], given["near"]
     asked = parse_query(query or []) if query or near is None else None
@@ -168,6 +169,8 @@ def _request(given: dict[str, Any]) -> "SearchRequest":
     if given["parts"] is not None:
         say("--parts is called --split now")
         options["split"] = given["parts"]
+    if now := RANKING_ALIASES.get(given["rank_by"]):
+        say(f"--rank-by {given['rank_by']} is called {now} now")
     descriptions = list(given["description"] or ())
     if given["enhance"]:
         text = asked.parts[0].text if asked is not None and len(asked.parts) == 1 else None
