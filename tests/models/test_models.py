@@ -105,7 +105,7 @@ def test_unknown_names_say_what_there_is():
 def test_the_hub_without_a_network_says_what_to_do(monkeypatch, tmp_path):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(DataError, match="--model mini"):
+    with pytest.raises(DataError, match="--model photo"):
         load_model("somebody/something")
 
 
