@@ -29,8 +29,7 @@ def images(tmp_path):
 
 @pytest.fixture(autouse=True)
 def two_images_a_shard(monkeypatch):
-    for module in ("extraction", "features"):
-        monkeypatch.setattr(f"finesight.research.training.{module}.SHARD", 2)
+    monkeypatch.setattr("finesight.research.training.features.SHARD", 2)
 
 
 def test_a_cache_holds_what_the_encoder_sees(images, color_model, tmp_path):
