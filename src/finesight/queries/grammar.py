@@ -105,7 +105,7 @@ def _segments(tokens: Sequence[str]) -> Iterator[_Segment]:
             fresh, length = _Segment("", by=word, wanted=False), 1
         elif length and not (how == "" and now.bare and not now.named):
             fresh = _Segment(how, strong, " ".join(tokens[place : place + length]).lower())
-        elif _begins_anew(now, tokens, place):
+        elif _begins_another(now, tokens, place):
             fresh, length = _Segment("", words=[tokens[place]]), 1
         else:
             now.words.append(tokens[place])
@@ -132,7 +132,7 @@ def _separator(tokens: Sequence[str], place: int) -> tuple[int, str, bool]:
     return 0, "", False
 
 
-def _begins_anew(segment: _Segment, tokens: Sequence[str], place: int) -> bool:
+def _begins_another(segment: _Segment, tokens: Sequence[str], place: int) -> bool:
     """Whether a word begins another thing without a separator.
 
     "red mug blue chair" names two things, a thing behind its attribute each; and of "no leash
